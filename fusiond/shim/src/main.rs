@@ -1,2 +1,2 @@
-//! Placeholder.
+//! The program `fusion-shim`: one process per life of an agent.
 fn main() {}

@@ -1,0 +1,44 @@
+//! The names of the files that a shim and its daemon share. Not here: what is in them (`wire`, `log`).
+//!
+//! ```text
+//! run/i/<agent>.<n>/     lock  spec  shim.sock  started.<k>  exit.<k>     in memory, made by the daemon
+//! state/i/<agent>.<n>/   <k>.out  <k>.out.<base>  <k>.err  <k>.idx        on disk, made by the daemon
+//!                        exit.<k>                                         if the daemon hung up before it knew
+//! ```
+
+/// Held with `flock(LOCK_EX)` by the shim for life: whoever gets it knows that the shim is dead.
+pub const LOCK: &str = "lock";
+
+/// The [`crate::wire::IncarnationSpec`], written by the daemon.
+pub const SPEC: &str = "spec";
+
+/// The control socket.
+pub const SOCKET: &str = "shim.sock";
+
+/// The exit status of a shim that may not work here: the lock is held, the spec is not for it, or the run folder
+/// is gone (`EX_TEMPFAIL` of sysexits.h).
+pub const EXIT_NOT_MINE: u8 = 75;
+
+/// The mark of attempt `serial`, a [`crate::wire::StartMark`].
+#[must_use]
+pub fn started(serial: u32) -> String {
+    format!("started.{serial}")
+}
+
+/// The exit record of attempt `serial`, a [`crate::wire::ExitRecord`].
+#[must_use]
+pub fn exit(serial: u32) -> String {
+    format!("exit.{serial}")
+}
+
+/// The serial in the name of a file that [`exit`] named.
+#[must_use]
+pub fn serial_of_exit(name: &str) -> Option<u32> {
+    name.strip_prefix("exit.")?.parse().ok()
+}
+
+/// The serial in the name of a file that [`started`] named.
+#[must_use]
+pub fn serial_of_started(name: &str) -> Option<u32> {
+    name.strip_prefix("started.")?.parse().ok()
+}

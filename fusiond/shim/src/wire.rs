@@ -1,0 +1,439 @@
+//! The words between the daemon and a shim, and the records that a shim leaves behind.
+//!
+//! A stream socket `shim.sock` in the run folder carries frames (see `frame`). The daemon speaks first ([`Request::Hello`]); a request is answered by the
+//! reply named in its description, and [`Reply::Exited`] comes whenever an attempt ends. One connection drives
+//! the shim at a time: the one with the highest epoch.
+//!
+//! Not here: what the daemon makes of a reply (the core decides), and how the shim obeys (`engine`).
+//!
+//! A change of any shape in this file is a new [`PROTOCOL`] number: shims outlive the daemon that started them.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of everything in this module.
+pub const PROTOCOL: u16 = 1;
+
+/// The last bytes of output that an [`ExitRecord`] carries at most.
+pub const TAIL_BYTES_MAX: usize = 1024;
+
+/// What the daemon asks of a shim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// The first frame. Answered by [`Reply::Welcome`], or by [`Reply::Refused`] and a hang-up.
+    Hello {
+        /// [`PROTOCOL`] of the daemon.
+        protocol: u16,
+        /// The daemon's start number; a lower one than the highest ever seen is refused, an equal or higher one
+        /// takes over from the connection before.
+        epoch: u64,
+        /// The nonce of the incarnation, from the daemon's journal.
+        nonce: [u8; 16],
+    },
+    /// Starts an attempt. Answered by [`Reply::Started`], [`Reply::Exited`] with `StartFailed`, or
+    /// [`Reply::StartRefused`]. The serial must be higher than every serial ever started here: this is what makes
+    /// "at most once" the shim's own word.
+    Start {
+        /// The number of the attempt within the incarnation, from 1.
+        serial: u32,
+        /// What to run.
+        spec: AttemptSpec,
+        /// As [`Request::Ack`].
+        ack: Vec<u32>,
+    },
+    /// Ends an attempt: SIGTERM, the grace, then a kill of everything. May be repeated: the shorter grace counts,
+    /// the first reason stays. No answer of its own: [`Reply::Exited`] tells the end; a serial that is not running
+    /// is ignored.
+    Stop {
+        /// The attempt meant.
+        serial: u32,
+        /// Milliseconds between SIGTERM and the kill; 0 kills at once.
+        grace_ms: u64,
+        /// The reason, kept in the exit record.
+        why: StopWhy,
+    },
+    /// Freezes the whole process tree. Answered by [`Reply::Frozen`].
+    Freeze,
+    /// Lets the tree go on. Answered by [`Reply::Thawed`].
+    Thaw,
+    /// The daemon has these exit records in its journal: their files are unlinked. No answer.
+    Ack {
+        /// Serials, in any order; unknown ones are ignored.
+        serials: Vec<u32>,
+    },
+    /// Asks for the present use of resources. Answered by [`Reply::Observed`].
+    Observe,
+    /// Ends the attempt if there is one (its record is sent as always), kills what is left, then answers
+    /// [`Reply::Stopped`]. The shim exits after the acknowledgement of all records, or at the hang-up.
+    Shutdown {
+        /// Milliseconds between SIGTERM and the kill.
+        grace_ms: u64,
+    },
+}
+
+/// What a shim tells the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The connection is accepted.
+    Welcome(Welcome),
+    /// The connection is not accepted; a hang-up follows.
+    Refused {
+        /// Why not.
+        why: RefusedWhy,
+    },
+    /// The program of an attempt runs (its `execve` has succeeded).
+    Started(Started),
+    /// The attempt was not started, and nothing was recorded for it.
+    StartRefused {
+        /// The attempt asked for.
+        serial: u32,
+        /// The highest serial ever started.
+        highest: u32,
+        /// Why not.
+        why: StartRefusedWhy,
+    },
+    /// An attempt has ended, and nothing of it is left.
+    Exited(ExitRecord),
+    /// The whole tree stands still.
+    Frozen {
+        /// How long that took.
+        ms: u32,
+    },
+    /// The tree runs again.
+    Thawed,
+    /// The answer to [`Request::Observe`].
+    Observed(Observed),
+    /// The answer to [`Request::Shutdown`].
+    Stopped {
+        /// Processes that could not be ended (always 0; a shim that cannot reach 0 keeps trying).
+        survivors: u32,
+    },
+}
+
+/// What a new connection must know to go on without a gap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// [`PROTOCOL`] of the shim.
+    pub protocol: u16,
+    /// The shim's own process id.
+    pub pid: u32,
+    /// Field 22 of its `/proc/PID/stat`, in clock ticks since boot.
+    pub start_time_ticks: u64,
+    /// The kernel's `boot_id`.
+    pub boot_id: [u8; 16],
+    /// The nonce in its `spec`.
+    pub nonce: [u8; 16],
+    /// The highest serial ever started, 0 for none.
+    pub highest_started: u32,
+    /// The running attempt.
+    pub running: Option<Started>,
+    /// Records of ended attempts that no [`Request::Ack`] has named yet, in order of their serials.
+    pub exits: Vec<ExitRecord>,
+    /// Whether the tree is frozen.
+    pub frozen: bool,
+    /// How the tree is held together.
+    pub backend: Backend,
+}
+
+/// Why a connection was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefusedWhy {
+    /// A newer daemon was here already.
+    LowerEpoch {
+        /// The highest epoch seen.
+        highest: u64,
+    },
+    /// The shim belongs to another incarnation.
+    WrongNonce,
+    /// The protocol is not spoken here.
+    WrongProtocol {
+        /// The one that is.
+        protocol: u16,
+    },
+}
+
+/// Why a start was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StartRefusedWhy {
+    /// The serial, or a higher one, was started before.
+    SerialUsed,
+    /// Another attempt still runs.
+    Busy {
+        /// That attempt.
+        serial: u32,
+    },
+    /// A [`Request::Shutdown`] came before.
+    ShuttingDown,
+}
+
+/// Why an attempt was stopped from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopWhy {
+    /// Somebody cancelled the task.
+    Cancelled,
+    /// The task's time was over.
+    TimedOut,
+    /// Nothing was heard or seen of it for too long.
+    IdleTimedOut,
+    /// The agent was terminated.
+    Terminated,
+    /// The agent is started anew.
+    Restarted,
+    /// The shim was told to shut down.
+    Shutdown,
+}
+
+/// A running attempt. The identity of its main process is boot id, pid and start time together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The number of the attempt.
+    pub serial: u32,
+    /// The main process.
+    pub pid: u32,
+    /// Field 22 of its `/proc/PID/stat`, in clock ticks since boot.
+    pub start_time_ticks: u64,
+    /// Wall clock at the clone.
+    pub at_unix_ms: u64,
+    /// The kernel's `boot_id`.
+    pub boot_id: [u8; 16],
+    /// The sandbox that is really in force, in words for people (`user`, `none`).
+    pub sandbox: String,
+}
+
+/// How an attempt ended. Written once to `exit.<serial>`, never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// Version of the record, [`EXIT_RECORD_VERSION`].
+    pub v: u8,
+    /// The number of the attempt.
+    pub serial: u32,
+    /// The nonce of the incarnation.
+    pub nonce: [u8; 16],
+    /// The kernel's `boot_id`.
+    pub boot_id: [u8; 16],
+    /// The main process, 0 if there never was one.
+    pub pid: u32,
+    /// What the kernel says of the main process.
+    pub kind: ExitKind,
+    /// Processes of the attempt killed by the kernel for want of memory.
+    pub oom_kills: u32,
+    /// The reason of the stop that was asked for, if any.
+    pub stop: Option<StopWhy>,
+    /// Whether the grace ran out and the main process was killed by the shim.
+    pub killed: bool,
+    /// Wall clock at the clone.
+    pub started_unix_ms: u64,
+    /// Wall clock at the end of the main process.
+    pub ended_unix_ms: u64,
+    /// Processor time of the whole tree, user and system.
+    pub cpu_ms: u64,
+    /// The highest memory use known: of the cgroup if it counts, else of the largest process.
+    pub peak_memory_bytes: u64,
+    /// Bytes written to standard output.
+    pub out_bytes: u64,
+    /// Bytes written to standard error.
+    pub err_bytes: u64,
+    /// Bytes of both that are not in the log: beyond the quota, or without room on the disk.
+    pub dropped_bytes: u64,
+    /// The last bytes of standard error, or of standard output if there was none; at most [`TAIL_BYTES_MAX`].
+    pub tail: Vec<u8>,
+}
+
+/// The version written to [`ExitRecord::v`].
+pub const EXIT_RECORD_VERSION: u8 = 1;
+
+/// What the kernel says of the main process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExitKind {
+    /// It ended by itself.
+    Exited {
+        /// 0 to 255.
+        code: i32,
+    },
+    /// A signal ended it.
+    Signaled {
+        /// The signal's number.
+        signal: i32,
+        /// Whether a core was dumped.
+        core: bool,
+    },
+    /// The program never ran.
+    StartFailed {
+        /// The step that failed (`execve`, `chdir`, `setresuid` …).
+        stage: String,
+        /// The error number of that step.
+        errno: i32,
+        /// One sentence for people.
+        message: String,
+    },
+}
+
+/// The present use of resources.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// The running attempt, if any.
+    pub serial: Option<u32>,
+    /// Wall clock of its last output; its start if there was none; 0 without an attempt.
+    pub last_output_unix_ms: u64,
+    /// Processor time of the whole tree of the attempt, user and system.
+    pub cpu_ms: u64,
+    /// Memory of the tree now.
+    pub memory_bytes: u64,
+    /// Processes in the tree now.
+    pub processes: u32,
+    /// Bytes of standard output so far.
+    pub out_bytes: u64,
+    /// Bytes of standard error so far.
+    pub err_bytes: u64,
+}
+
+/// One program run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptSpec {
+    /// The program and its arguments; a program without `/` is looked up in the `PATH` of `env`, with the user's
+    /// rights.
+    pub argv: Vec<Vec<u8>>,
+    /// The complete environment: name and value.
+    pub env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The working directory, absolute, entered with the user's rights.
+    pub cwd: Vec<u8>,
+    /// Standard input.
+    pub stdin: Stdin,
+    /// Resource limits, set before the drop.
+    pub rlimits: Vec<Rlimit>,
+    /// The file mode creation mask.
+    pub umask: u16,
+    /// Whether set-user-id programs lose their power below here.
+    pub no_new_privs: bool,
+    /// Bytes of output kept, both streams together; the oldest whole segments are dropped beyond.
+    pub log_quota_bytes: u64,
+}
+
+/// The usual log quota of an attempt.
+pub const LOG_QUOTA_BYTES_DEFAULT: u64 = 256 << 20;
+
+/// The usual umask of an attempt.
+pub const UMASK_DEFAULT: u16 = 0o077;
+
+/// Standard input of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdin {
+    /// `/dev/null`.
+    Null,
+    /// These bytes, as a sealed file in memory, then the end.
+    Inline(Vec<u8>),
+}
+
+/// One resource limit, see setrlimit(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rlimit {
+    /// Which one.
+    pub resource: Resource,
+    /// The soft limit; `u64::MAX` for none.
+    pub soft: u64,
+    /// The hard limit; `u64::MAX` for none.
+    pub hard: u64,
+}
+
+/// The resources of setrlimit(2) that an agent may be limited in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resource {
+    /// `RLIMIT_CORE`, bytes.
+    Core,
+    /// `RLIMIT_CPU`, seconds.
+    CpuSeconds,
+    /// `RLIMIT_FSIZE`, bytes.
+    FileBytes,
+    /// `RLIMIT_NOFILE`.
+    OpenFiles,
+    /// `RLIMIT_NPROC`, of the whole user.
+    Processes,
+    /// `RLIMIT_AS`, bytes.
+    AddressSpace,
+    /// `RLIMIT_STACK`, bytes.
+    Stack,
+    /// `RLIMIT_MEMLOCK`, bytes.
+    LockedMemory,
+}
+
+/// One incarnation of an agent: the file `spec` in the run folder, written by the daemon. No secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncarnationSpec {
+    /// [`PROTOCOL`] of the daemon that wrote it.
+    pub protocol: u16,
+    /// The agent's id.
+    pub agent: String,
+    /// The number of its life, from 1.
+    pub incarnation: u32,
+    /// Drawn by the daemon for this incarnation; proves to both sides that they mean the same one.
+    pub nonce: [u8; 16],
+    /// Who the agent is; `None` keeps the identity of the shim (rootless).
+    pub identity: Option<Identity>,
+    /// Limits of the whole tree.
+    pub limits: Limits,
+    /// How the tree is held together. The cgroups exist (see `cgroup::create`).
+    pub backend: Backend,
+    /// Length of a log segment.
+    pub segment_bytes: u64,
+}
+
+/// The usual length of a log segment.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 16 << 20;
+
+/// Who an agent is, looked up by the daemon: no name service is asked after a fork.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// User id; 0 is refused.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// Limits of a whole tree, as far as the backend can hold them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory and swap together.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of one core.
+    pub cpu_millis: Option<u32>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+/// How a process tree is held together. Paths are absolute folders of one incarnation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Backend {
+    /// A folder in a version 2 hierarchy, with the sub-cgroups `shim` and `agent`. A systemd scope with
+    /// `Delegate=yes` is such a folder too.
+    CgroupV2 {
+        /// The folder.
+        path: String,
+    },
+    /// A folder in each version 1 hierarchy that counts; the freezer finds and stops processes.
+    CgroupV1 {
+        /// In the freezer hierarchy.
+        freezer: String,
+        /// In the memory hierarchy.
+        memory: Option<String>,
+        /// In the pids hierarchy.
+        pids: Option<String>,
+        /// In the cpu hierarchy.
+        cpu: Option<String>,
+    },
+    /// The tree of descendants: the shim is their reaper.
+    None,
+}
+
+/// The mark `started.<serial>`, written before the clone: an attempt with a mark may have run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartMark {
+    /// The number of the attempt.
+    pub serial: u32,
+    /// The nonce of the incarnation.
+    pub nonce: [u8; 16],
+    /// The kernel's `boot_id`.
+    pub boot_id: [u8; 16],
+    /// Wall clock just before the clone.
+    pub at_unix_ms: u64,
+}
