@@ -1,0 +1,183 @@
+//! What can go wrong in the store, kept apart by what the caller has to do: refuse to start
+//! ([`OpenError`]), refuse new work or end the process ([`CommitError`]), tell a caller
+//! ([`ReadError`], [`BackupError`]).
+//!
+//! Not for: errors of the core; a key that is not there is no error here.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Seq;
+
+/// Why the store did not open. Every variant leaves the files as they were, or renamed; nothing is deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds `DIR/lock`.
+    #[error("state folder {} is in use by process {}", dir.display(), pid.map_or_else(|| "(unknown)".to_owned(), |p| p.to_string()))]
+    Locked {
+        /// The state folder.
+        dir: PathBuf,
+        /// The pid written in the lock file, when it is readable.
+        pid: Option<u32>,
+    },
+    /// The data was written by a newer program.
+    #[error("stored schema {found} is newer than {known}, the newest this program knows")]
+    NewerSchema {
+        /// The schema of the stored data.
+        found: u32,
+        /// The newest schema that this program knows.
+        known: u32,
+    },
+    /// [`super::Config`] makes no sense.
+    #[error("store settings: {0}")]
+    Config(&'static str),
+    /// A migration step refused.
+    #[error("migration of the stored state from schema {from} to {}: {reason}", from + 1)]
+    Migration {
+        /// The schema the step starts from.
+        from: u32,
+        /// What the step said.
+        reason: String,
+    },
+    /// The journal is damaged in a way that no crash explains: acknowledged records would be lost.
+    #[error("journal segment {} is damaged at byte {offset}: {reason}", segment.display())]
+    JournalDamaged {
+        /// The segment file.
+        segment: PathBuf,
+        /// Where the damage begins.
+        offset: u64,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// The journal begins after the point at which the newest usable state ends.
+    #[error(
+        "the state reaches record {have}, the journal begins at record {journal_from}: records between are missing"
+    )]
+    Gap {
+        /// The last record that the usable state contains.
+        have: Seq,
+        /// The first record in the journal.
+        journal_from: Seq,
+    },
+    /// The database is unusable and no valid checkpoint exists to rebuild it from.
+    #[error("the database is unusable ({reason}) and there is no valid checkpoint to rebuild it from")]
+    NoCheckpoint {
+        /// Why the database is unusable.
+        reason: String,
+    },
+    /// Too little free space to open safely.
+    #[error("state folder {} has {free_bytes} bytes free, {need_bytes} are needed to open it", dir.display())]
+    NoSpace {
+        /// The state folder.
+        dir: PathBuf,
+        /// Bytes free to this process.
+        free_bytes: u64,
+        /// Bytes needed.
+        need_bytes: u64,
+    },
+    /// [`super::restore`] was given a folder that already holds something.
+    #[error("folder {} is not empty: a backup is restored only into an empty folder", dir.display())]
+    NotEmpty {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A backup or checkpoint file is not valid.
+    #[error("checkpoint {}: {reason}", path.display())]
+    BadCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// The kernel refused.
+    #[error("{tried} {}", path.display())]
+    Io {
+        /// What was tried ("create", "fsync", ...).
+        tried: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A value could not be read at start.
+    #[error("stored state")]
+    Read(#[from] ReadError),
+    /// A record that the start itself writes (a migration) could not be written.
+    #[error("write to the store at start")]
+    Commit(#[from] CommitError),
+}
+
+/// Why a batch was not committed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    /// Refused for want of space: nothing was written, the batch and the store are as before. Try
+    /// again once space is back.
+    #[error("no space left in the state folder")]
+    NoSpace,
+    /// Larger than one record may be ([`super::RECORD_BYTES_MAX`]); nothing was written.
+    #[error("batch of {bytes} bytes is larger than a record may be ({max} bytes)")]
+    TooLarge {
+        /// Bytes of the batch.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A write or sync failed, now or earlier: whether the batch is durable is unknown. Every later
+    /// call fails too. The process must end without acknowledging anything and start again.
+    #[error("the store is poisoned by a failed write")]
+    Poisoned {
+        /// The first failure.
+        #[source]
+        source: Arc<io::Error>,
+    },
+}
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The stored value fails its check sum. A restart rebuilds the database.
+    #[error("stored value under {key:?} is corrupt")]
+    Corrupt {
+        /// The key, lossily as text.
+        key: String,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The database refused.
+    #[error("read the database")]
+    Database(#[source] io::Error),
+}
+
+/// Why a checkpoint or backup was not written. The store itself goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The store was closed or poisoned meanwhile.
+    #[error("the store is closed")]
+    Closed,
+    /// The target exists.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The kernel refused.
+    #[error("{tried} {}", path.display())]
+    Io {
+        /// What was tried.
+        tried: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The database does not hold what it should; the store is poisoned, a restart rebuilds it.
+    #[error("the database lost entries: {reason}")]
+    Inconsistent {
+        /// What was found and what was expected.
+        reason: String,
+    },
+}
