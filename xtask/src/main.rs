@@ -1,2 +1,33 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask …`: the errands of the house, in Rust so that they run wherever the house builds.
+//!
+//! Only the choice of the errand is here; each is a room of its own. Not here: anything that ships.
+
+mod shell;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask ERRAND
+
+  tidy                      check the rules of the house that no compiler checks
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["tidy"] => tidy::run(),
+        _ => {
+            shell::complain(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell::complain(&format!("error: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
