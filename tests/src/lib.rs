@@ -1,1 +1,38 @@
-//! Placeholder.
+//! The harness of the stories: real binaries in a temporary root, watched from outside.
+//!
+//! ```text
+//!   Daemon     one fusiond with a root of its own; start, kill -9, start again; leaves nothing behind
+//!   Ctl        fusionctl as a certain user; exit code, text, JSON
+//!   Watch      a running `event tail`: what the stories wait on
+//!   Fifo       a bell and a gate between a story and a fake agent
+//!   Ledger     what fake agents say they did, in their own words
+//!   processes  what /proc says is alive, whoever claims otherwise
+//!   users      Unix users made for tests
+//! ```
+//!
+//! Nothing here sleeps: everything waits on a descriptor with a deadline. A harness that cannot do its work panics,
+//! since a story without its stage proves nothing. Not here: any knowledge of how the daemon works inside.
+
+mod ctl;
+mod daemon;
+mod fifo;
+mod files;
+mod ledger;
+pub mod processes;
+mod stream;
+pub mod users;
+mod wait;
+mod watch;
+
+pub use self::ctl::{Ctl, Done};
+pub use self::daemon::{Daemon, Setup};
+pub use self::fifo::Fifo;
+pub use self::files::{binary, is_root};
+pub use self::ledger::{Entry, Ledger};
+pub use self::stream::stream;
+pub use self::users::TestUser;
+pub use self::wait::{Deadline, wait_for_exit, wait_readable};
+pub use self::watch::Watch;
+
+/// How long a story waits for anything before it gives up. Generous: the machines that run this are small and busy.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(45);

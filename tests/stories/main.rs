@@ -1,0 +1,1 @@
+//! The stories: what users and agents rely on, shown on the real binaries.
