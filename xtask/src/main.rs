@@ -3,6 +3,7 @@
 //! Only the choice of the errand is here; each is a room of its own. Not here: anything that ships.
 
 mod shell;
+mod test;
 mod tidy;
 
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask ERRAND
 
+  test                      run everything that CI runs, and install what it needs
   tidy                      check the rules of the house that no compiler checks
 ";
 
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
+        ["test"] => test::run(),
         ["tidy"] => tidy::run(),
         _ => {
             shell::complain(USAGE);

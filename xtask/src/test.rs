@@ -1,0 +1,77 @@
+//! `cargo xtask test`: everything that CI runs, in the order in which it fails fastest; installs what it needs.
+//!
+//! Not here: benchmarks and chaos, which are errands of their own.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+
+use crate::{shell, tidy};
+
+/// Formats, lints, rules of the house, licences, build, tests, and a look at what the tests left behind.
+///
+/// # Errors
+///
+/// When any of it is not in order.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let cargo = shell::cargo();
+    shell::run(&cargo, &["fmt", "--all", "--check"])?;
+    tidy::run()?;
+    shell::run(
+        &cargo,
+        &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "--deny", "warnings"],
+    )?;
+    deny(&cargo)?;
+    // The stories start the programs themselves, which no test target depends on.
+    shell::run(&cargo, &["build", "--workspace", "--bins", "--locked", "--quiet"])?;
+    let outcome = tests(&cargo);
+    fusion_tests::users::remove_all();
+    outcome?;
+    nothing_left()
+}
+
+/// Licences, sources and bans. Advisories need the network each time, so the release errand checks them.
+fn deny(cargo: &str) -> anyhow::Result<()> {
+    if !shell::succeeds(cargo, &["deny", "--version"]) {
+        install(cargo, "cargo-deny")?;
+    }
+    shell::run(cargo, &["deny", "--log-level", "error", "check", "bans", "licenses", "sources"])
+}
+
+fn tests(cargo: &str) -> anyhow::Result<()> {
+    if !shell::succeeds(cargo, &["nextest", "--version"]) {
+        install(cargo, "cargo-nextest")?;
+    }
+    let mut args = vec!["nextest", "run", "--workspace", "--locked", "--profile", "ci"];
+    if !fusion_tests::is_root() {
+        shell::complain(
+            "note: not root, so the stories that serve several users are left out: run `sudo cargo xtask test` for all\n",
+        );
+        args.extend(["--filter-expr", "not test(as_root::)"]);
+    }
+    shell::run(cargo, &args)?;
+    shell::run(cargo, &["test", "--workspace", "--doc", "--locked", "--quiet"])
+}
+
+/// Tools are built without optimising: they run for seconds and would be built for minutes.
+fn install(cargo: &str, tool: &str) -> anyhow::Result<()> {
+    shell::say(&format!("{tool} is not installed; installing it\n"));
+    shell::run(cargo, &["install", "--locked", "--debug", "--quiet", tool])
+}
+
+/// Programs of this checkout that outlived the tests.
+fn nothing_left() -> anyhow::Result<()> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().map(PathBuf::from).unwrap_or_default();
+    let mut left = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Ok(exe) = std::fs::read_link(entry.path().join("exe")) else { continue };
+        if exe.starts_with(&folder) && exe != own {
+            left.push(format!("{} {}", entry.file_name().display(), exe.display()));
+        }
+    }
+    if !left.is_empty() {
+        bail!("the tests left processes behind:\n  {}", left.join("\n  "));
+    }
+    Ok(())
+}
