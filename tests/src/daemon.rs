@@ -166,6 +166,21 @@ impl Daemon {
         (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    /// Restores the state of this root, while no daemon runs, from a file that `system backup` wrote.
+    ///
+    /// # Panics
+    ///
+    /// When that fails.
+    #[track_caller]
+    pub fn restore(&self, file: &Path) {
+        assert!(self.child.is_none(), "the daemon is running");
+        let mut command = Command::new(binary("fusionctl"));
+        command.args(["system", "restore"]).arg(file).arg("--root").arg(self.root());
+        let output = command.output().expect("fusionctl can be started");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "restoring failed: {said}");
+    }
+
     /// Kills the daemon alone, as a crash would: agents and shims go on.
     ///
     /// # Panics

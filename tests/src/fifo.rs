@@ -50,6 +50,16 @@ impl Fifo {
             .unwrap_or_else(|| panic!("nobody rang {} in time", self.path.display()))
     }
 
+    /// The pid that the step `ring` wrote without a text.
+    ///
+    /// # Panics
+    ///
+    /// When none comes in time, or something else.
+    #[track_caller]
+    pub fn next_pid(&mut self) -> i32 {
+        self.next_line().parse().expect("`ring` without a text writes a pid")
+    }
+
     /// The next line that an agent wrote, none when time is up.
     pub fn line_before(&mut self, deadline: Deadline) -> Option<String> {
         loop {

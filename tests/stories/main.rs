@@ -1,1 +1,37 @@
 //! The stories: what users and agents rely on, shown on the real binaries.
+//!
+//! A function is named after the verb and what can be relied on. Each starts a daemon of its own; `as_root` holds
+//! those that need several users or a certain way of holding process trees.
+
+mod agent;
+mod agent_end;
+mod agent_spawn;
+mod as_root;
+mod event;
+mod input;
+mod profile;
+mod survive;
+mod system;
+mod task;
+mod task_end;
+mod task_order;
+mod task_output;
+mod task_submit;
+mod task_time;
+mod tree;
+mod why;
+
+use fusion_tests::{Ctl, Daemon};
+
+/// A daemon with one agent "a" that works through scripts of fake-agent.
+fn daemon_with_agent() -> (Daemon, Ctl) {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    ctl.spawn_fake("a", &[]);
+    (daemon, ctl)
+}
+
+/// The newest attempt of a task in JSON.
+fn last_attempt(task: &serde_json::Value) -> &serde_json::Value {
+    task["attempts"].as_array().and_then(|attempts| attempts.last()).expect("the task has an attempt")
+}

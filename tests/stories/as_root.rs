@@ -1,0 +1,5 @@
+//! Stories that need root: several users, and each way of holding process trees forced.
+
+mod backends;
+mod principal;
+mod users;

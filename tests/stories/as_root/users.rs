@@ -1,0 +1,142 @@
+//! Stories about several users of one daemon: each sees what is theirs, and runs as themselves.
+
+use fusion_tests::{Ctl, Daemon, processes, users};
+
+/// A daemon that runs as root, and two users who speak to it.
+fn daemon_with_two_users() -> (Daemon, Ctl, Ctl) {
+    let daemon = Daemon::start();
+    let (first, second) = (daemon.ctl().as_user(&users::first()), daemon.ctl().as_user(&users::second()));
+    (daemon, first, second)
+}
+
+#[test]
+fn users_agents_run_as_their_owner_without_privilege() {
+    let (daemon, first, _) = daemon_with_two_users();
+    first.spawn_fake("a", &[]);
+    let mut bell = daemon.fifo("bell");
+    let mut gate = daemon.fifo("gate");
+    let task = first.submit(&format!("ring {}\nawait {}", bell.path(), gate.path()), &[]);
+    let pid: i32 = bell.next_pid();
+    let uid = users::first().uid.to_string();
+    for (key, expected) in [("Uid", vec![uid.as_str(); 4]), ("Gid", vec![uid.as_str(); 4])] {
+        let found = processes::status(pid, key).unwrap();
+        assert_eq!(found.split_whitespace().collect::<Vec<_>>(), expected, "{key}");
+    }
+    for (key, expected) in [("Groups", ""), ("NoNewPrivs", "1")] {
+        assert!(
+            matches!(processes::status(pid, key).as_deref(), Some(found) if found == expected || found == uid),
+            "{key}"
+        );
+    }
+    for key in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(processes::status(pid, key).unwrap().trim_start_matches('0'), "", "{key}");
+    }
+    gate.open_gate(1);
+    assert_eq!(first.ended(&task)["state"], "succeeded");
+}
+
+#[test]
+fn users_workspaces_are_closed_to_each_other() {
+    let (_daemon, first, second) = daemon_with_two_users();
+    first.spawn_fake("a", &[]);
+    second.ok(&["agent", "spawn", "b", "--profile", "shell"]);
+    let workspace = first.json(&["agent", "show", "a"])["workspace"].as_str().unwrap().to_owned();
+    let written = first.submit(&format!("write {workspace}/secret x"), &[]);
+    assert_eq!(first.ended(&written)["state"], "succeeded");
+    for script in [format!("cat {workspace}/secret"), format!("ls {workspace}"), format!("ls {workspace}/..")]
+    {
+        let task = second.submit(&script, &[]);
+        assert_eq!(second.ended(&task)["state"], "failed", "{script}");
+    }
+}
+
+#[test]
+fn users_see_and_touch_only_what_is_theirs() {
+    let (_daemon, first, second) = daemon_with_two_users();
+    let agent = first.spawn_fake("a", &[]);
+    let task = first.submit("say secret", &["--key", "k"]);
+    first.ended(&task);
+    for noun in ["agent", "task"] {
+        assert_eq!(second.json(&[noun, "list"]).as_array().map(Vec::len), Some(0));
+    }
+    assert_eq!(second.json(&["event", "list"]).to_string().matches(&task).count(), 0);
+    for args in [
+        vec!["agent", "show", &agent],
+        vec!["agent", "pause", &agent],
+        vec!["agent", "resume", &agent],
+        vec!["agent", "restart", &agent],
+        vec!["agent", "terminate", &agent],
+        vec!["agent", "logs", &agent],
+        vec!["agent", "show", "a"],
+        vec!["task", "show", &task],
+        vec!["task", "show", "key:k"],
+        vec!["task", "cancel", &task],
+        vec!["task", "retry", &task],
+        vec!["task", "resolve", &task, "--fail"],
+        vec!["task", "logs", &task],
+        vec!["task", "result", &task],
+        vec!["task", "wait", &task],
+        vec!["why", &task],
+        vec!["why", &agent],
+        vec!["task", "submit", "--agent", &agent, "say x"],
+        vec!["task", "submit", "--after", &task, "say x"],
+    ] {
+        let done = second.run(&args);
+        assert_eq!(done.code, 3, "what is not theirs does not exist for them: {done}");
+    }
+    assert_eq!(first.json(&["agent", "show", "a"])["state"], "idle");
+}
+
+#[test]
+fn users_may_not_steer_the_daemon() {
+    let (daemon, first, _) = daemon_with_two_users();
+    let file = daemon.folder().join("backup");
+    for args in [
+        vec!["system", "drain"],
+        vec!["system", "shutdown"],
+        vec!["system", "backup", file.to_str().unwrap()],
+    ] {
+        let done = first.run(&args);
+        assert_eq!(done.code, 5, "{done}");
+    }
+    first.ok(&["system", "status"]);
+}
+
+#[test]
+fn users_may_give_the_same_name_and_key_to_different_things() {
+    let (_daemon, first, second) = daemon_with_two_users();
+    assert_ne!(first.spawn_fake("a", &[]), second.spawn_fake("a", &[]));
+    let [one, two] = [&first, &second].map(|ctl| ctl.submit("say x", &["--key", "k"]));
+    assert_ne!(one, two);
+    assert_eq!(first.ended(&one)["state"], "succeeded");
+    assert_eq!(second.ended(&two)["state"], "succeeded");
+}
+
+#[test]
+fn users_tasks_run_on_their_own_agents_alone() {
+    let (_daemon, first, second) = daemon_with_two_users();
+    first.spawn_fake("a", &[]);
+    let task = second.submit("say x", &[]);
+    assert_eq!(second.run(&["task", "wait", &task, "--timeout", "300ms"]).code, 7);
+    assert_eq!(second.json(&["task", "show", &task])["state"], "queued");
+}
+
+#[test]
+fn users_with_many_tasks_do_not_starve_others() {
+    let config = "[limits]\nmax_running = 1\n".to_owned();
+    let daemon = Daemon::with(fusion_tests::Setup { config, ..fusion_tests::Setup::default() });
+    let (first, second) = (daemon.ctl().as_user(&users::first()), daemon.ctl().as_user(&users::second()));
+    first.spawn_fake("a", &[]);
+    second.spawn_fake("b", &[]);
+    let mut bell = daemon.fifo("bell");
+    let mut gate = daemon.fifo("gate");
+    let script = |name: &str| format!("ring {} {name}\nawait {}", bell.path(), gate.path());
+    let (mine, yours) = (script("first"), script("second"));
+    for _ in 0..10 {
+        let _task = first.submit(&mine, &["--priority", "9"]);
+    }
+    assert_eq!(bell.next_line(), "first");
+    let _task = second.submit(&yours, &["--priority", "0"]);
+    gate.open_gate(1);
+    assert_eq!(bell.next_line(), "second", "one task of another user waits for one turn, not for ten");
+}

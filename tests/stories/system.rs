@@ -1,0 +1,132 @@
+//! Stories of `system status|doctor|drain|shutdown|backup|restore`.
+
+use fusion_tests::{Daemon, processes};
+use rustix::process::Signal;
+
+use crate::daemon_with_agent;
+
+#[test]
+fn system_status_counts_and_says_where_it_lives() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    let _task = ctl.submit("x", &["--capability", "fly"]);
+    let status = ctl.json(&["system", "status"]);
+    assert_eq!(status["agents"]["idle"], 1);
+    assert_eq!(status["tasks"]["queued"], 1);
+    assert_eq!(status["mode"], "root");
+    assert_eq!(status["pid"], daemon.pid());
+    let epoch = status["epoch"].as_u64().unwrap();
+    daemon.kill9();
+    daemon.start_again();
+    assert_eq!(ctl.json(&["system", "status"])["epoch"], epoch + 1);
+}
+
+#[test]
+fn system_doctor_says_which_guarantees_hold() {
+    let daemon = Daemon::start();
+    let checks = daemon.ctl().json(&["system", "doctor"]);
+    let checks = checks.as_array().or_else(|| checks["checks"].as_array()).unwrap().clone();
+    assert!(checks.len() >= 3, "{checks:?}");
+    for check in checks {
+        assert!(matches!(check["status"].as_str(), Some("ok" | "weak" | "failed")), "{check}");
+        assert!(check["status"] == "ok" || check["remedy"].is_string(), "{check}");
+    }
+}
+
+#[test]
+fn system_drain_starts_nothing_new_and_can_be_lifted() {
+    let (_daemon, ctl) = daemon_with_agent();
+    ctl.ok(&["system", "drain"]);
+    assert_eq!(ctl.json(&["system", "status"])["draining"], true);
+    let task = ctl.submit("say x", &[]);
+    assert_eq!(ctl.json(&["task", "show", &task])["state"], "queued");
+    ctl.ok(&["system", "drain", "--off"]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+}
+
+#[test]
+fn system_drain_survives_a_restart() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    ctl.ok(&["system", "drain"]);
+    daemon.kill9();
+    daemon.start_again();
+    assert_eq!(ctl.json(&["system", "status"])["draining"], true);
+}
+
+#[test]
+fn system_shutdown_that_keeps_agents_leaves_them_working() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    let mut bell = daemon.fifo("bell");
+    let mut gate = daemon.fifo("gate");
+    let task = ctl.submit(&format!("ring {}\nawait {}\nsay done", bell.path(), gate.path()), &[]);
+    let pid: i32 = bell.next_pid();
+    ctl.ok(&["system", "shutdown", "--agents", "keep"]);
+    assert!(daemon.wait_for_end().success());
+    assert!(processes::look(pid).is_some());
+    daemon.start_again();
+    gate.open_gate(1);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    assert_eq!(ctl.ok(&["task", "result", &task]), "done");
+}
+
+#[test]
+fn system_shutdown_that_stops_agents_leaves_nothing() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    let mut bell = daemon.fifo("bell");
+    let task = ctl.submit(&format!("grandchild {0}\nring {0}\nstall", bell.path()), &[]);
+    bell.next_line();
+    bell.next_line();
+    ctl.ok(&["system", "shutdown", "--agents", "stop", "--grace", "300ms"]);
+    assert!(daemon.wait_for_end().success());
+    assert_eq!(daemon.processes(), []);
+    daemon.start_again();
+    assert!(matches!(
+        ctl.json(&["task", "show", &task])["state"].as_str(),
+        Some("queued" | "dispatched" | "running")
+    ));
+}
+
+#[test]
+fn system_shutdown_by_signal_stops_the_agents_of_a_trial_root() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (mut daemon, _ctl) = daemon_with_agent();
+        assert!(daemon.stop_with(signal).success());
+        assert_eq!(daemon.processes(), []);
+        assert!(!daemon.socket().exists());
+    }
+}
+
+#[test]
+fn system_backup_is_restored_into_an_empty_root() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    let done = ctl.submit("say kept", &["--key", "k"]);
+    ctl.ended(&done);
+    let waiting = ctl.submit("say later", &["--capability", "fly"]);
+    let file = daemon.folder().join("backup");
+    ctl.ok(&["system", "backup", file.to_str().unwrap()]);
+    let before = ctl.json(&["task", "show", &waiting]);
+    daemon.stop_with(Signal::TERM);
+    std::fs::remove_dir_all(daemon.root().join("state")).unwrap();
+    daemon.restore(&file);
+    daemon.start_again();
+    assert_eq!(ctl.json(&["task", "show", &waiting])["createTime"], before["createTime"]);
+    let kept = ctl.json(&["task", "show", "key:k"]);
+    assert_eq!(kept["id"], done.as_str());
+    assert_eq!(kept["state"], "succeeded");
+}
+
+#[test]
+fn system_allows_one_daemon_on_a_root() {
+    let daemon = Daemon::start();
+    let (status, said) = daemon.start_second();
+    assert!(!status.success());
+    assert!(said.contains("fusiond"), "{said}");
+    daemon.ctl().ok(&["system", "status"]);
+}
+
+#[test]
+fn system_unreachable_is_said_with_the_way_out() {
+    let mut daemon = Daemon::start();
+    daemon.kill9();
+    let done = daemon.ctl().run(&["system", "status"]).expect_code(6);
+    assert!(done.stderr.contains("hint: "), "{done}");
+}

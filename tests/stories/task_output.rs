@@ -1,0 +1,65 @@
+//! Stories of `task logs` and `task result`.
+
+use fusion_tests::stream;
+
+use crate::daemon_with_agent;
+
+#[test]
+fn task_logs_are_in_the_order_in_which_they_were_written() {
+    let (daemon, ctl) = daemon_with_agent();
+    let mut bell = daemon.fifo("bell");
+    let mut gate = daemon.fifo("gate");
+    let pause = format!("ring {}\nawait {}", bell.path(), gate.path());
+    let task = ctl.submit(&format!("say one\n{pause}\ncry two\n{pause}\nsay three"), &[]);
+    for _ in 0..2 {
+        bell.next_line();
+        gate.open_gate(1);
+    }
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    let logs = ctl.run(&["task", "logs", &task]).expect_code(0);
+    let both = format!("{}{}", logs.stdout, logs.stderr);
+    assert!(
+        both == "one\ntwo\nthree\n" || (logs.stdout == "one\nthree\n" && logs.stderr == "two\n"),
+        "{logs}"
+    );
+}
+
+#[test]
+fn task_logs_of_megabytes_are_complete() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("flood 5000000 42", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    let logs = ctl.run(&["task", "logs", &task]).expect_code(0).stdout;
+    assert!(logs.as_bytes() == stream(42, 5_000_000), "{} bytes differ", logs.len());
+}
+
+#[test]
+fn task_logs_follow_until_the_end() {
+    let (daemon, ctl) = daemon_with_agent();
+    let mut bell = daemon.fifo("bell");
+    let mut gate = daemon.fifo("gate");
+    let task = ctl.submit(&format!("say one\nring {}\nawait {}\nsay two", bell.path(), gate.path()), &[]);
+    bell.next_line();
+    let follower = std::thread::spawn({
+        let (ctl, task) = (ctl.clone(), task.clone());
+        move || ctl.run(&["task", "logs", &task, "-f"])
+    });
+    gate.open_gate(1);
+    let done = follower.join().unwrap().expect_code(0);
+    assert_eq!(done.stdout, "one\ntwo\n");
+}
+
+#[test]
+fn task_result_is_the_standard_output_alone() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("cry noise\nsay answer", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    assert_eq!(ctl.ok(&["task", "result", &task]), "answer");
+}
+
+#[test]
+fn task_result_of_a_task_that_has_not_ended_is_refused() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("say x", &["--capability", "fly"]);
+    assert_eq!(ctl.refused(4, &["task", "result", &task])["code"], "no_result");
+}
