@@ -191,7 +191,6 @@ impl Ctl {
     ///
     /// When it does not end in time.
     #[track_caller]
-    #[must_use]
     pub fn ended(&self, task: &str) -> Value {
         let done = self.run(&["task", "wait", task, "--timeout", "40s"]);
         assert!(matches!(done.code, 0 | 1), "the task did not end: {done}");
