@@ -104,7 +104,8 @@ impl Batch {
 
     /// The changes in order.
     pub fn changes(&self) -> impl Iterator<Item = Change<'_>> {
-        Changes { rest: &self.buffer[BODY..] }.map(|c| c.expect("a batch holds only what put and delete wrote"))
+        Changes { rest: &self.buffer[BODY..] }
+            .map(|c| c.expect("a batch holds only what put and delete wrote"))
     }
 
     pub(super) fn push_put(&mut self, key: &[u8], body: &[u8]) {

@@ -5,7 +5,7 @@
 //! Not for: errors of the core; a key that is not there is no error here.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Seq;
@@ -180,4 +180,30 @@ pub enum BackupError {
         /// What was found and what was expected.
         reason: String,
     },
+}
+
+/// Why a store did not come to rest. Nothing is lost; the next start only takes longer.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// The database could not take the last changes, or the store was poisoned.
+    #[error("bring the last changes to the database")]
+    Apply(#[from] io::Error),
+    /// The database did not let go of its files.
+    #[error("the database did not let go of its files")]
+    Busy,
+    /// The mark of a clean stop was not written.
+    #[error("mark the state folder as cleanly closed")]
+    Mark(#[from] OpenError),
+}
+
+/// For `map_err`: the kernel refused `tried` on `path`.
+pub(super) fn io_error(tried: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io { tried, path, source }
+}
+
+/// As [`io_error`], for backups.
+pub(super) fn backup_error(tried: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |source| BackupError::Io { tried, path, source }
 }

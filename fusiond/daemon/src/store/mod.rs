@@ -15,16 +15,43 @@
 //!
 //! Not for: what keys and bodies mean (the engine's), decisions, retention. Only `tree.rs` names sled.
 
+mod apply;
 mod batch;
+mod checkpoint;
 mod error;
+mod home;
 mod journal;
+mod pending;
+mod probe;
+mod reader;
+mod recover;
+mod space;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod value;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 pub use batch::{Batch, Change, KEY_BYTES_MAX, RECORD_BYTES_MAX, SCHEMA_KEY};
-pub use error::{BackupError, CommitError, OpenError, ReadError};
+pub use error::{BackupError, CloseError, CommitError, OpenError, ReadError};
+pub use probe::probe_main;
+pub use reader::{Entry, Reader};
+pub use recover::restore;
+
+use self::apply::Applier;
+use self::error::io_error;
+use self::home::Home;
+use self::journal::{AppendError, Writer};
+use self::pending::{Pending, Stop};
+use self::recover::Recovered;
+use self::space::Reserve;
 
 /// Number of a journal record: 1, 2, 3 … without a gap; 0 is "before the first".
 pub type Seq = u64;
@@ -151,7 +178,7 @@ pub struct Space {
     pub free_bytes: u64,
     /// [`Config::free_floor_bytes`].
     pub floor_bytes: u64,
-    /// Above the floor, reserve in place and the database keeping up: new work may be admitted.
+    /// Above the floor and the database keeping up: new work may be admitted.
     pub ok: bool,
 }
 
@@ -175,27 +202,83 @@ pub enum Direction {
     Descending,
 }
 
-/// A stored value with its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// `kind/id`.
-    pub key: Vec<u8>,
-    /// The schema that was current when it was written.
-    pub version: u8,
-    /// The value.
-    pub body: Vec<u8>,
+impl Direction {
+    /// `a` comes strictly before `b`.
+    fn is_before<T: Ord>(self, a: &T, b: &T) -> bool {
+        match self {
+            Direction::Ascending => a < b,
+            Direction::Descending => a > b,
+        }
+    }
 }
 
 /// The store; owned by the engine thread. `Send`, used by one thread.
 pub struct Store {
-    _later: std::marker::PhantomData<std::cell::Cell<()>>,
+    journal: Writer,
+    pending: Arc<Pending>,
+    reader: Reader,
+    door: reader::Door,
+    reserve: Arc<Reserve>,
+    config: Arc<Config>,
+    home: Home,
+    scratch: Vec<u8>,
+    applier: Option<JoinHandle<io::Result<()>>>,
+    _lock: File,
 }
 
 impl Store {
     /// Opens or makes the store in `config.dir`, after replaying the journal, repairing what can be
     /// repaired and migrating older data. Blocks; call it before the runtime starts.
-    pub fn open(_config: Config) -> Result<(Store, Opened), OpenError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is lost or deleted by a refusal.
+    pub fn open(config: Config) -> Result<(Store, Opened), OpenError> {
+        let started = Instant::now();
+        config.check().map_err(OpenError::Config)?;
+        let home = Home::at(&config.dir);
+        home.make()?;
+        let lock = home.lock()?;
+        let reserve = Arc::new(Reserve::new(&home.dir, config.reserve_bytes, config.free_floor_bytes));
+        ensure_space(&home, &reserve)?;
+        let recovered = recover::recover(&config, &home)?;
+        let mut opened = recovered.opened.clone();
+        let mut store = Store::start(recovered, config, home, reserve, lock)?;
+        if opened.schema_found < store.config.schema {
+            store.migrate(opened.schema_found)?;
+            opened.seq = store.seq();
+        }
+        opened.duration = started.elapsed();
+        Ok((store, opened))
+    }
+
+    fn start(
+        recovered: Recovered,
+        config: Config,
+        home: Home,
+        reserve: Arc<Reserve>,
+        lock: File,
+    ) -> Result<Store, OpenError> {
+        let config = Arc::new(config);
+        let pending = Arc::new(Pending::new(config.flush_bytes, config.pending_bytes_max));
+        let door = Arc::new(RwLock::new(Some(recovered.tree.view())));
+        let journal = Writer::start(&home.journal, recovered.end, config.segment_bytes, reserve.clone())
+            .map_err(io_error("open the newest segment in", &home.journal))?;
+        let applier = Applier {
+            pending: pending.clone(),
+            tree: recovered.tree,
+            config: config.clone(),
+            reserve: reserve.clone(),
+            journal: home.journal.clone(),
+            checkpoints: home.checkpoints.clone(),
+            checkpoint_seq: recovered.checkpoint_seq,
+            checkpoint_at: Instant::now(),
+            checkpoint_not_before: Instant::now(),
+        };
+        let thread = std::thread::Builder::new().name("store-apply".to_owned()).spawn(move || applier.run());
+        let applier = Some(thread.map_err(io_error("start the apply thread for", &home.dir))?);
+        let reader = Reader::new(pending.clone(), door.clone());
+        let scratch = Vec::new();
+        Ok(Store { journal, pending, reader, door, reserve, config, home, scratch, applier, _lock: lock })
     }
 
     /// Makes the batch durable as one record and empties it; returns its number. When it returns `Ok`
@@ -204,84 +287,149 @@ impl Store {
     ///
     /// # Errors
     /// See [`CommitError`]: refused for space or size with nothing written, or poisoned.
-    pub fn commit(&mut self, _batch: &mut Batch) -> Result<Seq, CommitError> {
-        unimplemented!()
+    pub fn commit(&mut self, batch: &mut Batch) -> Result<Seq, CommitError> {
+        if batch.is_empty() {
+            return Ok(self.journal.seq());
+        }
+        if batch.bytes() > RECORD_BYTES_MAX {
+            return Err(CommitError::TooLarge { bytes: batch.bytes(), max: RECORD_BYTES_MAX });
+        }
+        self.commit_as(batch, self.config.schema as u8)
+    }
+
+    fn commit_as(&mut self, batch: &mut Batch, schema: u8) -> Result<Seq, CommitError> {
+        self.pending.wait_for_room()?;
+        let seq = self.journal.append(batch.record_mut(schema)).map_err(|e| match e {
+            AppendError::NoSpace => CommitError::NoSpace,
+            AppendError::Failed(e) => self.pending.poison(e),
+        })?;
+        self.pending.insert(seq, schema, batch.bytes() as u64, batch.changes(), &mut self.scratch);
+        batch.clear();
+        Ok(seq)
     }
 
     /// The last durable record.
     pub fn seq(&self) -> Seq {
-        unimplemented!()
+        self.journal.seq()
     }
 
     /// A reader for other threads.
     pub fn reader(&self) -> Reader {
-        unimplemented!()
+        self.reader.clone()
     }
 
-    /// Calls `each(key, version, body)` for every entry in key order.
+    /// Calls `each(key, version, body)` for every entry in key order, [`SCHEMA_KEY`] among them. Returns how
+    /// many there were.
+    ///
+    /// # Errors
+    /// [`ReadError`].
     pub fn load_all(&self, each: impl FnMut(&[u8], u8, &[u8])) -> Result<u64, ReadError> {
         self.load(b"", each)
     }
 
-    /// As [`Store::load_all`], for the keys that begin with `prefix`. Returns how many there were.
-    pub fn load(&self, _prefix: &[u8], _each: impl FnMut(&[u8], u8, &[u8])) -> Result<u64, ReadError> {
-        unimplemented!()
+    /// As [`Store::load_all`], for the keys that begin with `prefix`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn load(&self, prefix: &[u8], each: impl FnMut(&[u8], u8, &[u8])) -> Result<u64, ReadError> {
+        self.reader.scan(prefix, each)
     }
 
     /// Makes a checkpoint of everything committed so far and waits for it.
+    ///
+    /// # Errors
+    /// [`BackupError`]; the store itself goes on.
     pub fn checkpoint(&self) -> Result<Backup, BackupError> {
-        unimplemented!()
+        self.reader.checkpoint()
     }
 
     /// Free space now. A system call; ask once a turn at most.
     pub fn space(&self) -> Space {
-        unimplemented!()
+        let free_bytes = self.reserve.free_bytes();
+        let floor_bytes = self.config.free_floor_bytes;
+        if !self.reserve.is_present() && self.reserve.is_affordable() {
+            self.journal.order_reserve();
+        }
+        let keeps_up = !self.pending.lock().starved;
+        Space { free_bytes, floor_bytes, ok: free_bytes >= floor_bytes && keeps_up }
     }
 
     /// Brings everything to the database, makes a checkpoint, marks the folder as cleanly closed.
     /// Readers fail with [`ReadError::Closed`] from now on. A store that is dropped instead loses nothing;
     /// the next start only takes longer.
-    pub fn close(self) -> Result<(), CommitError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// What kept it from coming to rest; still nothing is lost.
+    pub fn close(mut self) -> Result<(), CloseError> {
+        self.stop(Stop::Clean)?;
+        let patience = Instant::now() + RELEASE_MAX;
+        while !tree::is_released(&self.home.db) {
+            if Instant::now() > patience {
+                return Err(CloseError::Busy);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(self.home.mark_clean()?)
+    }
+
+    fn stop(&mut self, stop: Stop) -> io::Result<()> {
+        self.pending.stop(stop);
+        self.door.write().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = self.applier.take().map(JoinHandle::join);
+        ended
+            .unwrap_or(Ok(Ok(())))
+            .unwrap_or_else(|_| Err(io::Error::other("the store-apply thread panicked")))
+    }
+
+    fn migrate(&mut self, found: u32) -> Result<(), OpenError> {
+        // What the older program wrote stays at hand as it was.
+        self.checkpoint().map_err(|e| OpenError::Migration { from: found, reason: e.to_string() })?;
+        for from in found..self.config.schema {
+            let step = self.config.migrations[from as usize - 1];
+            let mut batch = Batch::new();
+            step(&self.reader, &mut batch).map_err(|reason| OpenError::Migration { from, reason })?;
+            batch.push_put(SCHEMA_KEY, &(from + 1).to_le_bytes());
+            self.commit_as(&mut batch, (from + 1) as u8)?;
+        }
+        Ok(())
     }
 }
 
-/// Reads what is committed, from any thread; cheap to clone. Each call sees everything that was committed
-/// before it began; a range is no frozen picture of one moment.
-#[derive(Clone)]
-pub struct Reader {}
-
-impl Reader {
-    /// The body under `key`.
-    pub fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        unimplemented!()
-    }
-
-    /// At most `limit` entries whose keys begin with `prefix`, strictly after `after` in `direction`.
-    pub fn range(
-        &self,
-        _prefix: &[u8],
-        _after: Option<&[u8]>,
-        _limit: usize,
-        _direction: Direction,
-    ) -> Result<Vec<Entry>, ReadError> {
-        unimplemented!()
-    }
-
-    /// Writes everything committed so far to the new file `to` (mode 0600), while the engine goes on
-    /// committing. Blocks the caller until the file is durable.
-    pub fn backup(&self, _to: &Path) -> Result<Backup, BackupError> {
-        unimplemented!()
+impl Drop for Store {
+    fn drop(&mut self) {
+        // The journal holds everything, whatever the thread says.
+        self.stop(Stop::Now).unwrap_or_default();
     }
 }
 
-/// Puts a backup into the empty or absent folder `dir`; the next [`Store::open`] builds the database from it.
-pub fn restore(_from: &Path, _dir: &Path) -> Result<Backup, OpenError> {
-    unimplemented!()
+/// How long the database may take to let go of its files.
+const RELEASE_MAX: Duration = Duration::from_secs(2);
+
+/// Free bytes without which sled cannot open.
+const OPEN_BYTES: u64 = 4 << 20;
+
+fn ensure_space(home: &Home, reserve: &Reserve) -> Result<(), OpenError> {
+    if reserve.free_bytes() >= OPEN_BYTES {
+        return Ok(());
+    }
+    reserve.release();
+    match reserve.free_bytes() {
+        free if free >= OPEN_BYTES => Ok(()),
+        free_bytes => Err(OpenError::NoSpace { dir: home.dir.clone(), free_bytes, need_bytes: OPEN_BYTES }),
+    }
 }
 
-/// Body of the probe process: opens the database in `db` and checks every value; the exit code. Says on
-/// standard error what is wrong.
-pub fn probe_main(_db: &Path) -> i32 {
-    unimplemented!()
+impl Config {
+    fn check(&self) -> Result<(), &'static str> {
+        if !(1..=255).contains(&self.schema) {
+            return Err("the schema is between 1 and 255");
+        }
+        if self.migrations.len() + 1 != self.schema as usize {
+            return Err("one migration is needed for each schema but the first");
+        }
+        if self.segment_bytes == 0 || self.checkpoints_kept == 0 || self.pending_bytes_max == 0 {
+            return Err("segments, checkpoints and pending bytes are at least one");
+        }
+        Ok(())
+    }
 }

@@ -1,0 +1,129 @@
+//! The state folder: what is where in it, the lock that keeps a second daemon out, the mark of a clean stop,
+//! and setting things aside.
+//!
+//! Not for: what is inside the files.
+
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::error::{OpenError, io_error};
+use super::tree;
+
+/// The places in a state folder.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    pub(super) dir: PathBuf,
+    pub(super) db: PathBuf,
+    /// Where a database is built before it takes its place.
+    pub(super) building: PathBuf,
+    pub(super) journal: PathBuf,
+    pub(super) checkpoints: PathBuf,
+    clean: PathBuf,
+}
+
+impl Home {
+    pub(super) fn at(dir: &Path) -> Home {
+        Home {
+            dir: dir.to_owned(),
+            db: dir.join("db"),
+            building: dir.join("db.rebuilding"),
+            journal: dir.join("journal"),
+            checkpoints: dir.join("checkpoint"),
+            clean: dir.join("clean"),
+        }
+    }
+
+    /// Makes the folders that are missing, mode 0700.
+    pub(super) fn make(&self) -> Result<(), OpenError> {
+        let above = self.dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        for (folder, parent) in
+            [(&self.dir, above), (&self.journal, &self.dir), (&self.checkpoints, &self.dir)]
+        {
+            if folder.is_dir() {
+                continue;
+            }
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(io_error("create", folder))?;
+            sync_folder(parent)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lock for as long as the file lives.
+    pub(super) fn lock(&self) -> Result<File, OpenError> {
+        let path = self.dir.join("lock");
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = file.map_err(io_error("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                // The pid is for the message alone.
+                file.read_to_string(&mut pid).unwrap_or_default();
+                return Err(OpenError::Locked { dir: self.dir.clone(), pid: pid.trim().parse().ok() });
+            }
+            Err(TryLockError::Error(source)) => return Err(io_error("lock", &path)(source)),
+        }
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(io_error("write", &path))?;
+        Ok(file)
+    }
+
+    /// Marks the closed database as left in order: the sums of its files.
+    pub(super) fn mark_clean(&self) -> Result<(), OpenError> {
+        let mark = self.sums().map_err(io_error("read", &self.db))?;
+        let part = self.clean.with_extension("part");
+        let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
+        written
+            .and_then(|mut file| file.write_all(mark.as_bytes()).and_then(|()| file.sync_all()))
+            .map_err(io_error("write", &part))?;
+        fs::rename(&part, &self.clean).map_err(io_error("rename to", &self.clean))?;
+        sync_folder(&self.dir)
+    }
+
+    /// Whether the database is, byte for byte, what a clean stop left. The mark is gone afterwards.
+    pub(super) fn take_clean(&self) -> Result<bool, OpenError> {
+        let mark = match fs::read_to_string(&self.clean) {
+            Ok(mark) => mark,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(_) => String::new(),
+        };
+        fs::remove_file(&self.clean).map_err(io_error("remove", &self.clean))?;
+        sync_folder(&self.dir)?;
+        Ok(self.sums().is_ok_and(|sums| sums == mark))
+    }
+
+    fn sums(&self) -> io::Result<String> {
+        let mut text = String::new();
+        for (name, size, crc) in tree::fingerprint(&self.db)? {
+            writeln!(text, "{name} {size} {crc:08x}").expect("writing to a string does not fail");
+        }
+        Ok(text)
+    }
+}
+
+/// Renames `path` to `<path>.corrupt-<unix seconds>`; durable once the folder is synced.
+pub(super) fn set_aside(path: &Path) -> Result<PathBuf, OpenError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let free = (0..).map(|n| match n {
+        0 => path.with_file_name(format!("{name}.corrupt-{now}")),
+        n => path.with_file_name(format!("{name}.corrupt-{now}-{n}")),
+    });
+    let target = { free }.find(|p| p.symlink_metadata().is_err()).expect("some number is free");
+    fs::rename(path, &target).map_err(io_error("rename", path))?;
+    Ok(target)
+}
+
+/// Makes what happened to the names in `folder` durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), OpenError> {
+    File::open(folder).and_then(|f| f.sync_all()).map_err(io_error("sync", folder))
+}

@@ -1,0 +1,77 @@
+//! Tests of the store, each against real files. This binary is also its own probe and its own victim: some
+//! tests start it again with one of the `*_child` tests and an argument.
+
+mod backup;
+mod corruption;
+mod cuts;
+mod journal;
+mod model;
+mod open;
+mod space;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Batch, Config, Opened, Probe, Store, probe_main};
+
+/// Arguments that make this binary run one `*_child` test; what follows them is the child's own.
+fn child_args(test: &str) -> Vec<OsString> {
+    ["--exact", "--nocapture", &format!("store::tests::{test}")].iter().map(OsString::from).collect()
+}
+
+/// What a `*_child` test was given; `None` when it runs as one test among others.
+fn child_argument() -> Option<PathBuf> {
+    let last = PathBuf::from(std::env::args_os().next_back()?);
+    last.is_absolute().then_some(last).filter(|_| std::env::args_os().len() > 3)
+}
+
+#[test]
+fn probe_child() {
+    if let Some(db) = child_argument() {
+        std::process::exit(probe_main(&db));
+    }
+}
+
+/// Small and eager: segments of 64 KiB, no reserve to speak of, the probe in a child.
+fn config(dir: &Path) -> Config {
+    Config {
+        segment_bytes: 64 << 10,
+        reserve_bytes: 64 << 10,
+        free_floor_bytes: 0,
+        cache_bytes: 1 << 20,
+        flush_interval: Duration::from_millis(20),
+        probe: Probe::Command {
+            program: PathBuf::from("/proc/self/exe"),
+            args: child_args("probe_child"),
+            limit: Duration::from_secs(10),
+        },
+        ..Config::new(dir)
+    }
+}
+
+fn open(dir: &Path) -> (Store, Opened) {
+    Store::open(config(dir)).expect("it opens")
+}
+
+fn put(store: &mut Store, key: &str, body: &str) -> u64 {
+    let mut batch = Batch::new();
+    batch.put(key.as_bytes(), body.as_bytes());
+    store.commit(&mut batch).expect("it commits")
+}
+
+/// Everything but the store's own entry.
+fn contents(store: &Store) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    let each =
+        |key: &[u8], _: u8, body: &[u8]| all.push((String::from_utf8_lossy(key).into_owned(), body.to_vec()));
+    store.load_all(each).expect("it reads");
+    all.retain(|(key, _)| key.as_bytes() != super::SCHEMA_KEY);
+    all
+}
+
+/// The one segment of a small store.
+fn last_segment(dir: &Path) -> PathBuf {
+    let segments = super::journal::segment::list(&dir.join("journal")).expect("it lists");
+    segments.last().expect("there is one").path.clone()
+}

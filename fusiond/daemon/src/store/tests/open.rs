@@ -1,0 +1,122 @@
+//! Opening: fresh, again, twice, with another schema.
+
+use std::fs;
+
+use super::*;
+use crate::store::{Migration, OpenError, Reader};
+
+#[test]
+fn what_was_committed_is_there_after_a_clean_stop_and_after_none() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, opened) = open(dir.path());
+    assert!(opened.fresh && opened.seq == 0 && opened.rebuilt.is_none());
+    assert_eq!(put(&mut store, "task/1", "one"), 1);
+    assert_eq!(put(&mut store, "task/2", "two"), 2);
+    store.close().expect("it closes");
+
+    let (mut store, opened) = open(dir.path());
+    assert!(
+        !opened.fresh && opened.seq == 2 && opened.replayed == 0 && opened.rebuilt.is_none(),
+        "{opened:?}"
+    );
+    put(&mut store, "task/3", "three");
+    drop(store);
+
+    let (store, opened) = open(dir.path());
+    assert!(opened.seq == 3 && opened.rebuilt.is_none() && opened.torn_bytes == 0, "{opened:?}");
+    let expected = [("task/1", "one"), ("task/2", "two"), ("task/3", "three")];
+    let expected: Vec<_> = expected.map(|(k, v)| (k.to_owned(), v.as_bytes().to_vec())).into();
+    assert_eq!(contents(&store), expected);
+}
+
+#[test]
+fn the_last_of_two_changes_wins_and_a_delete_deletes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, _) = open(dir.path());
+    let mut batch = Batch::new();
+    batch.put(b"a", b"1");
+    batch.put(b"a", b"2");
+    batch.put(b"b", b"1");
+    batch.delete(b"b");
+    store.commit(&mut batch).expect("it commits");
+    assert!(batch.is_empty());
+    let reader = store.reader();
+    assert_eq!(reader.get(b"a").expect("it reads"), Some(b"2".to_vec()));
+    assert_eq!(reader.get(b"b").expect("it reads"), None);
+    store.close().expect("it closes");
+    assert!(matches!(reader.get(b"a"), Err(crate::store::ReadError::Closed)));
+}
+
+#[test]
+fn a_second_opener_is_told_who_holds_the_folder() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (_store, _) = open(dir.path());
+    let refused = Store::open(config(dir.path())).err().expect("it is locked");
+    let OpenError::Locked { pid, .. } = refused else { panic!("{refused}") };
+    assert_eq!(pid, Some(std::process::id()));
+}
+
+#[test]
+fn a_crash_during_the_first_start_is_mended() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(dir.path());
+    drop(store);
+    fs::remove_dir_all(dir.path().join("db")).expect("it is removed");
+    let (mut store, opened) = open(dir.path());
+    assert!(opened.rebuilt.is_some_and(|r| r.from == 0 && r.set_aside.is_none()));
+    put(&mut store, "task/1", "one");
+}
+
+fn double(reader: &Reader, batch: &mut Batch) -> Result<(), String> {
+    let scanned = reader.scan(b"n/", |key, _, body| batch.put(key, &[body, body].concat()));
+    scanned.map(|_| ()).map_err(|e| e.to_string())
+}
+
+fn refuse(_: &Reader, _: &mut Batch) -> Result<(), String> {
+    Err("a task of unknown kind".to_owned())
+}
+
+fn schema(dir: &Path, migrations: &'static [Migration]) -> Config {
+    Config { schema: migrations.len() as u32 + 1, migrations, ..config(dir) }
+}
+
+#[test]
+fn older_data_is_migrated_step_by_step_and_newer_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, _) = open(dir.path());
+    put(&mut store, "n/1", "x");
+    store.close().expect("it closes");
+
+    let refused = Store::open(schema(dir.path(), &[double, refuse])).err().expect("the second step refuses");
+    assert!(matches!(refused, OpenError::Migration { from: 2, .. }), "{refused}");
+    let (store, opened) = Store::open(schema(dir.path(), &[double, double])).expect("it opens");
+    assert_eq!(opened.schema_found, 2, "the first step was kept");
+    assert_eq!(contents(&store), [("n/1".to_owned(), b"xxxx".to_vec())]);
+    drop(store);
+
+    let refused = Store::open(config(dir.path())).err().expect("schema 1 knows too little");
+    assert!(matches!(refused, OpenError::NewerSchema { found: 3, known: 1 }), "{refused}");
+    let (store, _) = Store::open(schema(dir.path(), &[double, double])).expect("the refusal did no harm");
+    assert_eq!(contents(&store), [("n/1".to_owned(), b"xxxx".to_vec())]);
+}
+
+#[test]
+fn a_migration_that_only_the_journal_has_is_recognised_as_newer() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, _) = open(dir.path());
+    put(&mut store, "n/1", "x");
+    store.close().expect("it closes");
+    let slow = Config { flush_interval: Duration::from_secs(3600), ..schema(dir.path(), &[double]) };
+    let (store, _) = Store::open(slow).expect("it migrates");
+    drop(store);
+    let refused = Store::open(config(dir.path())).err().expect("schema 1 knows too little");
+    assert!(matches!(refused, OpenError::NewerSchema { found: 2, known: 1 }), "{refused}");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for bad in [Config { schema: 0, ..config(dir.path()) }, Config { schema: 3, ..config(dir.path()) }] {
+        assert!(matches!(Store::open(bad), Err(OpenError::Config(_))));
+    }
+}

@@ -1,0 +1,241 @@
+//! The database: the one file that names sled (0.34.7). One tree; entries, and under a key that no entry can
+//! have the [`Census`] of what it holds, in the same sled batch as the changes it counts.
+//!
+//! sled's own `flush` does not sync the file's size and metadata (`sync_file_range`), so a flush here is
+//! followed by an fsync of its file and folders. Its flusher thread is off: nothing happens in it unasked.
+//!
+//! Not for: deciding when, and what to do about damage.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+pub(super) use sled::IVec as Bytes;
+
+use super::value::{self, Census};
+use super::{Direction, SCHEMA_KEY};
+
+/// Sorts before every entry: keys of entries do not begin with a zero byte.
+const CENSUS_KEY: &[u8] = b"\0census";
+const FIRST_KEY: &[u8] = &[1];
+
+/// Newest value of each changed key, `None` where it was deleted. Values are encoded.
+pub(super) type Changed = BTreeMap<Bytes, Option<Bytes>>;
+
+/// An open database and what it holds. One owner; others read through [`View`].
+pub(super) struct Tree {
+    db: sled::Db,
+    census: Census,
+    synced: Vec<File>,
+}
+
+/// The reading side; cheap to clone. The database closes when the last of them and the [`Tree`] are gone.
+#[derive(Clone)]
+pub(super) struct View {
+    tree: sled::Tree,
+}
+
+impl Tree {
+    /// Opens or makes the database in the folder `path`. A damaged one may make this panic, abort or hang.
+    pub(super) fn open(path: &Path, cache_bytes: u64) -> io::Result<Tree> {
+        let db = sled::Config::default()
+            .path(path)
+            .cache_capacity(cache_bytes)
+            .flush_every_ms(None)
+            .open()
+            .map_err(io_error)?;
+        let census = match db.get(CENSUS_KEY).map_err(io_error)? {
+            Some(bytes) => {
+                Census::from_bytes(&bytes).ok_or_else(|| io::Error::other("the census is not readable"))?
+            }
+            None if db.is_empty() => Census::default(),
+            None => return Err(io::Error::other("the census is missing")),
+        };
+        let synced = [path.join("db"), path.join("blobs"), path.to_owned()].into_iter().map(File::open);
+        let synced = synced.collect::<io::Result<Vec<_>>>()?;
+        Ok(Tree { db, census, synced })
+    }
+
+    /// What it holds, as counted.
+    pub(super) fn census(&self) -> Census {
+        self.census
+    }
+
+    /// The schema of what it holds.
+    pub(super) fn schema(&self) -> io::Result<u32> {
+        let value = self.db.get(SCHEMA_KEY).map_err(io_error)?;
+        let body = value.as_ref().and_then(|value| value::decode(SCHEMA_KEY, value)).map(|(_, body)| body);
+        let schema = body.and_then(|body| body.try_into().ok()).map(u32::from_le_bytes);
+        schema.ok_or_else(|| io::Error::other("the schema of the database is not readable"))
+    }
+
+    /// The reading side.
+    pub(super) fn view(&self) -> View {
+        View { tree: (*self.db).clone() }
+    }
+
+    /// Makes the changes, all or none of them, and counts them. Not durable before [`Tree::sync`].
+    pub(super) fn apply(&mut self, changed: &Changed, seq: u64) -> io::Result<()> {
+        let mut census = Census { seq, ..self.census };
+        let mut batch = sled::Batch::default();
+        for (key, new) in changed {
+            let old = self.db.get(key).map_err(io_error)?;
+            old.iter().for_each(|value| census.remove(value));
+            match new {
+                Some(value) => {
+                    census.add(value);
+                    batch.insert(key, value);
+                }
+                None if old.is_some() => batch.remove(key),
+                None => {}
+            }
+        }
+        batch.insert(CENSUS_KEY, &census.to_bytes());
+        self.db.apply_batch(batch).map_err(io_error)?;
+        self.census = census;
+        Ok(())
+    }
+
+    /// Makes durable what was applied.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.db.flush().map_err(io_error)?;
+        self.synced.iter().try_for_each(File::sync_all)
+    }
+
+    /// Every entry in key order, with its encoded value.
+    pub(super) fn entries(&self) -> impl Iterator<Item = io::Result<(Bytes, Bytes)>> {
+        self.db.range(FIRST_KEY..).map(|entry| entry.map_err(io_error))
+    }
+
+    /// Reads everything and compares it with the census.
+    pub(super) fn verify(&self) -> Result<(), String> {
+        let mut found = Census { seq: self.census.seq, ..Census::default() };
+        for entry in self.entries() {
+            let (key, value) = entry.map_err(|e| e.to_string())?;
+            if value::decode(&key, &value).is_none() {
+                return Err(format!("the value under {:?} is corrupt", String::from_utf8_lossy(&key)));
+            }
+            found.add(&value);
+        }
+        match found == self.census {
+            true => Ok(()),
+            false => Err(format!("it holds {} entries, {} were counted", found.entries, self.census.entries)),
+        }
+    }
+}
+
+impl View {
+    /// The encoded value of `key`.
+    pub(super) fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>> {
+        self.tree.get(key).map_err(io_error)
+    }
+
+    /// The entries within the bounds.
+    pub(super) fn range(
+        &self,
+        bounds: Bounds,
+        direction: Direction,
+    ) -> impl Iterator<Item = io::Result<(Bytes, Bytes)>> {
+        let mut range = self.tree.range::<Vec<u8>, _>(bounds);
+        std::iter::from_fn(move || {
+            let entry = match direction {
+                Direction::Ascending => range.next(),
+                Direction::Descending => range.next_back(),
+            };
+            entry.map(|entry| entry.map_err(io_error))
+        })
+    }
+}
+
+/// Bounds of a range of keys.
+pub(super) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+/// The keys that begin with `prefix` and come strictly after `after` in `direction`.
+pub(super) fn bounds(prefix: &[u8], after: Option<&[u8]>, direction: Direction) -> Bounds {
+    let low = Bound::Included(prefix.max(FIRST_KEY).to_vec());
+    let high = successor(prefix).map_or(Bound::Unbounded, Bound::Excluded);
+    match (after, direction) {
+        (None, _) => (low, high),
+        (Some(after), Direction::Ascending) if after >= prefix => (Bound::Excluded(after.to_vec()), high),
+        (Some(_), Direction::Ascending) => (low, high),
+        (Some(after), Direction::Descending) => match &high {
+            Bound::Excluded(end) if after >= end.as_slice() => (low, high),
+            Bound::Included(_) | Bound::Excluded(_) | Bound::Unbounded => {
+                (low, Bound::Excluded(after.to_vec()))
+            }
+        },
+    }
+}
+
+/// The least key above every key that begins with `prefix`.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let end = prefix.iter().rposition(|b| *b != 0xFF)?;
+    let mut next = prefix[..=end].to_vec();
+    next[end] += 1;
+    Some(next)
+}
+
+/// No key lies within: `BTreeMap::range` panics on such bounds.
+pub(super) fn is_empty(bounds: &Bounds) -> bool {
+    match bounds {
+        (Bound::Included(low), Bound::Excluded(high)) | (Bound::Excluded(low), Bound::Excluded(high)) => {
+            low >= high
+        }
+        (Bound::Included(low), Bound::Included(high)) | (Bound::Excluded(low), Bound::Included(high)) => {
+            low > high
+        }
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+    }
+}
+
+/// Name, size and CRC-32 of every file of the closed database in `path`, sorted by name.
+pub(super) fn fingerprint(path: &Path) -> io::Result<Vec<(String, u64, u32)>> {
+    let mut files = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => folders.push(entry.path()),
+                false => files.push(entry.path()),
+            }
+        }
+    }
+    files.sort();
+    files.iter().map(|file| fingerprint_of(path, file)).collect()
+}
+
+fn fingerprint_of(base: &Path, file: &PathBuf) -> io::Result<(String, u64, u32)> {
+    use io::Read;
+    let mut open = File::open(file)?;
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; 1 << 18];
+    let mut size = 0;
+    loop {
+        let n = open.read(&mut buffer)?;
+        if n == 0 {
+            break;
+        }
+        hasher.update(&buffer[..n]);
+        size += n as u64;
+    }
+    let name = file.strip_prefix(base).unwrap_or(file).to_string_lossy().into_owned();
+    Ok((name, size, hasher.finalize()))
+}
+
+/// No process has the database in `path` open (sled holds an flock on its file while open).
+pub(super) fn is_released(path: &Path) -> bool {
+    File::open(path.join("db")).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+fn io_error(e: sled::Error) -> io::Error {
+    match e {
+        sled::Error::Io(e) => e,
+        other @ (sled::Error::CollectionNotFound(_)
+        | sled::Error::Unsupported(_)
+        | sled::Error::ReportableBug(_)
+        | sled::Error::Corruption { .. }) => io::Error::other(other),
+    }
+}
