@@ -1,0 +1,460 @@
+//! What the hands saw of an agent's shim and attempts, and what follows for its life.
+//!
+//! Every outcome names the incarnation; news of another one is recorded and ignored. Not for: what
+//! the end of an attempt means for its task (`task::ending`).
+
+use crate::agent::{AfterStop, Agent, AgentLife, Cause, Freeze, RestartPolicy, Wish, Work, pause, terminate};
+use crate::effect::Effect;
+use crate::event::EventKind;
+use crate::failure::{Failure, FailureCode};
+use crate::ids::AgentId;
+use crate::input::{Actor, Witness};
+use crate::state::State;
+use crate::step::{Out, Turn};
+use crate::task::{Active, Clock, Ending, Exit, Phase, StopWhy, TaskState, ending};
+use crate::time::{Millis, Time};
+
+/// What a shim that answers says of itself.
+pub(crate) struct Seen {
+    pub(crate) highest_started: u32,
+    pub(crate) running: Option<(u32, Time)>,
+    pub(crate) exits: Vec<(u32, Exit)>,
+    pub(crate) frozen: bool,
+}
+
+/// Starts the next incarnation.
+pub(crate) fn begin_incarnation(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, actor: Actor) {
+    let begun = state.alter_agent(out, id, |agent| {
+        advance(agent, turn);
+        (agent.owner, agent.incarnation)
+    });
+    if let Some((owner, incarnation)) = begun {
+        state.tell(out, turn.now, actor, Some(owner), EventKind::AgentRestarted { agent: id, incarnation });
+        out.order(Effect::Launch { agent: id, incarnation });
+    }
+}
+
+fn advance(agent: &mut Agent, turn: Turn) {
+    agent.incarnation += 1;
+    agent.next_serial = 1;
+    agent.nonce = turn.nonce(agent.id);
+    agent.life = AgentLife::Starting { since: turn.now };
+}
+
+/// The shim of an incarnation answers, new or adopted.
+pub(crate) fn shim_up(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    incarnation: u32,
+    seen: Seen,
+) {
+    let current = state.agent(id).filter(|agent| agent.incarnation == incarnation);
+    let Some(agent) = current.filter(|agent| agent.life.wants_shim()) else {
+        out.order(Effect::StopShim { agent: id, incarnation, grace: Millis(0) });
+        return;
+    };
+    let (owner, wish, life) = (agent.owner, agent.wish, agent.life.clone());
+    if let AgentLife::Starting { .. } = life {
+        state.alter_agent(out, id, |agent| {
+            agent.next_serial = agent.next_serial.max(seen.highest_started + 1);
+            agent.life = AgentLife::Idle { since: turn.now };
+            agent.trouble = None;
+        });
+        let kind = EventKind::AgentReady { agent: id, incarnation, adopted: false };
+        state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
+        if wish == Wish::Pause {
+            pause::freeze(state, out, turn, id, None);
+        }
+        return;
+    }
+    let kind = EventKind::AgentReady { agent: id, incarnation, adopted: true };
+    state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
+    for (serial, exit) in seen.exits {
+        attempt_exited(state, out, turn, id, incarnation, serial, exit);
+    }
+    adopt_work(state, out, turn, id, incarnation, seen.highest_started, seen.running);
+    adopt_life(state, out, turn, id, incarnation, seen.frozen);
+}
+
+/// Compares the lease with what the shim runs.
+fn adopt_work(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    incarnation: u32,
+    highest: u32,
+    running: Option<(u32, Time)>,
+) {
+    let work = state.agent(id).and_then(|agent| agent.life.work());
+    if let Some((serial, since)) = running {
+        if work.is_some_and(|work| work.serial == serial) {
+            attempt_started(state, out, turn, id, incarnation, serial, since);
+            repeat_stop(state, out, turn, id, incarnation);
+        } else {
+            out.order(Effect::Stop {
+                agent: id,
+                incarnation,
+                serial,
+                grace: Millis(0),
+                why: StopWhy::Terminated,
+            });
+        }
+        return;
+    }
+    let Some(work) = work else { return };
+    if highest >= work.serial {
+        let failure =
+            Failure::new(FailureCode::LostShim, "the shim started the attempt but has no record of its end");
+        lose_work(state, out, turn, id, work, Ending::Lost, failure);
+    } else if stop_of(state, work).is_some() {
+        let failure = Failure::new(FailureCode::AgentTerminated, "stopped before it began");
+        lose_work(state, out, turn, id, work, Ending::NotStarted, failure);
+    } else {
+        let number =
+            state.task(work.task).map_or(0, |task| u32::try_from(task.attempts.len()).unwrap_or(u32::MAX));
+        out.order(Effect::Start { agent: id, incarnation, serial: work.serial, task: work.task, number });
+    }
+}
+
+fn stop_of(state: &State, work: Work) -> Option<crate::task::Stop> {
+    match &state.task(work.task)?.state {
+        TaskState::Active(active) => active.stop,
+        TaskState::Blocked { .. }
+        | TaskState::Deferred { .. }
+        | TaskState::Queued { .. }
+        | TaskState::Lost { .. }
+        | TaskState::Succeeded { .. }
+        | TaskState::Failed { .. }
+        | TaskState::Cancelled { .. }
+        | TaskState::TimedOut { .. } => None,
+    }
+}
+
+fn repeat_stop(state: &State, out: &mut Out, turn: Turn, id: AgentId, incarnation: u32) {
+    let Some(work) = state.agent(id).and_then(|agent| agent.life.work()) else { return };
+    if let Some(stop) = stop_of(state, work) {
+        let grace = stop.kill_at.since(turn.now);
+        out.order(Effect::Stop { agent: id, incarnation, serial: work.serial, grace, why: stop.why });
+    }
+}
+
+/// Compares the life with whether the tree stands still.
+fn adopt_life(state: &State, out: &mut Out, turn: Turn, id: AgentId, incarnation: u32, frozen: bool) {
+    let Some(agent) = state.agent(id) else { return };
+    match (&agent.life, frozen) {
+        (AgentLife::Stopping { kill_at, .. }, _) => {
+            out.order(Effect::StopShim { agent: id, incarnation, grace: kill_at.since(turn.now) });
+        }
+        (AgentLife::Paused { freeze: Freeze::Asked, .. }, _) | (AgentLife::Paused { .. }, false) => {
+            out.order(Effect::Freeze { agent: id, incarnation });
+        }
+        (AgentLife::Idle { .. } | AgentLife::Busy { .. } | AgentLife::Draining { .. }, true) => {
+            out.order(Effect::Thaw { agent: id, incarnation });
+        }
+        (AgentLife::Paused { freeze: Freeze::Done, .. }, true)
+        | (AgentLife::Idle { .. } | AgentLife::Busy { .. } | AgentLife::Draining { .. }, false)
+        | (
+            AgentLife::Starting { .. }
+            | AgentLife::Backoff { .. }
+            | AgentLife::Quarantined { .. }
+            | AgentLife::Terminated { .. },
+            _,
+        ) => {}
+    }
+}
+
+/// The program of an attempt runs.
+pub(crate) fn attempt_started(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    incarnation: u32,
+    serial: u32,
+    at: Time,
+) {
+    let Some((work, paused)) = leased(state, id, incarnation, serial) else {
+        stale(state, out, turn, id, incarnation, serial, "started");
+        return;
+    };
+    let number = ending::mark_started(state, out, work.task, at);
+    let told = state.alter_task(out, work.task, |task| {
+        let TaskState::Active(active) = &mut task.state else { return None };
+        let fresh = active.phase == Phase::Dispatched;
+        let clock = Clock::start(task.spec.timeouts, turn.now);
+        let clock = if fresh || active.clock != Clock::Unset { rearm(active, clock) } else { clock };
+        *active = Active { phase: Phase::Running { since: at }, clock, stop: active.stop };
+        if paused {
+            active.clock = active.clock.stand(turn.now);
+        }
+        fresh.then_some(task.owner)
+    });
+    if let Some(Some(owner)) = told {
+        let kind = EventKind::TaskStarted { task: work.task, number, agent: id, incarnation };
+        state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
+    }
+}
+
+/// A clock that ran before a restart of the daemon keeps its run deadline; the idle look begins anew.
+fn rearm(active: &Active, fresh: Clock) -> Clock {
+    match (active.clock, fresh) {
+        (Clock::Ticking { run_at, cpu_seen, .. }, Clock::Ticking { idle_at, .. }) => {
+            Clock::Ticking { run_at, idle_at, cpu_seen }
+        }
+        (old @ Clock::Standing { .. }, _) => old,
+        (Clock::Unset | Clock::Ticking { .. }, fresh) => fresh,
+    }
+}
+
+fn leased(state: &State, id: AgentId, incarnation: u32, serial: u32) -> Option<(Work, bool)> {
+    let agent = state.agent(id).filter(|agent| agent.incarnation == incarnation)?;
+    let work = agent.life.work().filter(|work| work.serial == serial)?;
+    Some((work, matches!(agent.life, AgentLife::Paused { .. })))
+}
+
+fn stale(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    incarnation: u32,
+    serial: u32,
+    what: &str,
+) {
+    let Some(agent) = state.agent(id) else { return };
+    if agent.incarnation == incarnation {
+        // Told twice by the same shim: the acknowledgement was lost in a crash.
+        return;
+    }
+    let owner = agent.owner;
+    let kind = EventKind::StaleNews { agent: id, incarnation, serial, what: what.to_owned() };
+    state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
+}
+
+/// The shim declined a start: the attempt never ran, and it is not known to have run.
+pub(crate) fn attempt_refused(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    incarnation: u32,
+    serial: u32,
+    reason: String,
+) {
+    match leased(state, id, incarnation, serial) {
+        Some((work, _)) => {
+            let failure = Failure::new(FailureCode::AgentTerminated, reason);
+            lose_work(state, out, turn, id, work, Ending::NotStarted, failure);
+        }
+        None => stale(state, out, turn, id, incarnation, serial, "refused"),
+    }
+}
+
+/// An attempt has ended and nothing of it is left.
+pub(crate) fn attempt_exited(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    incarnation: u32,
+    serial: u32,
+    exit: Exit,
+) {
+    out.order(Effect::Ack { agent: id, incarnation, serial });
+    let Some((work, _)) = leased(state, id, incarnation, serial) else {
+        stale(state, out, turn, id, incarnation, serial, "exited");
+        return;
+    };
+    release(state, out, turn, id, ending::is_success(&exit));
+    ending::attempt_exited(state, out, turn, work.task, exit);
+}
+
+fn lose_work(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    work: Work,
+    how: Ending,
+    failure: Failure,
+) {
+    release(state, out, turn, id, false);
+    ending::attempt_lost(state, out, turn, work.task, how, failure);
+}
+
+/// The agent has no attempt any more.
+fn release(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, success: bool) {
+    let drained = state.alter_agent(out, id, |agent| {
+        if success {
+            agent.succeeded += 1;
+        } else {
+            agent.failed += 1;
+        }
+        agent.life = without_work(&agent.life, turn.now);
+        matches!(agent.life, AgentLife::Idle { .. }) && agent.wish == Wish::Pause
+    });
+    if drained == Some(true) {
+        pause::freeze(state, out, turn, id, None);
+    }
+}
+
+fn without_work(life: &AgentLife, now: Time) -> AgentLife {
+    match life {
+        AgentLife::Busy { .. } | AgentLife::Draining { .. } => AgentLife::Idle { since: now },
+        AgentLife::Paused { since, freeze, .. } => {
+            AgentLife::Paused { since: *since, freeze: *freeze, work: None }
+        }
+        AgentLife::Stopping { since, kill_at, then, .. } => {
+            AgentLife::Stopping { since: *since, kill_at: *kill_at, then: *then, work: None }
+        }
+        AgentLife::Starting { .. }
+        | AgentLife::Idle { .. }
+        | AgentLife::Backoff { .. }
+        | AgentLife::Quarantined { .. }
+        | AgentLife::Terminated { .. } => life.clone(),
+    }
+}
+
+/// The shim of an incarnation is gone, and so is every process of it.
+pub(crate) fn shim_gone(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    incarnation: u32,
+    witness: Witness,
+) {
+    for (serial, exit) in witness.exits {
+        attempt_exited(state, out, turn, id, incarnation, serial, exit);
+    }
+    let Some(agent) = state.agent(id).filter(|agent| agent.incarnation == incarnation) else { return };
+    if let Some(work) = agent.life.work() {
+        let (how, failure) = judge_absence(work, &witness.started, witness.rebooted);
+        lose_work(state, out, turn, id, work, how, failure);
+    }
+    let Some(agent) = state.agent(id) else { return };
+    match agent.life {
+        AgentLife::Stopping { then: AfterStop::Terminate, .. } => {
+            terminate::end(state, out, turn, Actor::Daemon, id, Cause::Asked);
+        }
+        AgentLife::Stopping { then: AfterStop::Restart, .. } => {
+            begin_incarnation(state, out, turn, id, Actor::Daemon);
+        }
+        AgentLife::Stopping { then: AfterStop::Rest, .. } => {
+            state.alter_agent(out, id, |agent| advance(agent, turn));
+        }
+        AgentLife::Starting { .. }
+        | AgentLife::Idle { .. }
+        | AgentLife::Busy { .. }
+        | AgentLife::Draining { .. }
+        | AgentLife::Paused { .. } => {
+            let cause = if witness.rebooted { Crash::Reboot } else { Crash::Died };
+            crashed(state, out, turn, id, cause, "its shim died".to_owned());
+        }
+        AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } | AgentLife::Terminated { .. } => {}
+    }
+}
+
+fn judge_absence(work: Work, started: &[u32], rebooted: bool) -> (Ending, Failure) {
+    if rebooted {
+        let failure = Failure::new(FailureCode::LostReboot, "the machine was restarted during the attempt");
+        return (Ending::Lost, failure);
+    }
+    if started.contains(&work.serial) {
+        let failure = Failure::new(FailureCode::LostShim, "the agent's shim died during the attempt");
+        return (Ending::Lost, failure);
+    }
+    (
+        Ending::NotStarted,
+        Failure::new(FailureCode::AgentTerminated, "the agent's shim died before the attempt began"),
+    )
+}
+
+/// No shim could be started.
+pub(crate) fn shim_failed(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    incarnation: u32,
+    reason: String,
+) {
+    let Some(agent) = state.agent(id).filter(|agent| agent.incarnation == incarnation) else { return };
+    match agent.life {
+        AgentLife::Starting { .. } => crashed(state, out, turn, id, Crash::Died, reason),
+        AgentLife::Stopping { .. }
+        | AgentLife::Idle { .. }
+        | AgentLife::Busy { .. }
+        | AgentLife::Draining { .. }
+        | AgentLife::Paused { .. } => {
+            let witness = Witness { stopped: true, ..Witness::default() };
+            shim_gone(state, out, turn, id, incarnation, witness);
+        }
+        AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } | AgentLife::Terminated { .. } => {}
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Crash {
+    /// The shim's own end: counts towards the quarantine.
+    Died,
+    /// The machine's: does not.
+    Reboot,
+}
+
+/// What follows an end that nobody asked for.
+fn crashed(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, crash: Crash, reason: String) {
+    let window = state.config.quarantine_window;
+    let Some((owner, incarnation, policy, crashes)) = state.alter_agent(out, id, |agent| {
+        if crash == Crash::Died {
+            agent.crashes.retain(|at| turn.now.since(*at) < window);
+            agent.crashes.push(turn.now);
+        }
+        agent.trouble = Some(reason.clone());
+        let crashes = u32::try_from(agent.crashes.len()).unwrap_or(u32::MAX);
+        (agent.owner, agent.incarnation, agent.spec.restart, crashes)
+    }) else {
+        return;
+    };
+    let kind = EventKind::AgentCrashed { agent: id, incarnation, reason };
+    state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
+    match policy {
+        RestartPolicy::Never => terminate::end(state, out, turn, Actor::Daemon, id, Cause::Policy),
+        RestartPolicy::OnFailure | RestartPolicy::Always => {
+            restart_after(state, out, turn, id, crash, crashes);
+        }
+    }
+}
+
+fn restart_after(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, crash: Crash, crashes: u32) {
+    if crash == Crash::Reboot || crashes <= 1 {
+        begin_incarnation(state, out, turn, id, Actor::Daemon);
+        return;
+    }
+    let Some(owner) = state.agent(id).map(|agent| agent.owner) else { return };
+    if crashes >= state.config.quarantine_crashes {
+        state.alter_agent(out, id, |agent| agent.life = AgentLife::Quarantined { since: turn.now });
+        let kind = EventKind::AgentQuarantined { agent: id, crashes };
+        state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
+        return;
+    }
+    let wait = backoff(
+        state.config.restart_base,
+        state.config.restart_max,
+        crashes - 2,
+        turn.draw(u64::from(crashes)),
+    );
+    let until = turn.now.plus(wait);
+    state.alter_agent(out, id, |agent| agent.life = AgentLife::Backoff { since: turn.now, until });
+    state.tell(out, turn.now, Actor::Daemon, Some(owner), EventKind::AgentBackedOff { agent: id, until });
+}
+
+/// Exponential backoff of which the upper half is jitter, so that agents that died together do not
+/// come back together, and none comes back at once.
+fn backoff(base: Millis, max: Millis, doublings: u32, draw: u64) -> Millis {
+    let full = base.0.saturating_mul(1u64.checked_shl(doublings).unwrap_or(u64::MAX)).min(max.0);
+    Millis(full / 2 + draw % (full / 2 + 1))
+}

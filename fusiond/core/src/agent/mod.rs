@@ -1,0 +1,356 @@
+//! Agents: what one is, and its life.
+//!
+//! ```text
+//!            ShimUp                lease
+//!  Starting ───────► Idle ◄──────────────────► Busy ── pause --drain ──► Draining
+//!     │  ▲             │ pause                  │ pause                     │ task ends
+//!     │  │ until       └────────► Paused ◄──────┴───────────────────────────┘
+//!     ▼  │                          │ resume: back to Idle or Busy
+//!  Backoff ── N failures in a window ──► Quarantined ── restart ──► Starting
+//!  any of them ── terminate, restart, stop ──► Stopping ──► Terminated | Starting(n+1)
+//! ```
+//!
+//! An agent of an `exec` profile is alive when its shim is up; a task's exit code never concerns its
+//! restart. Not for: which task it gets (`delegate`), how its processes are made (the daemon's hands).
+
+pub mod life;
+pub mod pause;
+pub mod restart;
+pub mod resume;
+pub mod spawn;
+pub mod terminate;
+
+pub use spawn::SpawnAgent;
+
+use crate::ids::{AgentId, Capabilities, Nonce, TaskId, Uid};
+use crate::time::{Millis, Time};
+use serde::{Deserialize, Serialize};
+
+/// A supervised worker owned by one user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its id.
+    pub id: AgentId,
+    /// Whose it is.
+    pub owner: Uid,
+    /// When it was spawned.
+    pub created_at: Time,
+    /// What was asked for; never changes.
+    pub spec: AgentSpec,
+    /// The number of its present life, from 1; fences news of older ones.
+    pub incarnation: u32,
+    /// Known to daemon and shim of this incarnation alone.
+    pub nonce: Nonce,
+    /// The number of the next attempt within this incarnation, from 1.
+    pub next_serial: u32,
+    /// What it is doing.
+    pub life: AgentLife,
+    /// Recent unexpected ends of its shim, within the quarantine window.
+    pub crashes: Vec<Time>,
+    /// Tasks that succeeded on it.
+    pub succeeded: u64,
+    /// Attempts that ended otherwise.
+    pub failed: u64,
+    /// The last thing that went wrong with its shim, for people.
+    pub trouble: Option<String>,
+    /// What its owner wants of it, also across incarnations.
+    pub wish: Wish,
+    /// Hash of the request that made it, 0 for none: a repeated request is the same agent.
+    pub request: u64,
+}
+
+/// What the owner wants of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wish {
+    /// Work.
+    Run,
+    /// Standstill.
+    Pause,
+}
+
+/// What was asked for at the spawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSpec {
+    /// Unique per owner among agents that are not terminated.
+    pub name: String,
+    /// The profile's name.
+    pub profile: String,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Whether a dead shim is started again.
+    pub restart: RestartPolicy,
+    /// Upper limits of the whole tree.
+    pub limits: AgentLimits,
+    /// The part that only the hands read.
+    pub recipe: Recipe,
+}
+
+/// How attempts are made: carried for the hands, never looked into here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// The argv of a prompt task, may hold `{{ prompt }}`.
+    pub command: Vec<String>,
+    /// How the prompt reaches the program: `stdin` or `argv`.
+    pub prompt: String,
+    /// `workspace` or `user`.
+    pub home: String,
+    /// `user`.
+    pub sandbox: String,
+    /// `text`, `json[:PATH]`, `jsonl[:PATH]`.
+    pub result: String,
+    /// Added to the environment.
+    pub env: Vec<(String, String)>,
+    /// The caller's PATH at the spawn.
+    pub path: String,
+    /// The caller's LANG at the spawn.
+    pub lang: String,
+    /// How its tree is held together: `cgroup-v2`, `cgroup-v1`, `none`.
+    pub backend: String,
+    /// Absolute path of the workspace.
+    pub workspace: String,
+}
+
+/// Upper limits of one agent's tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentLimits {
+    /// Bytes.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of one core.
+    pub cpu_millis: Option<u32>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+/// Whether a dead shim is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    /// It stays terminated.
+    Never,
+    /// Started again after an end that nobody asked for.
+    #[default]
+    OnFailure,
+    /// Started again after every end but `terminate`.
+    Always,
+}
+
+/// The attempt an agent works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// Of which task.
+    pub task: TaskId,
+    /// The number of the attempt within the incarnation.
+    pub serial: u32,
+}
+
+/// What an agent is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AgentLife {
+    /// Its shim is being started.
+    Starting {
+        /// Since when.
+        since: Time,
+    },
+    /// It waits for a task.
+    Idle {
+        /// Since when; the longest idle is asked first.
+        since: Time,
+    },
+    /// It works.
+    Busy {
+        /// Since when.
+        since: Time,
+        /// On what.
+        work: Work,
+    },
+    /// It is paused when the running task has ended.
+    Draining {
+        /// Since when.
+        since: Time,
+        /// On what it still works.
+        work: Work,
+    },
+    /// It stands still.
+    Paused {
+        /// Since when.
+        since: Time,
+        /// Whether the tree is known to stand.
+        freeze: Freeze,
+        /// The frozen attempt, if any.
+        work: Option<Work>,
+    },
+    /// Its shim ended unexpectedly; the next one is started later.
+    Backoff {
+        /// Since when.
+        since: Time,
+        /// When.
+        until: Time,
+    },
+    /// Its shims ended too often; `agent restart` lifts this.
+    Quarantined {
+        /// Since when.
+        since: Time,
+    },
+    /// Its tree is being ended.
+    Stopping {
+        /// Since when.
+        since: Time,
+        /// When the kill comes, also after a restart of the daemon.
+        kill_at: Time,
+        /// What comes after.
+        then: AfterStop,
+        /// What it worked on.
+        work: Option<Work>,
+    },
+    /// It is over.
+    Terminated {
+        /// Since when.
+        since: Time,
+        /// Why.
+        cause: Cause,
+        /// What became of its leftovers.
+        leftovers: Leftovers,
+    },
+}
+
+/// Whether a paused tree is known to stand still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Freeze {
+    /// It was asked for.
+    Asked,
+    /// The shim said so.
+    Done,
+}
+
+/// What comes after the end of an incarnation that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AfterStop {
+    /// Nothing.
+    Terminate,
+    /// The next incarnation, at once.
+    Restart,
+    /// The next incarnation, at the next start of the daemon.
+    Rest,
+}
+
+/// Why an agent is terminated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// Somebody asked for it.
+    Asked,
+    /// Its shim ended, and its restart policy says to leave it.
+    Policy,
+}
+
+/// What became of workspace, logs and folders of a terminated agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Leftovers {
+    /// They are kept until the retention ends.
+    Kept,
+    /// Their removal was ordered.
+    Removing,
+}
+
+impl AgentLife {
+    /// The state's word.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Starting { .. } => "starting",
+            Self::Idle { .. } => "idle",
+            Self::Busy { .. } => "busy",
+            Self::Draining { .. } => "draining",
+            Self::Paused { .. } => "paused",
+            Self::Backoff { .. } => "backoff",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Stopping { .. } => "stopping",
+            Self::Terminated { .. } => "terminated",
+        }
+    }
+
+    /// When this state was entered.
+    #[must_use]
+    pub const fn since(&self) -> Time {
+        match self {
+            Self::Starting { since }
+            | Self::Idle { since }
+            | Self::Busy { since, .. }
+            | Self::Draining { since, .. }
+            | Self::Paused { since, .. }
+            | Self::Backoff { since, .. }
+            | Self::Quarantined { since }
+            | Self::Stopping { since, .. }
+            | Self::Terminated { since, .. } => *since,
+        }
+    }
+
+    /// The attempt that it holds a lease for.
+    #[must_use]
+    pub const fn work(&self) -> Option<Work> {
+        match self {
+            Self::Busy { work, .. } | Self::Draining { work, .. } => Some(*work),
+            Self::Paused { work, .. } | Self::Stopping { work, .. } => *work,
+            Self::Starting { .. }
+            | Self::Idle { .. }
+            | Self::Backoff { .. }
+            | Self::Quarantined { .. }
+            | Self::Terminated { .. } => None,
+        }
+    }
+
+    /// Whether a shim of the present incarnation should be up or coming up.
+    #[must_use]
+    pub const fn wants_shim(&self) -> bool {
+        match self {
+            Self::Starting { .. }
+            | Self::Idle { .. }
+            | Self::Busy { .. }
+            | Self::Draining { .. }
+            | Self::Paused { .. }
+            | Self::Stopping { .. } => true,
+            Self::Backoff { .. } | Self::Quarantined { .. } | Self::Terminated { .. } => false,
+        }
+    }
+}
+
+impl Agent {
+    /// Whether it is over.
+    #[must_use]
+    pub const fn is_terminated(&self) -> bool {
+        matches!(self.life, AgentLife::Terminated { .. })
+    }
+
+    /// The instant at which time alone changes its life.
+    #[must_use]
+    pub fn due(&self, retention: Millis) -> Option<Time> {
+        match &self.life {
+            AgentLife::Backoff { until, .. } => Some(*until),
+            AgentLife::Terminated { since, leftovers: Leftovers::Kept, .. } => Some(since.plus(retention)),
+            AgentLife::Starting { .. }
+            | AgentLife::Idle { .. }
+            | AgentLife::Busy { .. }
+            | AgentLife::Draining { .. }
+            | AgentLife::Paused { .. }
+            | AgentLife::Quarantined { .. }
+            | AgentLife::Stopping { .. }
+            | AgentLife::Terminated { leftovers: Leftovers::Removing, .. } => None,
+        }
+    }
+}
+
+/// The agent that `text` names, if this caller may manage it.
+pub(crate) fn manage<'a>(
+    state: &'a crate::State,
+    caller: crate::Caller,
+    text: &str,
+    what: &'static str,
+) -> Result<&'a Agent, crate::Reject> {
+    let agent = state.find_agent(caller, text)?;
+    match caller.rights {
+        crate::Rights::Admin | crate::Rights::User => Ok(agent),
+        crate::Rights::Agent(_) => Err(crate::Reject::NotPermitted { who: caller.actor().to_string(), what }),
+    }
+}
+
+pub(crate) fn wrong_state(id: AgentId, life: &AgentLife, verb: &'static str) -> crate::Reject {
+    crate::Reject::AgentState { agent: id.to_string(), state: life.word(), verb }
+}

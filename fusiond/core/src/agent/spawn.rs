@@ -1,0 +1,140 @@
+//! `agent spawn`: accepts an agent and orders its first incarnation.
+//!
+//! Not for: what the profile says (the door has read it into the recipe).
+
+use crate::agent::{Agent, AgentLife, AgentSpec, Wish};
+use crate::effect::Effect;
+use crate::event::EventKind;
+use crate::ids::{AgentId, Capabilities, Uid};
+use crate::input::{Caller, Rights};
+use crate::reject::Reject;
+use crate::state::{RootAgents, State};
+use crate::step::{Done, Out, Turn};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct SpawnAgent {
+    /// The id it will have.
+    pub id: AgentId,
+    /// Who will own it.
+    pub owner: Uid,
+    /// The owner's name, for messages.
+    pub owner_name: String,
+    /// Everything else.
+    pub spec: AgentSpec,
+    /// Hash of the request id, 0 for none.
+    pub request: u64,
+}
+
+pub(crate) fn decide(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    caller: Caller,
+    ask: SpawnAgent,
+) -> Result<Done, Reject> {
+    if let Some(same) = find_same(state, &ask) {
+        return Ok(Done::Agent(same));
+    }
+    check_caller(state, caller, &ask)?;
+    check_spec(&ask.spec)?;
+    check_room(state, &ask)?;
+    if let Some(taken) = state.index.names.get(&(ask.owner, ask.spec.name.clone())) {
+        return Err(Reject::NameTaken { name: ask.spec.name, agent: taken.to_string() });
+    }
+    let (id, owner) = (ask.id, ask.owner);
+    let kind =
+        EventKind::AgentSpawned { agent: id, name: ask.spec.name.clone(), profile: ask.spec.profile.clone() };
+    let agent = Agent {
+        id,
+        owner,
+        created_at: turn.now,
+        spec: ask.spec,
+        incarnation: 1,
+        nonce: turn.nonce(id),
+        next_serial: 1,
+        life: AgentLife::Starting { since: turn.now },
+        crashes: Vec::new(),
+        succeeded: 0,
+        failed: 0,
+        trouble: None,
+        wish: Wish::Run,
+        request: ask.request,
+    };
+    state.add_agent(out, agent);
+    state.tell(out, turn.now, caller.actor(), Some(owner), kind);
+    out.order(Effect::Launch { agent: id, incarnation: 1 });
+    Ok(Done::Agent(id))
+}
+
+fn find_same(state: &State, ask: &SpawnAgent) -> Option<AgentId> {
+    if ask.request == 0 {
+        return None;
+    }
+    state
+        .agents()
+        .find(|agent| agent.request == ask.request && agent.owner == ask.owner)
+        .map(|agent| agent.id)
+}
+
+fn check_caller(state: &State, caller: Caller, ask: &SpawnAgent) -> Result<(), Reject> {
+    match caller.rights {
+        Rights::Admin => {}
+        Rights::User if caller.uid == ask.owner => {}
+        Rights::User => {
+            return Err(Reject::NotPermitted {
+                who: caller.actor().to_string(),
+                what: "spawning agents for others",
+            });
+        }
+        Rights::Agent(_) => {
+            return Err(Reject::NotPermitted { who: caller.actor().to_string(), what: "spawning agents" });
+        }
+    }
+    if ask.owner == Uid(0) && state.config.root_agents == RootAgents::Refused {
+        return Err(Reject::RootAgents);
+    }
+    Ok(())
+}
+
+fn check_room(state: &State, ask: &SpawnAgent) -> Result<(), Reject> {
+    let limit = state.config.limits_of(ask.owner).agents_max;
+    if state.index.users.get(&ask.owner).map_or(0, |user| user.agents) >= limit {
+        return Err(Reject::UserAgentLimit { limit, user: ask.owner_name.clone() });
+    }
+    let limit = state.config.agents_max;
+    if state.index.agents >= limit {
+        return Err(Reject::AgentLimit { limit });
+    }
+    Ok(())
+}
+
+fn check_spec(spec: &AgentSpec) -> Result<(), Reject> {
+    if !is_name(&spec.name) {
+        return Err(Reject::NameInvalid { name: spec.name.clone() });
+    }
+    check_capabilities(&spec.capabilities)
+}
+
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    name.len() <= 63
+        && !name.starts_with(AgentId::PREFIX)
+        && bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// Checks number and names, for agents and tasks alike.
+pub(crate) fn check_capabilities(names: &Capabilities) -> Result<(), Reject> {
+    if names.len() > Capabilities::COUNT_MAX {
+        return Err(Reject::CapabilityLimit { count: names.len() });
+    }
+    let valid = |name: &str| {
+        (1..=Capabilities::NAME_BYTES_MAX).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:/+".contains(&byte))
+    };
+    match names.iter().find(|name| !valid(name)) {
+        Some(name) => Err(Reject::CapabilityInvalid { name: name.to_owned() }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,119 @@
+//! `agent terminate`: SIGTERM, grace, kill of everything; the running task is queued again.
+//!
+//! Also `system shutdown --agents stop`. Not for: the removal of the workspace (`workspace`).
+
+use crate::agent::{AfterStop, AgentLife, Cause, Leftovers};
+use crate::effect::Effect;
+use crate::event::EventKind;
+use crate::ids::AgentId;
+use crate::input::{Actor, Caller, Rights};
+use crate::reject::Reject;
+use crate::state::State;
+use crate::step::{Done, Out, Turn};
+use crate::task::{Stop, StopWhy, TaskState};
+use crate::time::Millis;
+
+pub(crate) fn decide(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    caller: Caller,
+    agent: &str,
+    grace: Millis,
+) -> Result<Done, Reject> {
+    let found = super::manage(state, caller, agent, "terminating agents")?;
+    let (id, life) = (found.id, found.life.clone());
+    match life {
+        AgentLife::Starting { .. }
+        | AgentLife::Idle { .. }
+        | AgentLife::Busy { .. }
+        | AgentLife::Draining { .. }
+        | AgentLife::Paused { .. }
+        | AgentLife::Stopping { .. } => {
+            stop_tree(state, out, turn, caller.actor(), id, AfterStop::Terminate, grace, StopWhy::Terminated);
+        }
+        AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } => {
+            end(state, out, turn, caller.actor(), id, Cause::Asked);
+        }
+        AgentLife::Terminated { .. } => {}
+    }
+    Ok(Done::Agent(id))
+}
+
+pub(crate) fn decide_all(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    caller: Caller,
+    grace: Millis,
+) -> Result<Done, Reject> {
+    demand_admin(caller, "stopping all agents")?;
+    let living: Vec<AgentId> = state
+        .agents()
+        .filter(|agent| agent.life.wants_shim() && !matches!(agent.life, AgentLife::Stopping { .. }))
+        .map(|agent| agent.id)
+        .collect();
+    for id in living {
+        stop_tree(state, out, turn, caller.actor(), id, AfterStop::Rest, grace, StopWhy::Terminated);
+    }
+    Ok(Done::Daemon)
+}
+
+/// Refuses everybody but admins.
+pub(crate) fn demand_admin(caller: Caller, what: &'static str) -> Result<(), Reject> {
+    match caller.rights {
+        Rights::Admin => Ok(()),
+        Rights::User | Rights::Agent(_) => {
+            Err(Reject::NotPermitted { who: caller.actor().to_string(), what })
+        }
+    }
+}
+
+/// Orders the end of the whole tree. Of two orders the earlier kill counts.
+#[expect(clippy::too_many_arguments, reason = "each is a different fact about one order")]
+pub(crate) fn stop_tree(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    actor: Actor,
+    id: AgentId,
+    then: AfterStop,
+    grace: Millis,
+    why: StopWhy,
+) {
+    let Some(agent) = state.agent(id) else { return };
+    let (owner, incarnation, work) = (agent.owner, agent.incarnation, agent.life.work());
+    let asked_at = turn.now.plus(grace);
+    let (since, kill_at) = match agent.life {
+        AgentLife::Stopping { since, kill_at, .. } => (since, kill_at.min(asked_at)),
+        AgentLife::Starting { .. }
+        | AgentLife::Idle { .. }
+        | AgentLife::Busy { .. }
+        | AgentLife::Draining { .. }
+        | AgentLife::Paused { .. }
+        | AgentLife::Backoff { .. }
+        | AgentLife::Quarantined { .. }
+        | AgentLife::Terminated { .. } => (turn.now, asked_at),
+    };
+    state.alter_agent(out, id, |agent| {
+        agent.life = AgentLife::Stopping { since, kill_at, then, work };
+    });
+    if let Some(work) = work {
+        state.alter_task(out, work.task, |task| {
+            if let TaskState::Active(active) = &mut task.state {
+                active.stop.get_or_insert(Stop { why, kill_at });
+            }
+        });
+    }
+    state.tell(out, turn.now, actor, Some(owner), EventKind::AgentStopping { agent: id });
+    out.order(Effect::StopShim { agent: id, incarnation, grace: kill_at.since(turn.now) });
+}
+
+/// The agent is over; nothing of it runs.
+pub(crate) fn end(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: AgentId, cause: Cause) {
+    let Some(owner) = state.agent(id).map(|agent| agent.owner) else { return };
+    state.alter_agent(out, id, |agent| {
+        agent.life = AgentLife::Terminated { since: turn.now, cause, leftovers: Leftovers::Kept };
+    });
+    state.tell(out, turn.now, actor, Some(owner), EventKind::AgentTerminated { agent: id });
+}

@@ -1,0 +1,193 @@
+//! Events: durable facts with a sequence number, written in the same batch as the change they tell.
+//!
+//! Not for: log lines. An event says what became true; every one names its actor.
+
+use crate::ids::{AgentId, TaskId, Uid};
+use crate::input::Actor;
+use crate::task::Exit;
+use crate::time::{Millis, Time};
+use serde::{Deserialize, Serialize};
+
+/// A durable fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Position in the one sequence of this daemon, from 1, without gaps.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// Who caused it.
+    pub actor: Actor,
+    /// Who owns the subject; `None`: the daemon itself.
+    pub owner: Option<Uid>,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What became true. The words are past tense: it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the words of the variant's sentence")]
+pub enum EventKind {
+    /// The daemon has started.
+    DaemonStarted { epoch: u64 },
+    /// No new attempts begin.
+    IntakeClosed,
+    /// New attempts begin again.
+    IntakeOpened,
+    /// An agent was accepted.
+    AgentSpawned { agent: AgentId, name: String, profile: String },
+    /// Its shim is up; it waits for work.
+    AgentReady { agent: AgentId, incarnation: u32, adopted: bool },
+    /// It is frozen, or drained and frozen.
+    AgentPaused { agent: AgentId },
+    /// It will be paused when its task has ended.
+    AgentDraining { agent: AgentId },
+    /// It goes on.
+    AgentResumed { agent: AgentId },
+    /// Its shim ended unexpectedly or could not be started.
+    AgentCrashed { agent: AgentId, incarnation: u32, reason: String },
+    /// The next incarnation starts at `until`.
+    AgentBackedOff { agent: AgentId, until: Time },
+    /// Its shims ended too often.
+    AgentQuarantined { agent: AgentId, crashes: u32 },
+    /// Its end was asked for.
+    AgentStopping { agent: AgentId },
+    /// A new incarnation starts.
+    AgentRestarted { agent: AgentId, incarnation: u32 },
+    /// It is over, and no process of it is left.
+    AgentTerminated { agent: AgentId },
+    /// Its workspace, logs and record are gone.
+    WorkspaceRemoved { agent: AgentId },
+    /// Its workspace could not be removed.
+    WorkspaceKept { agent: AgentId, reason: String },
+    /// A task was accepted.
+    TaskSubmitted { task: TaskId },
+    /// A task may run as soon as an agent is free.
+    TaskQueued { task: TaskId, reason: String },
+    /// A task waits for an instant.
+    TaskDeferred { task: TaskId, until: Time, reason: String },
+    /// An agent works on it.
+    TaskStarted { task: TaskId, number: u32, agent: AgentId, incarnation: u32 },
+    /// The death certificate of an attempt.
+    AttemptExited { task: TaskId, number: u32, agent: AgentId, incarnation: u32, exit: Exit },
+    /// Nobody saw the end of an attempt.
+    AttemptLost { task: TaskId, number: u32, agent: AgentId, incarnation: u32, reason: String },
+    /// An attempt never began; it is not counted.
+    AttemptNotStarted { task: TaskId, number: u32, agent: AgentId, incarnation: u32, reason: String },
+    /// News of a lease that is not in force; recorded and ignored.
+    StaleNews { agent: AgentId, incarnation: u32, serial: u32, what: String },
+    /// A cancel was asked for while an attempt runs.
+    TaskCancelling { task: TaskId },
+    /// It is done.
+    TaskSucceeded { task: TaskId, took: Millis },
+    /// It failed for good.
+    TaskFailed { task: TaskId, code: String, message: String },
+    /// Its time was over.
+    TaskTimedOut { task: TaskId, code: String, message: String },
+    /// Somebody ended it.
+    TaskCancelled { task: TaskId },
+    /// Its outcome cannot be known.
+    TaskLost { task: TaskId, code: String, message: String },
+    /// Somebody queued it again.
+    TaskRetried { task: TaskId },
+    /// Somebody decided a lost task.
+    TaskResolved { task: TaskId, resolution: String },
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The daemon.
+    Daemon,
+    /// An agent.
+    Agent(AgentId),
+    /// A task.
+    Task(TaskId),
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Daemon => f.write_str("fusiond"),
+            Self::Agent(id) => id.fmt(f),
+            Self::Task(id) => id.fmt(f),
+        }
+    }
+}
+
+impl EventKind {
+    /// `subject.past-verb`, as users see it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::DaemonStarted { .. } => "daemon.started",
+            Self::IntakeClosed => "daemon.intake_closed",
+            Self::IntakeOpened => "daemon.intake_opened",
+            Self::AgentSpawned { .. } => "agent.spawned",
+            Self::AgentReady { .. } => "agent.ready",
+            Self::AgentPaused { .. } => "agent.paused",
+            Self::AgentDraining { .. } => "agent.draining",
+            Self::AgentResumed { .. } => "agent.resumed",
+            Self::AgentCrashed { .. } => "agent.crashed",
+            Self::AgentBackedOff { .. } => "agent.backed_off",
+            Self::AgentQuarantined { .. } => "agent.quarantined",
+            Self::AgentStopping { .. } => "agent.stopping",
+            Self::AgentRestarted { .. } => "agent.restarted",
+            Self::AgentTerminated { .. } => "agent.terminated",
+            Self::WorkspaceRemoved { .. } => "workspace.removed",
+            Self::WorkspaceKept { .. } => "workspace.kept",
+            Self::TaskSubmitted { .. } => "task.submitted",
+            Self::TaskQueued { .. } => "task.queued",
+            Self::TaskDeferred { .. } => "task.deferred",
+            Self::TaskStarted { .. } => "task.started",
+            Self::AttemptExited { .. } => "attempt.exited",
+            Self::AttemptLost { .. } => "attempt.lost",
+            Self::AttemptNotStarted { .. } => "attempt.not_started",
+            Self::StaleNews { .. } => "agent.stale_news",
+            Self::TaskCancelling { .. } => "task.cancelling",
+            Self::TaskSucceeded { .. } => "task.succeeded",
+            Self::TaskFailed { .. } => "task.failed",
+            Self::TaskTimedOut { .. } => "task.timed_out",
+            Self::TaskCancelled { .. } => "task.cancelled",
+            Self::TaskLost { .. } => "task.lost",
+            Self::TaskRetried { .. } => "task.retried",
+            Self::TaskResolved { .. } => "task.resolved",
+        }
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub const fn subject(&self) -> Subject {
+        match self {
+            Self::DaemonStarted { .. } | Self::IntakeClosed | Self::IntakeOpened => Subject::Daemon,
+            Self::AgentSpawned { agent, .. }
+            | Self::AgentReady { agent, .. }
+            | Self::AgentPaused { agent }
+            | Self::AgentDraining { agent }
+            | Self::AgentResumed { agent }
+            | Self::AgentCrashed { agent, .. }
+            | Self::AgentBackedOff { agent, .. }
+            | Self::AgentQuarantined { agent, .. }
+            | Self::AgentStopping { agent }
+            | Self::AgentRestarted { agent, .. }
+            | Self::AgentTerminated { agent }
+            | Self::WorkspaceRemoved { agent }
+            | Self::WorkspaceKept { agent, .. }
+            | Self::StaleNews { agent, .. } => Subject::Agent(*agent),
+            Self::TaskSubmitted { task }
+            | Self::TaskQueued { task, .. }
+            | Self::TaskDeferred { task, .. }
+            | Self::TaskStarted { task, .. }
+            | Self::AttemptExited { task, .. }
+            | Self::AttemptLost { task, .. }
+            | Self::AttemptNotStarted { task, .. }
+            | Self::TaskCancelling { task }
+            | Self::TaskSucceeded { task, .. }
+            | Self::TaskFailed { task, .. }
+            | Self::TaskTimedOut { task, .. }
+            | Self::TaskCancelled { task }
+            | Self::TaskLost { task, .. }
+            | Self::TaskRetried { task }
+            | Self::TaskResolved { task, .. } => Subject::Task(*task),
+        }
+    }
+}

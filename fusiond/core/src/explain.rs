@@ -1,0 +1,272 @@
+//! `fusionctl why`: exactly what a task or an agent waits for, and what would change that. Answers
+//! come from the functions that decide.
+//!
+//! Not for: history; events and attempts tell that.
+
+use crate::agent::{Agent, AgentLife};
+use crate::delegate;
+use crate::ids::{AgentId, TaskId};
+use crate::input::Intake;
+use crate::state::State;
+use crate::task::{Active, DeferWhy, Phase, Task, TaskState};
+use crate::time::Time;
+
+/// The answer to `why`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// One sentence.
+    pub summary: String,
+    /// Everything that is waited for; empty when nothing is.
+    pub reasons: Vec<Reason>,
+}
+
+/// One thing that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Stable word.
+    pub code: &'static str,
+    /// What is the case.
+    pub text: String,
+    /// What would change it; empty: only time.
+    pub remedy: String,
+}
+
+impl Reason {
+    fn new(code: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { code, text: text.into(), remedy: remedy.into() }
+    }
+}
+
+fn answer(summary: impl Into<String>, reasons: Vec<Reason>) -> Explanation {
+    Explanation { summary: summary.into(), reasons }
+}
+
+/// Why a task is where it is.
+#[must_use]
+pub fn explain_task(state: &State, id: TaskId, now: Time) -> Option<Explanation> {
+    let task = state.task(id)?;
+    Some(match &task.state {
+        TaskState::Blocked { on } => {
+            let reasons = on.iter().map(|needed| blocked_by(state, *needed)).collect();
+            answer(format!("it comes after {} task(s) that have not ended", on.len()), reasons)
+        }
+        TaskState::Deferred { until, why } => deferred(*until, *why, task, now),
+        TaskState::Queued { .. } => {
+            let reasons = queued(state, task);
+            match reasons.first() {
+                Some(first) => answer(first.text.clone(), reasons.clone()),
+                None => answer("it is next", reasons),
+            }
+        }
+        TaskState::Active(active) => {
+            answer(active_summary(state, task, active), active_reasons(state, task, active))
+        }
+        TaskState::Lost { failure, .. } => answer(
+            failure.message.clone(),
+            vec![Reason::new(
+                failure.code.code(),
+                failure.code.meaning(),
+                format!(
+                    "look at what it did (`fusionctl task logs {id}`), then `fusionctl task resolve {id} --retry|--fail|--succeed`"
+                ),
+            )],
+        ),
+        TaskState::Succeeded { .. } => answer("it is done", Vec::new()),
+        TaskState::Failed { failure, .. } | TaskState::TimedOut { failure, .. } => answer(
+            failure.message.clone(),
+            vec![Reason::new(failure.code.code(), failure.code.meaning(), failure.code.hint())],
+        ),
+        TaskState::Cancelled { .. } => answer(
+            "somebody cancelled it",
+            vec![Reason::new("cancelled", "it will not run", format!("`fusionctl task retry {id}`"))],
+        ),
+    })
+}
+
+fn blocked_by(state: &State, needed: TaskId) -> Reason {
+    let word = state.task(needed).map_or("gone", |task| task.state.word());
+    Reason::new("dependency", format!("{needed} is {word}"), format!("`fusionctl why {needed}`"))
+}
+
+fn deferred(until: Time, why: DeferWhy, task: &Task, now: Time) -> Explanation {
+    let wait = until.since(now);
+    let last = task.attempts.last().and_then(|attempt| attempt.ending.as_ref());
+    let last = last.and_then(|ended| ended.failure.as_ref()).map_or("", |failure| failure.message.as_str());
+    let text = match why {
+        DeferWhy::NotBefore => format!("it was asked not to run before another {wait}"),
+        DeferWhy::Retry => format!("it failed ({last}) and is tried again in {wait}"),
+        DeferWhy::Snooze => format!("it asked to be run again later, which is in {wait}"),
+    };
+    answer(text.clone(), vec![Reason::new("deferred", text, "")])
+}
+
+fn queued(state: &State, task: &Task) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if state.meta.intake == Intake::Closed {
+        reasons.push(Reason::new(
+            "draining",
+            "the daemon is drained: no new attempts begin",
+            "`fusionctl system drain --off`",
+        ));
+    }
+    let (fitting, others): (Vec<&Agent>, Vec<&Agent>) = state
+        .agents()
+        .filter(|agent| agent.owner == task.owner && !agent.is_terminated())
+        .partition(|agent| delegate::fits(agent, task));
+    if fitting.is_empty() {
+        reasons.push(nobody_fits(state, task, &others));
+    } else if fitting.iter().all(|agent| !matches!(agent.life, AgentLife::Idle { .. })) {
+        reasons.push(all_taken(&fitting));
+    } else if !delegate::has_slot(state) {
+        let max = state.config.running_max;
+        reasons.push(Reason::new(
+            "slots",
+            format!("all {max} slots are taken"),
+            "wait, or raise limits.max_running",
+        ));
+    }
+    reasons
+}
+
+fn nobody_fits(state: &State, task: &Task, others: &[&Agent]) -> Reason {
+    let wanted = &task.spec.capabilities;
+    if let Some(target) = task.spec.target {
+        let word = state.agent(target).map_or("gone", |agent| agent.life.word());
+        let lacks = state.agent(target).map(|agent| wanted.missing_from(&agent.spec.capabilities).join(", "));
+        let text = match lacks.filter(|lacks| !lacks.is_empty()) {
+            Some(lacks) => format!("it may only run on {target}, which lacks: {lacks}"),
+            None => format!("it may only run on {target}, which is {word}"),
+        };
+        return Reason::new("agent", text, "submit it again without --agent, or for another one");
+    }
+    let spawn = wanted.iter().map(|name| format!(" --capability {name}")).collect::<String>();
+    let remedy = format!("`fusionctl agent spawn --profile shell{spawn}`");
+    if others.is_empty() {
+        return Reason::new("no_agent", "its owner has no agent", remedy);
+    }
+    let nearest = others.iter().min_by_key(|agent| wanted.missing_from(&agent.spec.capabilities).len());
+    let nearest = nearest.map_or(String::new(), |agent| {
+        let lacks = wanted.missing_from(&agent.spec.capabilities).join(", ");
+        format!("; the nearest, {}, lacks: {lacks}", agent.spec.name)
+    });
+    Reason::new("capabilities", format!("no agent offers all of: {wanted}{nearest}"), remedy)
+}
+
+fn all_taken(fitting: &[&Agent]) -> Reason {
+    let words: Vec<String> =
+        fitting.iter().take(3).map(|agent| format!("{} is {}", agent.spec.name, agent.life.word())).collect();
+    let more = match fitting.len() {
+        0..=3 => String::new(),
+        n => format!(" and {} more", n - 3),
+    };
+    let paused = fitting.iter().find(|agent| matches!(agent.life, AgentLife::Paused { .. }));
+    let quarantined = fitting.iter().find(|agent| matches!(agent.life, AgentLife::Quarantined { .. }));
+    let remedy = match (paused, quarantined) {
+        (Some(agent), _) => format!("`fusionctl agent resume {}`, or wait for another", agent.spec.name),
+        (None, Some(agent)) => format!("`fusionctl agent restart {}`, or wait for another", agent.spec.name),
+        (None, None) => "wait, or spawn one more agent".to_owned(),
+    };
+    Reason::new("agents_busy", format!("no fitting agent is free: {}{more}", words.join(", ")), remedy)
+}
+
+fn active_summary(state: &State, task: &Task, active: &Active) -> String {
+    let agent = task.lease().map(|lease| lease.agent);
+    let name = agent.and_then(|id| state.agent(id)).map_or("an agent", |agent| agent.spec.name.as_str());
+    let number = task.attempts.len();
+    match (active.stop, active.phase) {
+        (Some(_), _) => format!("attempt {number} on {name} is being ended"),
+        (None, Phase::Dispatched) => format!("attempt {number} was given to {name}"),
+        (None, Phase::Running { .. }) => format!("attempt {number} runs on {name}"),
+    }
+}
+
+fn active_reasons(state: &State, task: &Task, active: &Active) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let agent = task.lease().and_then(|lease| state.agent(lease.agent));
+    if let Some(agent) = agent
+        && matches!(agent.life, AgentLife::Paused { .. })
+    {
+        let name = &agent.spec.name;
+        reasons.push(Reason::new(
+            "paused",
+            format!("{name} is paused"),
+            format!("`fusionctl agent resume {name}`"),
+        ));
+    }
+    if active.stop.is_some() {
+        reasons.push(Reason::new("ending", "SIGTERM was sent; after the grace everything is killed", ""));
+    }
+    reasons
+}
+
+/// Why an agent is what it is.
+#[must_use]
+pub fn explain_agent(state: &State, id: AgentId, now: Time) -> Option<Explanation> {
+    let agent = state.agent(id)?;
+    let trouble = agent.trouble.clone().unwrap_or_else(|| "its shim ended".to_owned());
+    let name = &agent.spec.name;
+    Some(match &agent.life {
+        AgentLife::Starting { .. } => answer("its shim is being started", Vec::new()),
+        AgentLife::Idle { .. } => idle(state, agent),
+        AgentLife::Busy { work, .. } => answer(format!("it works on {}", work.task), Vec::new()),
+        AgentLife::Draining { work, .. } => answer(
+            format!("it is paused when {} has ended", work.task),
+            vec![Reason::new(
+                "draining",
+                format!("{} still runs", work.task),
+                format!("`fusionctl agent resume {name}`"),
+            )],
+        ),
+        AgentLife::Paused { .. } => answer(
+            "it was paused",
+            vec![Reason::new(
+                "paused",
+                "its whole tree stands still",
+                format!("`fusionctl agent resume {name}`"),
+            )],
+        ),
+        AgentLife::Backoff { until, .. } => answer(
+            format!("{trouble}; it is started again in {}", until.since(now)),
+            vec![Reason::new(
+                "backoff",
+                trouble,
+                format!("`fusionctl agent restart {name}` starts it at once"),
+            )],
+        ),
+        AgentLife::Quarantined { .. } => answer(
+            format!("it crashed {} times: {trouble}", agent.crashes.len()),
+            vec![Reason::new(
+                "quarantined",
+                trouble,
+                format!("`fusionctl agent restart {name}` lifts the quarantine"),
+            )],
+        ),
+        AgentLife::Stopping { kill_at, .. } => {
+            answer(format!("it is being ended; the kill comes in {}", kill_at.since(now)), Vec::new())
+        }
+        AgentLife::Terminated { .. } => answer("it is over", Vec::new()),
+    })
+}
+
+/// What an idle agent waits for: the queued task that it comes nearest to.
+fn idle(state: &State, agent: &Agent) -> Explanation {
+    let Some(user) = state.index.users.get(&agent.owner) else {
+        return answer("no task is queued", Vec::new());
+    };
+    let head = user.open.iter().filter_map(|(wanted, lane)| Some((lane.first()?, wanted))).min();
+    match head {
+        None => answer("no task is queued for it", Vec::new()),
+        Some((place, wanted)) => {
+            let lacks = wanted.missing_from(&agent.spec.capabilities).join(", ");
+            let text = if lacks.is_empty() {
+                format!("{} waits for a slot", place.1)
+            } else {
+                format!("{} waits, but this agent lacks: {lacks}", place.1)
+            };
+            answer(
+                text.clone(),
+                vec![Reason::new("capabilities", text, format!("`fusionctl why {}`", place.1))],
+            )
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Failure codes: why an attempt or a task ended badly. One table, also the source of
+//! `docs/reference/failures.md`.
+//!
+//! Not for: refusals of a command ([`crate::Reject`]); a failure is something that happened.
+
+use serde::{Deserialize, Serialize};
+
+/// Why something ended badly, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The stable code.
+    pub code: FailureCode,
+    /// One sentence with the particulars.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with its particulars.
+    #[must_use]
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// Whether another attempt follows by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetriedBy {
+    /// Only as often as `--retries` asks.
+    Request,
+    /// Also without being asked, at most [`TRANSIENT_RETRIES`] times, with full jitter.
+    Default,
+    /// Always, without being counted.
+    Always,
+    /// Never: another attempt would end the same way, or nobody wants one.
+    Never,
+}
+
+/// How often a transient failure is retried when nobody asked.
+pub const TRANSIENT_RETRIES: u32 = 3;
+
+macro_rules! failures {
+    ($($name:ident, $code:literal, $retried:ident, $meaning:literal, $hint:literal;)*) => {
+        /// A stable code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum FailureCode {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl FailureCode {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code as users see it.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// What it means.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)* }
+            }
+
+            /// What to do.
+            #[must_use]
+            pub const fn hint(self) -> &'static str {
+                match self { $(Self::$name => $hint,)* }
+            }
+
+            /// Whether another attempt follows by itself.
+            #[must_use]
+            pub const fn retried(self) -> RetriedBy {
+                match self { $(Self::$name => RetriedBy::$retried,)* }
+            }
+        }
+    };
+}
+
+failures! {
+    ExitNonzero, "exit_nonzero", Request,
+        "the program ended with an exit code other than 0",
+        "read `fusionctl task logs`; submit with --retries to try again automatically";
+    Signaled, "signaled", Request,
+        "a signal that fusiond did not send ended the program",
+        "read `fusionctl task logs`; a SIGSEGV or SIGABRT is a bug in the program";
+    OomKilled, "oom_killed", Request,
+        "the kernel killed a process of the attempt for want of memory",
+        "raise the agent's --memory, or give the task less to hold at once";
+    ProgramNotFound, "program_not_found", Never,
+        "the program does not exist or cannot be executed by the agent's user",
+        "check the command and the agent's PATH with `fusionctl agent show`";
+    StartFailed, "start_failed", Never,
+        "the kernel refused a step between the fork and the program",
+        "the message names the step; `fusionctl system doctor` shows what this machine can enforce";
+    StartResources, "start_resources", Default,
+        "there were not enough processes, memory or file descriptors to start the program",
+        "lower the load or raise the limit that the message names";
+    TryAgainLater, "try_again_later", Always,
+        "the program ended with exit code 75 (EX_TEMPFAIL): it asked to be run again later",
+        "nothing: it is tried again, at most 100 times";
+    TimeoutRun, "timeout_run", Request,
+        "the attempt ran longer than --timeout",
+        "raise --timeout or split the task";
+    TimeoutIdle, "timeout_idle", Request,
+        "the attempt wrote nothing and used no CPU for longer than --idle-timeout",
+        "look for a prompt that waits for input in `fusionctl task logs`, or raise --idle-timeout";
+    TimeoutQueue, "timeout_queue", Never,
+        "the task did not start within --queue-timeout",
+        "ask `fusionctl why` while it waits; spawn an agent with the capabilities it needs";
+    Cancelled, "cancelled", Never,
+        "somebody cancelled the task",
+        "`fusionctl task retry` queues it again";
+    AgentTerminated, "agent_terminated", Always,
+        "the agent was terminated or restarted while it worked on the task",
+        "nothing: the task is queued again and the attempt is not counted";
+    DependencyFailed, "dependency_failed", Never,
+        "a task that this one comes after did not succeed",
+        "mend and retry that task, then `fusionctl task retry` this one";
+    LostShim, "lost_shim", Never,
+        "the agent's shim died, so the outcome of the attempt cannot be known",
+        "look at what the attempt did, then `fusionctl task resolve --retry|--fail|--succeed`";
+    LostReboot, "lost_reboot", Never,
+        "the machine was restarted during the attempt, so its outcome cannot be known",
+        "look at what the attempt did, then `fusionctl task resolve --retry|--fail|--succeed`";
+    Poison, "poison", Never,
+        "attempt after attempt of this task took its agent's shim along",
+        "run the task by hand under supervision before trying it again";
+    TryAgainExhausted, "try_again_exhausted", Never,
+        "the program asked to be run again later 100 times",
+        "mend what it waits for, then `fusionctl task retry`";
+    InputUnreadable, "input_unreadable", Never,
+        "the stored prompt of the task could not be read back",
+        "submit the task again, and run `fusionctl system doctor`";
+    ResolvedFailed, "resolved_failed", Never,
+        "somebody decided that the lost attempt failed",
+        "`fusionctl task retry` queues it again";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_snake_case() {
+        let mut seen = std::collections::BTreeSet::new();
+        for code in FailureCode::ALL {
+            assert!(seen.insert(code.code()));
+            assert!(code.code().chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+            assert!(!code.hint().is_empty() && !code.meaning().is_empty());
+        }
+    }
+}

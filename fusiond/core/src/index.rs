@@ -1,0 +1,264 @@
+//! What can be asked of the state without scanning it: queues, idle agents, timers, names, counts.
+//!
+//! A pure function of the entities: `enter` and `leave` are exact opposites, and
+//! [`crate::State::check`] rebuilds all of it and compares. Not for: choosing (`delegate`).
+
+use crate::agent::{Agent, AgentLife};
+use crate::ids::{AgentId, Capabilities, TaskId, Uid};
+use crate::state::Config;
+use crate::task::{Task, TaskState};
+use crate::time::Time;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A place in a queue: priority 9 first, then the oldest.
+pub type Place = (Reverse<u8>, TaskId);
+
+/// Queued tasks by what they require.
+pub type Lanes = BTreeMap<Capabilities, BTreeSet<Place>>;
+
+/// Who is waited for by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// An agent.
+    Agent(AgentId),
+    /// A task.
+    Task(TaskId),
+}
+
+/// All indexes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Index {
+    /// Per user.
+    pub users: BTreeMap<Uid, UserIndex>,
+    /// Agents by name that are not terminated.
+    pub names: BTreeMap<(Uid, String), AgentId>,
+    /// Tasks by idempotency key.
+    pub keys: BTreeMap<(Uid, Box<str>), TaskId>,
+    /// Tasks by the hash of the request that made them.
+    pub requests: BTreeMap<(Uid, u64), TaskId>,
+    /// Who is blocked by a task.
+    pub dependents: BTreeMap<TaskId, BTreeSet<TaskId>>,
+    /// Sub-tasks that have not ended.
+    pub children: BTreeMap<TaskId, u32>,
+    /// What time alone will change.
+    pub timers: BTreeSet<(Time, Timer)>,
+    /// Ended tasks, oldest end first.
+    pub ended: BTreeSet<(Time, TaskId)>,
+    /// Attempts at this moment.
+    pub running: u32,
+    /// Agents that are not terminated.
+    pub agents: u32,
+    /// Agents by the word of their state.
+    pub agent_words: BTreeMap<&'static str, u64>,
+    /// Tasks in memory by the word of their state.
+    pub task_words: BTreeMap<&'static str, u64>,
+}
+
+/// What concerns one user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserIndex {
+    /// Agents that are not terminated.
+    pub agents: u32,
+    /// Tasks that have not ended.
+    pub tasks: u32,
+    /// Attempts at this moment.
+    pub running: u32,
+    /// Idle agents, longest idle first.
+    pub idle: BTreeSet<(Time, AgentId)>,
+    /// Queued tasks that any fitting agent may take.
+    pub open: Lanes,
+    /// Queued tasks for one agent.
+    pub aimed: BTreeMap<AgentId, Lanes>,
+}
+
+impl UserIndex {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn count(words: &mut BTreeMap<&'static str, u64>, word: &'static str, by: Step) {
+    match by {
+        Step::Enter => *words.entry(word).or_default() += 1,
+        Step::Leave => {
+            let left = words.get_mut(word).map_or(0, |n| {
+                *n -= 1;
+                *n
+            });
+            if left == 0 {
+                words.remove(word);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Enter,
+    Leave,
+}
+
+fn shift(number: &mut u32, by: Step) {
+    match by {
+        Step::Enter => *number += 1,
+        Step::Leave => *number -= 1,
+    }
+}
+
+fn place<T: Ord>(set: &mut BTreeSet<T>, value: T, by: Step) {
+    match by {
+        Step::Enter => set.insert(value),
+        Step::Leave => set.remove(&value),
+    };
+}
+
+impl Index {
+    pub(crate) fn enter_agent(&mut self, agent: &Agent, config: &Config) {
+        self.move_agent(agent, config, Step::Enter);
+    }
+
+    pub(crate) fn leave_agent(&mut self, agent: &Agent, config: &Config) {
+        self.move_agent(agent, config, Step::Leave);
+    }
+
+    pub(crate) fn enter_task(&mut self, task: &Task) {
+        self.move_task(task, Step::Enter);
+    }
+
+    pub(crate) fn leave_task(&mut self, task: &Task) {
+        self.move_task(task, Step::Leave);
+    }
+
+    fn move_agent(&mut self, agent: &Agent, config: &Config, by: Step) {
+        count(&mut self.agent_words, agent.life.word(), by);
+        if let Some(at) = agent.due(config.retention) {
+            place(&mut self.timers, (at, Timer::Agent(agent.id)), by);
+        }
+        if agent.is_terminated() {
+            return;
+        }
+        shift(&mut self.agents, by);
+        let name = (agent.owner, agent.spec.name.clone());
+        match by {
+            Step::Enter => self.names.insert(name, agent.id),
+            Step::Leave => self.names.remove(&name),
+        };
+        let user = self.users.entry(agent.owner).or_default();
+        shift(&mut user.agents, by);
+        if let AgentLife::Idle { since } = agent.life {
+            place(&mut user.idle, (since, agent.id), by);
+        }
+        if user.is_empty() {
+            self.users.remove(&agent.owner);
+        }
+    }
+
+    fn move_task(&mut self, task: &Task, by: Step) {
+        count(&mut self.task_words, task.state.word(), by);
+        if let Some(at) = task.due() {
+            place(&mut self.timers, (at, Timer::Task(task.id)), by);
+        }
+        if let Some(key) = &task.spec.key {
+            let key = (task.owner, key.clone());
+            match by {
+                Step::Enter => self.keys.insert(key, task.id),
+                Step::Leave => self.keys.remove(&key),
+            };
+        }
+        if task.spec.request != 0 {
+            let request = (task.owner, task.spec.request);
+            match by {
+                Step::Enter => self.requests.insert(request, task.id),
+                Step::Leave => self.requests.remove(&request),
+            };
+        }
+        if let Some(at) = task.state.ended_at() {
+            place(&mut self.ended, (at, task.id), by);
+            return;
+        }
+        if let Some(parent) = task.parent() {
+            self.move_child(parent, by);
+        }
+        match &task.state {
+            TaskState::Blocked { on } => self.move_dependent(task.id, on, by),
+            TaskState::Active(_) => shift(&mut self.running, by),
+            TaskState::Deferred { .. }
+            | TaskState::Queued { .. }
+            | TaskState::Lost { .. }
+            | TaskState::Succeeded { .. }
+            | TaskState::Failed { .. }
+            | TaskState::Cancelled { .. }
+            | TaskState::TimedOut { .. } => {}
+        }
+        let user = self.users.entry(task.owner).or_default();
+        shift(&mut user.tasks, by);
+        user.move_task(task, by);
+        if user.is_empty() {
+            self.users.remove(&task.owner);
+        }
+    }
+
+    fn move_child(&mut self, parent: TaskId, by: Step) {
+        let children = self.children.entry(parent).or_default();
+        shift(children, by);
+        if *children == 0 {
+            self.children.remove(&parent);
+        }
+    }
+
+    fn move_dependent(&mut self, task: TaskId, on: &[TaskId], by: Step) {
+        for needed in on {
+            let waiting = self.dependents.entry(*needed).or_default();
+            place(waiting, task, by);
+            if waiting.is_empty() {
+                self.dependents.remove(needed);
+            }
+        }
+    }
+}
+
+impl UserIndex {
+    fn move_task(&mut self, task: &Task, by: Step) {
+        match &task.state {
+            TaskState::Queued { .. } => self.move_queued(task, by),
+            TaskState::Active(_) => shift(&mut self.running, by),
+            TaskState::Blocked { .. }
+            | TaskState::Deferred { .. }
+            | TaskState::Lost { .. }
+            | TaskState::Succeeded { .. }
+            | TaskState::Failed { .. }
+            | TaskState::Cancelled { .. }
+            | TaskState::TimedOut { .. } => {}
+        }
+    }
+
+    fn move_queued(&mut self, task: &Task, by: Step) {
+        let at = (Reverse(task.spec.priority), task.id);
+        match task.spec.target {
+            None => move_lane(&mut self.open, &task.spec.capabilities, at, by),
+            Some(agent) => {
+                let lanes = self.aimed.entry(agent).or_default();
+                move_lane(lanes, &task.spec.capabilities, at, by);
+                if lanes.is_empty() {
+                    self.aimed.remove(&agent);
+                }
+            }
+        }
+    }
+}
+
+fn move_lane(lanes: &mut Lanes, wanted: &Capabilities, at: Place, by: Step) {
+    match lanes.get_mut(wanted) {
+        Some(lane) => {
+            place(lane, at, by);
+            if lane.is_empty() {
+                lanes.remove(wanted);
+            }
+        }
+        None if by == Step::Enter => {
+            lanes.insert(wanted.clone(), BTreeSet::from([at]));
+        }
+        None => {}
+    }
+}

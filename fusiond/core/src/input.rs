@@ -1,0 +1,279 @@
+//! What comes in: commands, which may be refused, and outcomes, which may not.
+//!
+//! Not for: what an input does; each has a file of its own in its room.
+
+use crate::agent::SpawnAgent;
+use crate::ids::{AgentId, Uid};
+use crate::state::Config;
+use crate::task::{Exit, Resolution, SubmitTask};
+use crate::time::{Millis, Time};
+use serde::{Deserialize, Serialize};
+
+/// Everything that can happen to the state.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The daemon has started: plan the difference between what is wanted and what is seen.
+    Boot {
+        /// The number of this start; higher than every one before.
+        epoch: u64,
+    },
+    /// New settings are in force.
+    Configure(Box<Config>),
+    /// Somebody asks for something.
+    Command {
+        /// Who, proven by the kernel.
+        caller: Caller,
+        /// What.
+        command: Command,
+    },
+    /// Something happened in the world.
+    Outcome(Outcome),
+    /// The instant of [`crate::wake::next_wake`] has come.
+    Tick,
+}
+
+/// Who caused something; every event names one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Actor {
+    /// The daemon itself: a timer, a policy, an outcome.
+    Daemon,
+    /// A Unix user.
+    User(Uid),
+    /// An agent, through its own socket or from its own cgroup.
+    Agent(AgentId),
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Daemon => f.write_str("fusiond"),
+            Self::User(uid) => write!(f, "user:{}", uid.0),
+            Self::Agent(id) => write!(f, "agent:{id}"),
+        }
+    }
+}
+
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Manages everything.
+    Admin,
+    /// Sees and manages what it owns.
+    User,
+    /// An agent: its own task and what that task submitted.
+    Agent(AgentId),
+}
+
+/// A proven caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The uid of the peer; for an agent, of its owner.
+    pub uid: Uid,
+    /// What it may do.
+    pub rights: Rights,
+}
+
+impl Caller {
+    /// As named in events.
+    #[must_use]
+    pub fn actor(self) -> Actor {
+        match self.rights {
+            Rights::Admin | Rights::User => Actor::User(self.uid),
+            Rights::Agent(id) => Actor::Agent(id),
+        }
+    }
+}
+
+/// How `pause` treats a running task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PauseHow {
+    /// Stops the whole tree where it is.
+    Freeze,
+    /// Lets the running task end first.
+    Drain,
+}
+
+/// Whether new attempts may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Intake {
+    /// As usual.
+    Open,
+    /// Running attempts go on, no new one begins (`system drain`).
+    Closed,
+}
+
+/// What somebody asks for. References are texts: a full id, a unique part of one, or a name.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// `agent spawn`.
+    SpawnAgent(Box<SpawnAgent>),
+    /// `agent pause`.
+    PauseAgent {
+        /// Which.
+        agent: String,
+        /// Freeze or drain.
+        how: PauseHow,
+    },
+    /// `agent resume`.
+    ResumeAgent {
+        /// Which.
+        agent: String,
+    },
+    /// `agent restart`.
+    RestartAgent {
+        /// Which.
+        agent: String,
+    },
+    /// `agent terminate`.
+    TerminateAgent {
+        /// Which.
+        agent: String,
+        /// Between SIGTERM and the kill.
+        grace: Millis,
+    },
+    /// `task submit`.
+    SubmitTask(Box<SubmitTask>),
+    /// `task cancel`.
+    CancelTask {
+        /// Which.
+        task: String,
+        /// Between SIGTERM and the kill.
+        grace: Millis,
+    },
+    /// `task retry`.
+    RetryTask {
+        /// Which.
+        task: String,
+    },
+    /// `task resolve`.
+    ResolveTask {
+        /// Which.
+        task: String,
+        /// How.
+        resolution: Resolution,
+    },
+    /// `system drain`.
+    SetIntake(Intake),
+    /// `system shutdown --agents stop`: ends every incarnation; agents start again at the next boot.
+    StopAll {
+        /// Between SIGTERM and the kill.
+        grace: Millis,
+    },
+}
+
+/// What a hand saw in the world. All name the incarnation: news of an older one is recorded and
+/// ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The shim of an incarnation answers, new or adopted.
+    ShimUp {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// The highest attempt it ever started.
+        highest_started: u32,
+        /// The attempt that runs now, and since when.
+        running: Option<(u32, Time)>,
+        /// Ends of attempts that were not acknowledged yet.
+        exits: Vec<(u32, Exit)>,
+        /// Whether the tree stands still.
+        frozen: bool,
+    },
+    /// No shim could be started.
+    ShimFailed {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// One sentence.
+        reason: String,
+    },
+    /// The shim of an incarnation is gone, and so is every process of it.
+    ShimGone {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// What it left behind.
+        witness: Witness,
+    },
+    /// The program of an attempt runs.
+    AttemptStarted {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// Which attempt of it.
+        serial: u32,
+        /// When, by the shim's clock.
+        at: Time,
+    },
+    /// The shim declined a start: it never ran.
+    AttemptRefused {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// Which attempt of it.
+        serial: u32,
+        /// One sentence.
+        reason: String,
+    },
+    /// An attempt has ended and nothing of it is left.
+    AttemptExited {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// Which attempt of it.
+        serial: u32,
+        /// How.
+        exit: Exit,
+    },
+    /// The whole tree stands still.
+    Frozen {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+    },
+    /// The answer to [`crate::Effect::Observe`].
+    Observed {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// Which attempt; `None` when none runs.
+        serial: Option<u32>,
+        /// When it last wrote something.
+        last_output: Time,
+        /// Processor time of the tree so far.
+        cpu: Millis,
+    },
+    /// A workspace, its logs and its folders are gone.
+    WorkspaceRemoved {
+        /// Whose.
+        agent: AgentId,
+    },
+    /// A workspace could not be removed.
+    WorkspaceKept {
+        /// Whose.
+        agent: AgentId,
+        /// One sentence.
+        reason: String,
+    },
+}
+
+/// What is known of the attempts of a dead shim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Witness {
+    /// Ends that were recorded.
+    pub exits: Vec<(u32, Exit)>,
+    /// Attempts that were started, by their records in the run folder.
+    pub started: Vec<u32>,
+    /// Whether the machine was booted since: then an absent record proves nothing.
+    pub rebooted: bool,
+    /// Whether the end was asked for.
+    pub stopped: bool,
+}

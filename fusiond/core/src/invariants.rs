@@ -1,0 +1,111 @@
+//! What must be true of every state, between any two steps.
+//!
+//! For tests and for the start of the daemon: a stored state that breaks one is refused. Not for the
+//! hot path.
+
+use crate::agent::AgentLife;
+use crate::delegate;
+use crate::index::Index;
+use crate::input::Intake;
+use crate::state::State;
+use crate::task::{Attempt, TaskState};
+use std::collections::BTreeSet;
+
+impl State {
+    /// Checks every invariant.
+    ///
+    /// # Errors
+    /// A sentence for each that is broken.
+    pub fn check(&self) -> Result<(), Vec<String>> {
+        let mut broken = Vec::new();
+        self.check_index(&mut broken);
+        self.check_leases(&mut broken);
+        self.check_attempts(&mut broken);
+        self.check_dependencies(&mut broken);
+        if broken.is_empty() { Ok(()) } else { Err(broken) }
+    }
+
+    /// Checks that no idle agent stands beside a task that it could take.
+    ///
+    /// # Errors
+    /// The user, the task and the agent.
+    pub fn check_work_conserving(&self) -> Result<(), String> {
+        if self.meta.intake == Intake::Closed || !delegate::has_slot(self) {
+            return Ok(());
+        }
+        for uid in self.index.users.keys() {
+            if let Some((task, agent)) = delegate::choose_match(self, *uid) {
+                return Err(format!("user {}: {task} waits although {agent} is idle", uid.0));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_index(&self, broken: &mut Vec<String>) {
+        let mut fresh = Index::default();
+        for agent in self.agents.values() {
+            fresh.enter_agent(agent, &self.config);
+        }
+        for task in self.tasks.values() {
+            fresh.enter_task(task);
+        }
+        if fresh != self.index {
+            broken.push("the index differs from one made anew".to_owned());
+        }
+    }
+
+    /// Every active task is leased to exactly the agent that works on it, and the other way round.
+    fn check_leases(&self, broken: &mut Vec<String>) {
+        let mut leased = BTreeSet::new();
+        for task in self.tasks.values() {
+            let Some(lease) = task.lease() else { continue };
+            leased.insert(lease.agent);
+            let work = self.agent(lease.agent).filter(|agent| agent.incarnation == lease.incarnation);
+            let work = work.and_then(|agent| agent.life.work());
+            if work.is_none_or(|work| work.task != task.id || work.serial != lease.serial) {
+                broken.push(format!("{} is leased to {}, which does not work on it", task.id, lease.agent));
+            }
+        }
+        for agent in self.agents.values() {
+            if let Some(work) = agent.life.work()
+                && !leased.contains(&agent.id)
+            {
+                broken.push(format!("{} works on {} without a lease", agent.id, work.task));
+            }
+            if agent.life.work().is_some_and(|work| work.serial >= agent.next_serial) {
+                broken.push(format!("{} would give out a serial twice", agent.id));
+            }
+            if matches!(agent.life, AgentLife::Idle { .. }) && agent.wish == crate::agent::Wish::Pause {
+                broken.push(format!("{} is idle although it should stand still", agent.id));
+            }
+        }
+    }
+
+    /// Attempts are numbered without gaps, and only the last of an active task is open.
+    fn check_attempts(&self, broken: &mut Vec<String>) {
+        for task in self.tasks.values() {
+            let numbered = task.attempts.iter().zip(1u32..).all(|(attempt, number)| attempt.number == number);
+            if !numbered {
+                broken.push(format!("the attempts of {} are not numbered 1, 2, 3 …", task.id));
+            }
+            let open = task.attempts.iter().filter(|attempt| !attempt.is_over()).count();
+            let active = matches!(task.state, TaskState::Active(_));
+            let last_open = task.attempts.last().is_some_and(|attempt: &Attempt| !attempt.is_over());
+            if open != usize::from(active) || (active && !last_open) {
+                broken.push(format!("{} is {} with {open} open attempts", task.id, task.state.word()));
+            }
+        }
+    }
+
+    /// A blocked task waits for something, and for nothing that has ended.
+    fn check_dependencies(&self, broken: &mut Vec<String>) {
+        for task in self.tasks.values() {
+            let TaskState::Blocked { on } = &task.state else { continue };
+            let ended =
+                |id: &crate::TaskId| self.task(*id).is_none_or(|task| task.state.ended_at().is_some());
+            if on.is_empty() || on.iter().any(ended) {
+                broken.push(format!("{} is blocked by something that has ended", task.id));
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! At boot: what is wanted against what is seen. Nothing is known of the world yet, so every agent
+//! that should have a shim is looked for, and every unfinished order is let out again.
+//!
+//! Not for: what the look finds; that comes back as outcomes (`agent::life`).
+
+use crate::agent::{Agent, AgentLife, Leftovers};
+use crate::effect::Effect;
+use crate::event::EventKind;
+use crate::input::Actor;
+use crate::state::{Key, State};
+use crate::step::{Done, Out, Turn};
+
+pub(crate) fn boot(state: &mut State, out: &mut Out, turn: Turn, epoch: u64) -> Done {
+    state.meta.epoch = epoch;
+    out.touch(Key::Meta);
+    state.tell(out, turn.now, Actor::Daemon, None, EventKind::DaemonStarted { epoch });
+    out.effects.extend(plan_agents(state));
+    let owners: Vec<_> = state.index.users.keys().copied().collect();
+    state.ready.extend(owners);
+    Done::Daemon
+}
+
+/// The order that brings each agent's world to what is wanted.
+#[must_use]
+pub fn plan_agents(state: &State) -> Vec<Effect> {
+    state.agents().filter_map(plan_agent).collect()
+}
+
+fn plan_agent(agent: &Agent) -> Option<Effect> {
+    let (id, incarnation) = (agent.id, agent.incarnation);
+    match agent.life {
+        AgentLife::Starting { .. } => Some(Effect::Launch { agent: id, incarnation }),
+        AgentLife::Idle { .. }
+        | AgentLife::Busy { .. }
+        | AgentLife::Draining { .. }
+        | AgentLife::Paused { .. }
+        | AgentLife::Stopping { .. } => Some(Effect::Adopt { agent: id, incarnation }),
+        AgentLife::Terminated { leftovers: Leftovers::Removing, .. } => {
+            Some(Effect::RemoveWorkspace { agent: id })
+        }
+        AgentLife::Backoff { .. }
+        | AgentLife::Quarantined { .. }
+        | AgentLife::Terminated { leftovers: Leftovers::Kept, .. } => None,
+    }
+}

@@ -1,0 +1,392 @@
+//! All that the daemon knows, in memory: the entities, the settings, and the index over them.
+//!
+//! Entities change only through [`State::alter_agent`] and [`State::alter_task`], which keep the
+//! index true. Not for: deciding; the rooms do.
+
+use crate::agent::Agent;
+use crate::effect::Effect;
+use crate::event::{Event, EventKind};
+use crate::ids::{AgentId, TaskId, Uid};
+use crate::index::Index;
+use crate::input::{Actor, Caller, Intake, Rights};
+use crate::reject::Reject;
+use crate::step::Out;
+use crate::task::Task;
+use crate::time::{Millis, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Settings that decisions depend on. Not stored: the configuration files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Agents that are not terminated, overall.
+    pub agents_max: u32,
+    /// Attempts at once, overall; 0: as many as there are agents.
+    pub running_max: u32,
+    /// Limits of a user without an entry in `users`.
+    pub per_user: UserLimits,
+    /// Limits of single users.
+    pub users: BTreeMap<Uid, UserLimits>,
+    /// Whether root may own agents.
+    pub root_agents: RootAgents,
+    /// Backoff of a shim that crashed: first wait, then doubled.
+    pub restart_base: Millis,
+    /// Longest backoff of a shim.
+    pub restart_max: Millis,
+    /// Crashes within the window that quarantine an agent.
+    pub quarantine_crashes: u32,
+    /// The window.
+    pub quarantine_window: Millis,
+    /// Backoff of a task's retry: upper bound of the first wait, then doubled.
+    pub retry_base: Millis,
+    /// Longest backoff of a task's retry.
+    pub retry_max: Millis,
+    /// How long workspace and logs of a terminated agent are kept.
+    pub retention: Millis,
+    /// Ended tasks kept in memory; older ones stay on disk.
+    pub ended_in_memory: u32,
+    /// Between SIGTERM and the kill, where nobody says otherwise.
+    pub grace: Millis,
+}
+
+/// Whether root may own agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootAgents {
+    /// Refused.
+    Refused,
+    /// Allowed (`allow_root_agents`, `--root`).
+    Allowed,
+}
+
+/// Limits of one user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserLimits {
+    /// Agents that are not terminated.
+    pub agents_max: u32,
+    /// Tasks that have not ended.
+    pub tasks_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            agents_max: 200,
+            running_max: 0,
+            per_user: UserLimits { agents_max: 20, tasks_max: 200_000 },
+            users: BTreeMap::new(),
+            root_agents: RootAgents::Refused,
+            restart_base: Millis(500),
+            restart_max: Millis::from_secs(300),
+            quarantine_crashes: 5,
+            quarantine_window: Millis::from_secs(600),
+            retry_base: Millis::from_secs(2),
+            retry_max: Millis::from_secs(600),
+            retention: Millis::from_secs(7 * 86_400),
+            ended_in_memory: 10_000,
+            grace: Millis::from_secs(10),
+        }
+    }
+}
+
+impl Config {
+    /// The limits of one user.
+    #[must_use]
+    pub fn limits_of(&self, uid: Uid) -> UserLimits {
+        self.users.get(&uid).copied().unwrap_or(self.per_user)
+    }
+}
+
+/// What is stored of the daemon itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The number of the newest start.
+    pub epoch: u64,
+    /// Whether new attempts may begin.
+    pub intake: Intake,
+}
+
+/// Names a stored value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// [`Meta`].
+    Meta,
+    /// An [`Agent`].
+    Agent(AgentId),
+    /// A [`Task`].
+    Task(TaskId),
+    /// One attempt of a task, by number.
+    Attempt(TaskId, u32),
+}
+
+/// All that the daemon knows.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Settings in force.
+    pub config: Config,
+    /// The daemon itself.
+    pub meta: Meta,
+    /// Sequence number of the last event.
+    pub seq: u64,
+    pub(crate) agents: BTreeMap<AgentId, Agent>,
+    pub(crate) tasks: BTreeMap<TaskId, Box<Task>>,
+    pub(crate) index: Index,
+    /// Users for whom something changed since the last look for a match.
+    pub(crate) ready: BTreeSet<Uid>,
+    /// When each user last got a slot, as a count; the tie-breaker of fair share. A restart forgets
+    /// it, which costs one turn.
+    pub(crate) served: BTreeMap<Uid, u64>,
+    pub(crate) turns: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::load(Config::default(), None, 0, Vec::new(), Vec::new())
+    }
+}
+
+impl State {
+    /// The state as stored. Tasks carry their attempts already.
+    #[must_use]
+    pub fn load(config: Config, meta: Option<Meta>, seq: u64, agents: Vec<Agent>, tasks: Vec<Task>) -> Self {
+        let mut state = Self {
+            config,
+            meta: meta.unwrap_or(Meta { epoch: 0, intake: Intake::Open }),
+            seq,
+            agents: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            index: Index::default(),
+            ready: BTreeSet::new(),
+            served: BTreeMap::new(),
+            turns: 0,
+        };
+        for agent in agents {
+            state.index.enter_agent(&agent, &state.config);
+            state.ready.insert(agent.owner);
+            state.agents.insert(agent.id, agent);
+        }
+        for task in tasks {
+            state.index.enter_task(&task);
+            state.tasks.insert(task.id, Box::new(task));
+        }
+        state
+    }
+
+    /// Drops ended tasks beyond [`Config::ended_in_memory`] from memory, oldest first. They stay on
+    /// disk: call it after the batch that ended them is written.
+    pub fn trim(&mut self) {
+        while self.index.ended.len() > self.config.ended_in_memory as usize {
+            let Some((_, id)) = self.index.ended.first().copied() else { return };
+            if let Some(task) = self.tasks.remove(&id) {
+                self.index.leave_task(&task);
+            }
+        }
+    }
+
+    /// One agent.
+    #[must_use]
+    pub fn agent(&self, id: AgentId) -> Option<&Agent> {
+        self.agents.get(&id)
+    }
+
+    /// One task in memory.
+    #[must_use]
+    pub fn task(&self, id: TaskId) -> Option<&Task> {
+        self.tasks.get(&id).map(AsRef::as_ref)
+    }
+
+    /// All agents, oldest first.
+    pub fn agents(&self) -> impl DoubleEndedIterator<Item = &Agent> {
+        self.agents.values()
+    }
+
+    /// All tasks in memory, oldest first.
+    pub fn tasks(&self) -> impl DoubleEndedIterator<Item = &Task> {
+        self.tasks.values().map(AsRef::as_ref)
+    }
+
+    /// Tasks in memory that are older than `id`, newest first.
+    pub fn tasks_before(&self, id: TaskId) -> impl Iterator<Item = &Task> {
+        self.tasks.range(..id).rev().map(|(_, task)| task.as_ref())
+    }
+
+    /// The index, for counts.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Whether `caller` may see things of `owner`.
+    #[must_use]
+    pub fn sees(caller: Caller, owner: Uid) -> bool {
+        match caller.rights {
+            Rights::Admin => true,
+            Rights::User => caller.uid == owner,
+            Rights::Agent(_) => false,
+        }
+    }
+
+    /// Whether `caller` may see this agent.
+    #[must_use]
+    pub fn sees_agent(caller: Caller, agent: &Agent) -> bool {
+        Self::sees(caller, agent.owner) || caller.rights == Rights::Agent(agent.id)
+    }
+
+    /// Whether `caller` may see this task: its owner, or the agent that works on it or on its parent.
+    #[must_use]
+    pub fn sees_task(&self, caller: Caller, task: &Task) -> bool {
+        if Self::sees(caller, task.owner) {
+            return true;
+        }
+        let Rights::Agent(agent) = caller.rights else { return false };
+        let Some(own) = self.agent(agent).and_then(|agent| agent.life.work()) else { return false };
+        task.id == own.task || task.parent() == Some(own.task)
+    }
+
+    /// The agent that `text` names for this caller: a name, an id, or a unique part of one.
+    ///
+    /// # Errors
+    /// [`Reject::AgentNotFound`], also for what the caller may not see; [`Reject::AmbiguousId`].
+    pub fn find_agent(&self, caller: Caller, text: &str) -> Result<&Agent, Reject> {
+        let not_found = || Reject::AgentNotFound { agent: text.to_owned() };
+        if let Some(id) = AgentId::parse(text) {
+            return self.agent(id).filter(|agent| Self::sees_agent(caller, agent)).ok_or_else(not_found);
+        }
+        if let Some(id) = self.index.names.get(&(caller.uid, text.to_owned())) {
+            return self.agent(*id).filter(|agent| Self::sees_agent(caller, agent)).ok_or_else(not_found);
+        }
+        let part = text.strip_prefix(AgentId::PREFIX).unwrap_or(text);
+        let named = |agent: &&Agent| !agent.is_terminated() && agent.spec.name == text;
+        let visible = || self.agents().filter(|agent| Self::sees_agent(caller, agent));
+        if let Some(agent) = only("agent", text, visible().filter(named))? {
+            return Ok(agent);
+        }
+        let matching = visible().filter(|agent| is_id_part(part) && agent.id.matches(part));
+        only("agent", text, matching)?.ok_or_else(not_found)
+    }
+
+    /// The task in memory that `text` names for this caller: an id, a unique part of one, or
+    /// `key:K`.
+    ///
+    /// # Errors
+    /// [`Reject::TaskNotFound`], also for what the caller may not see; [`Reject::AmbiguousId`].
+    pub fn find_task(&self, caller: Caller, text: &str) -> Result<&Task, Reject> {
+        let not_found = || Reject::TaskNotFound { task: text.to_owned() };
+        let seen =
+            |id: TaskId| self.task(id).filter(|task| self.sees_task(caller, task)).ok_or_else(not_found);
+        if let Some(id) = TaskId::parse(text) {
+            return seen(id);
+        }
+        if let Some(key) = text.strip_prefix("key:") {
+            return seen(*self.index.keys.get(&(caller.uid, key.into())).ok_or_else(not_found)?);
+        }
+        let part = text.strip_prefix(TaskId::PREFIX).unwrap_or(text);
+        if !is_id_part(part) {
+            return Err(not_found());
+        }
+        let matching = self.tasks().filter(|task| task.id.matches(part) && self.sees_task(caller, task));
+        only("task", text, matching)?.ok_or_else(not_found)
+    }
+
+    /// Changes an agent and keeps the index true. `None` when there is no such agent.
+    pub(crate) fn alter_agent<R>(
+        &mut self,
+        out: &mut Out,
+        id: AgentId,
+        change: impl FnOnce(&mut Agent) -> R,
+    ) -> Option<R> {
+        let agent = self.agents.get_mut(&id)?;
+        self.index.leave_agent(agent, &self.config);
+        let result = change(agent);
+        self.index.enter_agent(agent, &self.config);
+        self.ready.insert(agent.owner);
+        out.touch(Key::Agent(id));
+        Some(result)
+    }
+
+    /// Changes a task and keeps the index true. `None` when there is no such task.
+    pub(crate) fn alter_task<R>(
+        &mut self,
+        out: &mut Out,
+        id: TaskId,
+        change: impl FnOnce(&mut Task) -> R,
+    ) -> Option<R> {
+        let task = self.tasks.get_mut(&id)?;
+        self.index.leave_task(task);
+        let result = change(task);
+        self.index.enter_task(task);
+        self.ready.insert(task.owner);
+        out.touch(Key::Task(id));
+        Some(result)
+    }
+
+    pub(crate) fn add_agent(&mut self, out: &mut Out, agent: Agent) {
+        self.index.enter_agent(&agent, &self.config);
+        out.touch(Key::Agent(agent.id));
+        self.agents.insert(agent.id, agent);
+    }
+
+    pub(crate) fn remove_agent(&mut self, out: &mut Out, id: AgentId) {
+        if let Some(agent) = self.agents.remove(&id) {
+            self.index.leave_agent(&agent, &self.config);
+            out.touch(Key::Agent(id));
+        }
+    }
+
+    pub(crate) fn add_task(&mut self, out: &mut Out, task: Task) {
+        self.index.enter_task(&task);
+        self.ready.insert(task.owner);
+        out.touch(Key::Task(task.id));
+        self.tasks.insert(task.id, Box::new(task));
+    }
+
+    /// Puts all entities into the index again, for settings that it depends on.
+    pub(crate) fn reindex(&mut self) {
+        self.index = Index::default();
+        for agent in self.agents.values() {
+            self.index.enter_agent(agent, &self.config);
+            self.ready.insert(agent.owner);
+        }
+        for task in self.tasks.values() {
+            self.index.enter_task(task);
+        }
+    }
+
+    /// Writes an event.
+    pub(crate) fn tell(
+        &mut self,
+        out: &mut Out,
+        at: Time,
+        actor: Actor,
+        owner: Option<Uid>,
+        kind: EventKind,
+    ) {
+        self.seq += 1;
+        out.events.push(Event { seq: self.seq, at, actor, owner, kind });
+    }
+}
+
+fn is_id_part(part: &str) -> bool {
+    part.len() >= 3 && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+fn only<'a, T>(
+    kind: &'static str,
+    part: &str,
+    mut found: impl Iterator<Item = &'a T>,
+) -> Result<Option<&'a T>, Reject> {
+    let Some(first) = found.next() else { return Ok(None) };
+    match found.count() {
+        0 => Ok(Some(first)),
+        more => Err(Reject::AmbiguousId { kind, part: part.to_owned(), count: more + 1 }),
+    }
+}
+
+impl Out {
+    pub(crate) fn touch(&mut self, key: Key) {
+        self.touched.insert(key);
+    }
+
+    pub(crate) fn order(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+}

@@ -1,0 +1,183 @@
+//! The one door into the core: takes an input, asks the room that it concerns, lets work find agents.
+//!
+//! It only routes. Not for: rules; each has a file of its own in its room.
+
+use crate::agent::{life, pause, restart, resume, spawn, terminate};
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::ids::{AgentId, Nonce, TaskId};
+use crate::input::{Caller, Command, Input, Intake, Outcome};
+use crate::reject::Reject;
+use crate::state::{Key, State};
+use crate::task::{cancel, resolve, retry, submit};
+use crate::time::Time;
+use crate::{delegate, reconcile, wake, workspace};
+use std::collections::BTreeSet;
+
+/// What the world contributes to one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// The present instant; never before that of an earlier turn.
+    pub now: Time,
+    /// Fresh entropy: jitter and nonces are derived from it.
+    pub seed: u64,
+}
+
+/// What a batch of steps must write and may then let out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Out {
+    /// Stored values that changed: put the present one, or delete it if it is gone.
+    pub touched: BTreeSet<Key>,
+    /// Facts to write, in order.
+    pub events: Vec<Event>,
+    /// Orders to let out after the write, in order.
+    pub effects: Vec<Effect>,
+}
+
+impl Out {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.touched.is_empty() && self.events.is_empty()
+    }
+}
+
+/// What an accepted command made or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// This agent.
+    Agent(AgentId),
+    /// This task.
+    Task(TaskId),
+    /// The task of the same key, which existed before.
+    Same(TaskId),
+    /// The daemon as a whole.
+    Daemon,
+}
+
+impl Turn {
+    /// A number drawn from the seed, different for each `salt`. SplitMix64 (Steele, Lea, Flood 2014,
+    /// "Fast splittable pseudorandom number generators").
+    #[must_use]
+    pub fn draw(self, salt: u64) -> u64 {
+        let mut z = self
+            .seed
+            .wrapping_add(salt.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+            .wrapping_add(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A nonce for an incarnation.
+    #[must_use]
+    pub(crate) fn nonce(self, agent: AgentId) -> Nonce {
+        let salt = u64::try_from(agent.0 & u128::from(u64::MAX)).expect("masked to 64 bits");
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&self.draw(salt).to_le_bytes());
+        nonce[8..].copy_from_slice(&self.draw(salt ^ 0x5DEE_CE66).to_le_bytes());
+        nonce
+    }
+}
+
+/// Takes one input. Everything that changed is added to `out`.
+///
+/// # Errors
+/// A refused command; then neither `state` nor `out` has changed.
+pub fn step(state: &mut State, out: &mut Out, turn: Turn, input: Input) -> Result<Done, Reject> {
+    let done = match input {
+        Input::Boot { epoch } => reconcile::boot(state, out, turn, epoch),
+        Input::Configure(config) => {
+            state.config = *config;
+            state.reindex();
+            Done::Daemon
+        }
+        Input::Command { caller, command } => route_command(state, out, turn, caller, command)?,
+        Input::Outcome(outcome) => {
+            route_outcome(state, out, turn, outcome);
+            Done::Daemon
+        }
+        Input::Tick => Done::Daemon,
+    };
+    wake::strike(state, out, turn);
+    delegate::dispatch(state, out, turn);
+    Ok(done)
+}
+
+fn route_command(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    caller: Caller,
+    command: Command,
+) -> Result<Done, Reject> {
+    match command {
+        Command::SpawnAgent(ask) => spawn::decide(state, out, turn, caller, *ask),
+        Command::PauseAgent { agent, how } => pause::decide(state, out, turn, caller, &agent, how),
+        Command::ResumeAgent { agent } => resume::decide(state, out, turn, caller, &agent),
+        Command::RestartAgent { agent } => restart::decide(state, out, turn, caller, &agent),
+        Command::TerminateAgent { agent, grace } => {
+            terminate::decide(state, out, turn, caller, &agent, grace)
+        }
+        Command::SubmitTask(ask) => submit::decide(state, out, turn, caller, *ask),
+        Command::CancelTask { task, grace } => cancel::decide(state, out, turn, caller, &task, grace),
+        Command::RetryTask { task } => retry::decide(state, out, turn, caller, &task),
+        Command::ResolveTask { task, resolution } => {
+            resolve::decide(state, out, turn, caller, &task, resolution)
+        }
+        Command::SetIntake(intake) => set_intake(state, out, turn, caller, intake),
+        Command::StopAll { grace } => terminate::decide_all(state, out, turn, caller, grace),
+    }
+}
+
+fn route_outcome(state: &mut State, out: &mut Out, turn: Turn, outcome: Outcome) {
+    match outcome {
+        Outcome::ShimUp { agent, incarnation, highest_started, running, exits, frozen } => {
+            let seen = life::Seen { highest_started, running, exits, frozen };
+            life::shim_up(state, out, turn, agent, incarnation, seen);
+        }
+        Outcome::ShimFailed { agent, incarnation, reason } => {
+            life::shim_failed(state, out, turn, agent, incarnation, reason);
+        }
+        Outcome::ShimGone { agent, incarnation, witness } => {
+            life::shim_gone(state, out, turn, agent, incarnation, witness);
+        }
+        Outcome::AttemptStarted { agent, incarnation, serial, at } => {
+            life::attempt_started(state, out, turn, agent, incarnation, serial, at);
+        }
+        Outcome::AttemptRefused { agent, incarnation, serial, reason } => {
+            life::attempt_refused(state, out, turn, agent, incarnation, serial, reason);
+        }
+        Outcome::AttemptExited { agent, incarnation, serial, exit } => {
+            life::attempt_exited(state, out, turn, agent, incarnation, serial, exit);
+        }
+        Outcome::Frozen { agent, incarnation } => pause::frozen(state, out, turn, agent, incarnation),
+        Outcome::Observed { agent, incarnation, serial, last_output, cpu } => {
+            wake::observed(state, out, turn, agent, incarnation, serial, last_output, cpu);
+        }
+        Outcome::WorkspaceRemoved { agent } => workspace::removed(state, out, turn, agent),
+        Outcome::WorkspaceKept { agent, reason } => workspace::kept(state, out, turn, agent, reason),
+    }
+}
+
+fn set_intake(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    caller: Caller,
+    intake: Intake,
+) -> Result<Done, Reject> {
+    terminate::demand_admin(caller, "draining the daemon")?;
+    if state.meta.intake != intake {
+        state.meta.intake = intake;
+        out.touch(Key::Meta);
+        let kind = match intake {
+            Intake::Open => crate::event::EventKind::IntakeOpened,
+            Intake::Closed => crate::event::EventKind::IntakeClosed,
+        };
+        state.tell(out, turn.now, caller.actor(), None, kind);
+        let owners: Vec<_> = state.index.users.keys().copied().collect();
+        state.ready.extend(owners);
+    }
+    Ok(Done::Daemon)
+}

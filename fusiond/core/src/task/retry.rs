@@ -1,0 +1,68 @@
+//! `task retry`: an ended task is queued again, with fresh retries.
+//!
+//! Not for: retries by policy (`ending`), nor for lost tasks (`resolve`).
+
+use crate::event::EventKind;
+use crate::input::{Caller, Rights};
+use crate::reject::Reject;
+use crate::state::State;
+use crate::step::{Done, Out, Turn};
+use crate::task::{Task, TaskState};
+use crate::time::Time;
+
+pub(crate) fn decide(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    caller: Caller,
+    task: &str,
+) -> Result<Done, Reject> {
+    let found = state.find_task(caller, task)?;
+    demand_owner(caller)?;
+    let (id, owner) = (found.id, found.owner);
+    match &found.state {
+        TaskState::Failed { .. } | TaskState::Cancelled { .. } | TaskState::TimedOut { .. } => {}
+        other @ (TaskState::Blocked { .. }
+        | TaskState::Deferred { .. }
+        | TaskState::Queued { .. }
+        | TaskState::Active(_)
+        | TaskState::Lost { .. }
+        | TaskState::Succeeded { .. }) => return Err(super::wrong_state(id, other, "retried")),
+    }
+    let on = needed(state, found)?;
+    state.alter_task(out, id, |task| queue_afresh(task, on, turn.now));
+    state.tell(out, turn.now, caller.actor(), Some(owner), EventKind::TaskRetried { task: id });
+    Ok(Done::Task(id))
+}
+
+/// Only people decide about ended and lost tasks.
+pub(crate) fn demand_owner(caller: Caller) -> Result<(), Reject> {
+    match caller.rights {
+        Rights::Admin | Rights::User => Ok(()),
+        Rights::Agent(_) => {
+            Err(Reject::NotPermitted { who: caller.actor().to_string(), what: "deciding about ended tasks" })
+        }
+    }
+}
+
+/// Which of its dependencies it has to wait for again. One that left the memory had succeeded.
+fn needed(state: &State, task: &Task) -> Result<Vec<crate::TaskId>, Reject> {
+    let mut on = Vec::new();
+    for id in &task.spec.after {
+        let Some(needed) = state.task(*id) else { continue };
+        if needed.state.ended_badly() {
+            return Err(Reject::DependencyEnded { task: id.to_string() });
+        }
+        if needed.state.ended_at().is_none() {
+            on.push(*id);
+        }
+    }
+    Ok(on)
+}
+
+/// Back into the queue, with fresh retries.
+pub(crate) fn queue_afresh(task: &mut Task, on: Vec<crate::TaskId>, now: Time) {
+    task.counted_from = u32::try_from(task.attempts.len()).unwrap_or(u32::MAX - 1) + 1;
+    task.snoozes = 0;
+    task.state = super::submit::first_state(&task.spec, on, now);
+}

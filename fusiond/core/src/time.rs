@@ -1,0 +1,57 @@
+//! Instants and durations, in milliseconds.
+//!
+//! One timeline: the engine maps boot time to wall-clock milliseconds at its start, so instants are
+//! comparable across restarts and a stepped wall clock does not move deadlines within one life of
+//! the daemon. Not for: reading a clock.
+
+use serde::{Deserialize, Serialize};
+
+/// An instant: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Time(pub u64);
+
+/// A duration in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Millis(pub u64);
+
+impl Time {
+    /// The instant `span` later; the far end of time when that cannot be represented.
+    #[must_use]
+    pub fn plus(self, span: Millis) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+
+    /// How long after `earlier` this is; zero when it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Millis {
+        Millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Millis {
+    /// A whole number of seconds.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+}
+
+impl std::fmt::Display for Millis {
+    /// As people write durations: `350ms`, `1.5s`, `10m`, `2h`, `1d`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const UNITS: [(u64, &str); 3] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m")];
+        for (unit, name) in UNITS {
+            if self.0 >= unit && self.0.is_multiple_of(unit) {
+                return write!(f, "{}{name}", self.0 / unit);
+            }
+        }
+        match (self.0 / 1000, self.0 % 1000) {
+            (0, ms) => write!(f, "{ms}ms"),
+            (s, 0) => write!(f, "{s}s"),
+            (s, ms) if s < 60 => {
+                write!(f, "{}", format_args!("{s}.{}s", format!("{ms:03}").trim_end_matches('0')))
+            }
+            (s, _) => write!(f, "{s}s"),
+        }
+    }
+}
