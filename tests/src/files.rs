@@ -1,15 +1,23 @@
 //! Where the binaries under test are. Not here: building them, which `cargo xtask test` does.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// The program `name` built beside the running one, or in the folder `FUSION_BIN_DIR` names.
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Makes [`binary`] look in `folder` instead of beside the running program; the first call decides.
+pub fn use_binaries_in(folder: PathBuf) {
+    FOLDER.get_or_init(|| folder);
+}
+
+/// The program `name` built beside the running one, or in the folder that was chosen.
 ///
 /// # Panics
 ///
 /// When it is not there, with the command that would build it.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let folder = std::env::var_os("FUSION_BIN_DIR").map_or_else(beside_us, PathBuf::from);
+    let folder = FOLDER.get_or_init(beside_us);
     let path = folder.join(name);
     assert!(
         path.is_file(),

@@ -1,6 +1,6 @@
 //! Stories about which task runs next: priority, age, dependencies, time.
 
-use fusion_tests::{Daemon, Setup};
+use fusion_tests::{Daemon, Setup, instant};
 
 use crate::daemon_with_agent;
 
@@ -68,8 +68,8 @@ fn task_not_before_waits_for_the_instant_also_over_a_restart() {
     daemon.start_again();
     let ended = ctl.ended(&task);
     assert_eq!(ended["state"], "succeeded");
-    let began = ended["attempts"][0]["startTime"].as_str().unwrap();
-    assert!(began >= deferred["notBefore"].as_str().unwrap(), "{ended}");
+    let began = instant(ended["attempts"][0]["startTime"].as_str().unwrap());
+    assert!(began >= instant(deferred["notBefore"].as_str().unwrap()), "{ended}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Only the choice of the errand is here; each is a room of its own. Not here: anything that ships.
 
+mod demo;
 mod shell;
 mod test;
 mod tidy;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask ERRAND
 
+  demo                      start a daemon, give it work, kill it in the middle, show that nothing is lost
   test                      run everything that CI runs, and install what it needs
   tidy                      check the rules of the house that no compiler checks
 ";
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
+        ["demo"] => demo::run(),
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),
         _ => {
