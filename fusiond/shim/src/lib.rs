@@ -7,6 +7,9 @@
 //! means that it serves `shim.sock` in a process of its own; [`names::EXIT_NOT_MINE`] that it may not; 1 that it
 //! could not, with one line on standard error.
 
+pub mod cgroup;
 pub mod frame;
+pub mod log;
 pub mod names;
+pub mod tree;
 pub mod wire;

@@ -1,0 +1,106 @@
+//! A tree in a version 2 cgroup: `cgroup.kill`, `cgroup.freeze`, `cgroup.events`. Not here: version 1.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use fusion_sys::file::write_all;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::{is_gone, parse_pids, read_at, value_of};
+
+/// The `agent` cgroup of an incarnation.
+#[derive(Debug)]
+pub struct Group {
+    folder: OwnedFd,
+    events: OwnedFd,
+    memory_events: Option<OwnedFd>,
+}
+
+impl Group {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(CWD, path.join("agent"), flags, Mode::empty())?;
+        let events = open(&folder, "cgroup.events", OFlags::RDONLY)?;
+        let memory_events = open(&folder, "memory.events", OFlags::RDONLY).ok();
+        Ok(Self { folder, events, memory_events })
+    }
+
+    pub(super) fn folder(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+
+    pub(super) fn kill(&self) -> io::Result<()> {
+        write_all(open(&self.folder, "cgroup.kill", OFlags::WRONLY)?, b"1")?;
+        // The kernel kills frozen processes too; the cgroup itself must not stay frozen for the next attempt.
+        self.set_frozen(false)
+    }
+
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        Ok(value_of(&read_at(&self.events)?, "populated") == Some(0))
+    }
+
+    pub(super) fn set_frozen(&self, frozen: bool) -> io::Result<()> {
+        let value: &[u8] = if frozen { b"1" } else { b"0" };
+        write_all(open(&self.folder, "cgroup.freeze", OFlags::WRONLY)?, value)
+    }
+
+    pub(super) fn is_frozen(&self) -> io::Result<bool> {
+        Ok(value_of(&read_at(&self.events)?, "frozen") == Some(1))
+    }
+
+    pub(super) fn pids(&self) -> io::Result<Vec<u32>> {
+        Ok(parse_pids(&read_at(&open(&self.folder, "cgroup.procs", OFlags::RDONLY)?)?))
+    }
+
+    pub(super) fn memory_bytes(&self) -> Option<u64> {
+        self.number("memory.current")
+    }
+
+    pub(super) fn oom_kills(&self) -> u32 {
+        let text = self.memory_events.as_ref().and_then(|events| read_at(events).ok());
+        text.and_then(|text| value_of(&text, "oom_kill"))
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(0)
+    }
+
+    /// Before Linux 6.12 the peak cannot be reset: it is then the incarnation's.
+    pub(super) fn reset_peak_memory(&self) {
+        if self.memory_events.is_some()
+            && let Ok(file) = open(&self.folder, "memory.peak", OFlags::WRONLY)
+        {
+            let _older_kernel = write_all(file, b"1");
+        }
+    }
+
+    pub(super) fn peak_memory_bytes(&self) -> Option<u64> {
+        self.memory_events.as_ref()?;
+        self.number("memory.peak")
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        read_at(&open(&self.folder, name, OFlags::RDONLY).ok()?).ok()?.trim().parse().ok()
+    }
+}
+
+fn open(folder: &OwnedFd, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(openat(folder, name, flags | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// One round against the whole folder of an incarnation; returns how many processes it held before.
+pub(super) fn kill_whole(path: &Path) -> io::Result<u32> {
+    match std::fs::write(path.join("cgroup.kill"), "1") {
+        Ok(()) => {}
+        Err(error) if is_gone(&error) => return Ok(0),
+        Err(error) => return Err(error),
+    }
+    let events = std::fs::read_to_string(path.join("cgroup.events"))?;
+    if value_of(&events, "populated") == Some(0) {
+        return Ok(0);
+    }
+    let count = |name: &str| {
+        std::fs::read_to_string(path.join(name).join("cgroup.procs"))
+            .map_or(0, |text| parse_pids(&text).len())
+    };
+    Ok(u32::try_from(count("agent") + count("shim")).unwrap_or(u32::MAX).max(1))
+}
