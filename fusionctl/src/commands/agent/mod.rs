@@ -1,0 +1,60 @@
+//! `agent`: supervised workers.
+
+mod list;
+mod logs;
+mod pause;
+mod restart;
+mod resume;
+mod show;
+mod spawn;
+mod terminate;
+
+use clap::Subcommand;
+
+use super::Session;
+use crate::error::{Exit, Stop};
+
+/// What to do with agents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Start an agent from a profile and print its id
+    Spawn(Box<spawn::Args>),
+    /// List your agents, oldest first
+    List(list::Args),
+    /// Show one agent: its state, limits and workspace
+    Show(show::Args),
+    /// Freeze an agent with all its processes, or let its task end first
+    Pause(pause::Args),
+    /// Let a paused agent go on
+    Resume(resume::Args),
+    /// End an agent's processes and start it anew; lifts a quarantine
+    Restart(restart::Args),
+    /// End an agent for good and return when none of its processes is left
+    Terminate(terminate::Args),
+    /// Print the output of an agent's attempts, oldest first
+    Logs(logs::Args),
+}
+
+/// Picks the verb.
+pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
+    match verb {
+        Verb::Spawn(args) => spawn::run(session, *args).await,
+        Verb::List(args) => list::run(session, args).await,
+        Verb::Show(args) => show::run(session, args).await,
+        Verb::Pause(args) => pause::run(session, args).await,
+        Verb::Resume(args) => resume::run(session, args).await,
+        Verb::Restart(args) => restart::run(session, args).await,
+        Verb::Terminate(args) => terminate::run(session, args).await,
+        Verb::Logs(args) => logs::run(session, args).await,
+    }
+}
+
+/// Prints an agent after a change: its name and new state, or its document.
+fn print_changed(session: &mut Session, agent: fusion_proto::v1::Agent) -> Result<(), Stop> {
+    let agent = crate::view::agent::Agent::from(agent);
+    if session.out.is_quiet() {
+        session.out.line(&agent.id)?;
+        return session.out.flush();
+    }
+    session.out.document(&agent, |out| out.line(&format!("{} {} {}", agent.id, agent.name, agent.state)))
+}

@@ -1,0 +1,183 @@
+//! `agent spawn`: starts an agent from a profile.
+
+use clap::ValueEnum;
+use fusion_proto::v1::{AgentLimits, AgentState, CreateAgentRequest, RestartPolicy};
+
+use crate::client::request_id;
+use crate::commands::Session;
+use crate::error::{Complaint, Exit, Stop};
+use crate::units::{parse_cpu, parse_pair, parse_size};
+use crate::view::agent::Agent;
+
+const AFTER: &str = "\
+Examples:
+  fusionctl agent spawn builder --profile shell --capability sh --memory 2G --cpu 1.5
+  fusionctl agent spawn --profile command --capability lint -- ruff check --stdin-filename a.py -";
+
+/// Arguments of `agent spawn`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// Name of the agent, unique among yours [default: made from the profile's]
+    name: Option<String>,
+    /// What the agent is made of (`fusionctl profile list`)
+    #[arg(long, short)]
+    profile: String,
+    /// Something it can do; tasks ask for it (may be repeated)
+    #[arg(long = "capability", short, value_name = "C")]
+    capabilities: Vec<String>,
+    /// Added to the environment of every attempt (may be repeated)
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    env: Vec<(String, String)>,
+    /// Most memory of all its processes together, such as 512M or 2G
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    memory: Option<u64>,
+    /// Most CPUs of all its processes together, such as 1.5
+    #[arg(long, value_name = "CPUS", value_parser = parse_cpu)]
+    cpu: Option<u32>,
+    /// Most processes and threads
+    #[arg(long, value_name = "N")]
+    pids: Option<u32>,
+    /// When it is started again after its supervisor process died
+    #[arg(long, value_enum)]
+    restart: Option<Restart>,
+    /// How it is confined; refused when this machine cannot enforce it
+    #[arg(long, value_enum)]
+    sandbox: Option<Sandbox>,
+    /// Owner; others than yourself for administrators only
+    #[arg(long, value_name = "NAME", default_value = "")]
+    user: String,
+    /// What it runs, for profiles that take a command
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// The restart policies by their names on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Restart {
+    /// Never
+    Never,
+    /// After a failure
+    OnFailure,
+    /// Always
+    Always,
+}
+
+/// The sandboxes by their names.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Sandbox {
+    /// The agent's Unix user alone
+    User,
+    /// Landlock rules of the kernel
+    Landlock,
+    /// A bubblewrap container
+    Bwrap,
+}
+
+impl Args {
+    fn request(self) -> CreateAgentRequest {
+        let var = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let limits = AgentLimits { memory_bytes: self.memory, cpu_millis: self.cpu, pids: self.pids };
+        let restart = self.restart.map_or(RestartPolicy::Unspecified, |policy| match policy {
+            Restart::Never => RestartPolicy::Never,
+            Restart::OnFailure => RestartPolicy::OnFailure,
+            Restart::Always => RestartPolicy::Always,
+        });
+        let sandbox = self.sandbox.map_or("", |sandbox| match sandbox {
+            Sandbox::User => "user",
+            Sandbox::Landlock => "landlock",
+            Sandbox::Bwrap => "bwrap",
+        });
+        CreateAgentRequest {
+            name: self.name.unwrap_or_default(),
+            profile: self.profile,
+            capabilities: self.capabilities,
+            env: self.env.into_iter().collect(),
+            limits: (limits != AgentLimits::default()).then_some(limits),
+            restart: restart.into(),
+            sandbox: sandbox.to_owned(),
+            command: self.command,
+            path: var("PATH").unwrap_or_default(),
+            lang: var("LANG").unwrap_or_default(),
+            user: self.user,
+            request_id: request_id(),
+        }
+    }
+}
+
+/// Spawns it; an agent that exists but did not come up is printed and exits with 1.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let request = args.request();
+    let link = session.link().await?;
+    let answer = link.repeat(async || link.agents().create_agent(request.clone()).await).await?;
+    let down = is_down(answer.state());
+    let agent = Agent::from(answer);
+    session.out.made(&agent)?;
+    if down {
+        let message = format!("agent {} did not come up: it is {}", agent.name, agent.state);
+        let mut complaint = Complaint::new(Exit::Failed, "agent_not_up", message).hint(format!(
+            "`fusionctl why {0}` says what it waits for; `fusionctl agent terminate {0}` removes it",
+            agent.id
+        ));
+        if !agent.reason.is_empty() {
+            complaint = complaint.detail(agent.reason);
+        }
+        return Err(complaint.into());
+    }
+    Ok(Exit::Done)
+}
+
+const fn is_down(state: AgentState) -> bool {
+    match state {
+        AgentState::Backoff | AgentState::Quarantined | AgentState::Stopping | AgentState::Terminated => true,
+        AgentState::Unspecified
+        | AgentState::Starting
+        | AgentState::Idle
+        | AgentState::Busy
+        | AgentState::Waiting
+        | AgentState::Draining
+        | AgentState::Paused => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn request(line: &[&str]) -> CreateAgentRequest {
+        Line::try_parse_from(["spawn"].iter().chain(line)).unwrap().args.request()
+    }
+
+    #[test]
+    fn flags_become_a_request() {
+        let line =
+            ["a", "--profile", "command", "-c", "x", "--capability", "y", "--memory", "2G", "--cpu", "1.5"];
+        let request =
+            request(&[&line[..], &["--restart", "on-failure", "--env", "A=b=c", "--", "ls", "-l"]].concat());
+        assert_eq!((request.name.as_str(), request.profile.as_str()), ("a", "command"));
+        assert_eq!(request.capabilities, ["x", "y"]);
+        let limits = AgentLimits { memory_bytes: Some(2 << 30), cpu_millis: Some(1500), pids: None };
+        assert_eq!(request.limits, Some(limits));
+        assert_eq!(request.restart(), RestartPolicy::OnFailure);
+        assert_eq!(request.env["A"], "b=c");
+        assert_eq!(request.command, ["ls", "-l"]);
+        assert_eq!(request.path, std::env::var("PATH").unwrap());
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_sent() {
+        let request = request(&["--profile", "shell"]);
+        assert_eq!(
+            (request.limits, request.restart(), request.sandbox.as_str()),
+            (None, RestartPolicy::Unspecified, "")
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! `event list`: stored events, oldest first.
+
+use fusion_proto::v1::ListEventsRequest;
+
+use crate::commands::Session;
+use crate::error::{Exit, Stop};
+use crate::output::Listing;
+use crate::view::event::Event;
+
+const AFTER: &str = "\
+Examples:
+  fusionctl event list --since 4000
+  fusionctl event list --subject tsk_01jd5v0q7k3f8m2n4p6r8s0t1v -o jsonl";
+
+/// How many events one answer carries.
+const PAGE: i32 = 1000;
+
+/// Arguments of `event list`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// Only events after this sequence number
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    since: u64,
+    /// Only events of this agent or task (full id)
+    #[arg(long, value_name = "ID", default_value = "")]
+    subject: String,
+}
+
+/// Reads all pages.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let link = session.link().await?;
+    let mut listing = Listing::new(&mut session.out);
+    let mut request = ListEventsRequest { since_seq: args.since, page_size: PAGE, subject: args.subject };
+    loop {
+        let page = link.repeat(async || link.events().list_events(request.clone()).await).await?;
+        for event in page.events {
+            listing.push(Event::from(event))?;
+        }
+        if page.next_seq == 0 {
+            break;
+        }
+        request.since_seq = page.next_seq;
+    }
+    listing.finish()?;
+    Ok(Exit::Done)
+}

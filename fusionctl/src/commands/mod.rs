@@ -1,0 +1,53 @@
+//! One file for each verb: its arguments beside its work.
+//!
+//! For: picking the verb, and what every verb gets ([`Session`]). Not for: printing (`output`, `view`)
+//! or the connection (`client`).
+
+pub(crate) mod agent;
+pub(crate) mod event;
+pub(crate) mod profile;
+pub(crate) mod system;
+pub(crate) mod task;
+pub(crate) mod why;
+
+use std::path::PathBuf;
+
+use crate::args::{Args, Noun};
+use crate::client::Link;
+use crate::error::{Complaint, Exit, Stop};
+use crate::output::Output;
+
+/// What every verb gets.
+#[derive(Debug)]
+pub(crate) struct Session {
+    socket: Option<PathBuf>,
+    /// Where it prints.
+    pub(crate) out: Output,
+}
+
+impl Session {
+    /// Connects to the daemon.
+    pub(crate) async fn link(&self) -> Result<Link, Stop> {
+        Link::open(self.socket.as_deref()).await
+    }
+
+    /// Reports an error that does not end the run, behind everything printed so far.
+    pub(crate) fn complain(&mut self, complaint: &Complaint) -> Result<(), Stop> {
+        self.out.flush()?;
+        complaint.report(self.out.format());
+        Ok(())
+    }
+}
+
+/// Does what the command line says.
+pub(crate) async fn run(args: Args) -> Result<Exit, Stop> {
+    let session = Session { socket: args.socket, out: Output::new(args.output, args.quiet) };
+    match args.noun {
+        Noun::Agent(verb) => agent::run(session, verb).await,
+        Noun::Task(verb) => task::run(session, verb).await,
+        Noun::Event(verb) => event::run(session, verb).await,
+        Noun::Profile(verb) => profile::run(session, verb).await,
+        Noun::Why(args) => why::run(session, args).await,
+        Noun::System(verb) => system::run(session, verb).await,
+    }
+}

@@ -1,0 +1,28 @@
+//! `profile show`: one profile with everything in it.
+
+use fusion_proto::v1::GetProfileRequest;
+
+use crate::commands::Session;
+use crate::error::{Exit, Stop};
+use crate::view::profile::Profile;
+
+const AFTER: &str = "\
+Example:
+  fusionctl profile show shell";
+
+/// Arguments of `profile show`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// Name of the profile
+    profile: String,
+}
+
+/// Fetches and prints it.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let link = session.link().await?;
+    let request = GetProfileRequest { profile: args.profile };
+    let profile = link.repeat(async || link.profiles().get_profile(request.clone()).await).await?;
+    session.out.show(&Profile::from(profile))?;
+    Ok(Exit::Done)
+}

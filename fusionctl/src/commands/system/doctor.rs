@@ -1,0 +1,40 @@
+//! `system doctor`: which guarantees hold on this machine.
+
+use fusion_proto::v1::DiagnoseRequest;
+
+use crate::commands::Session;
+use crate::error::{Exit, Stop};
+use crate::table;
+use crate::view::system::Diagnosis;
+
+const AFTER: &str = "\
+Exits with 1 when a check failed; a weak one is a guarantee less, not an error.
+
+Example:
+  fusionctl system doctor";
+
+/// Arguments of `system doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {}
+
+/// Fetches and prints the checks.
+pub(crate) async fn run(mut session: Session, Args {}: Args) -> Result<Exit, Stop> {
+    let link = session.link().await?;
+    let answer = link.repeat(async || link.system().diagnose(DiagnoseRequest {}).await).await?;
+    let diagnosis = Diagnosis::from(answer);
+    session.out.document(&diagnosis, |out| {
+        for line in table::lines(Diagnosis::HEADER, diagnosis.rows()) {
+            out.line(&line)?;
+        }
+        let remedies = diagnosis.remedies();
+        if !remedies.is_empty() {
+            out.line("\nWhat would mend it:")?;
+        }
+        for remedy in remedies {
+            out.line(&format!("  {}", table::printable(&remedy)))?;
+        }
+        Ok(())
+    })?;
+    Ok(Exit::of_success(!diagnosis.failed()))
+}

@@ -1,0 +1,81 @@
+//! `system restore`: hands a backup to `fusiond restore`, which works on the state while no daemon runs.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::error::{Complaint, Exit, Stop};
+
+const AFTER: &str = "\
+Stop the daemon first. Say where its state is with the flags that the daemon itself gets.
+
+Examples:
+  fusionctl system restore /var/backups/fusiond.backup
+  fusionctl system restore --root /tmp/trial trial.backup";
+
+/// Arguments of `system restore`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// The backup
+    file: PathBuf,
+    /// The folder that the daemon gets as --root
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["state", "user"])]
+    root: Option<PathBuf>,
+    /// The state folder itself
+    #[arg(long, value_name = "DIR", conflicts_with = "user")]
+    state: Option<PathBuf>,
+    /// The state of the caller's rootless daemon
+    #[arg(long)]
+    user: bool,
+}
+
+impl Args {
+    fn words(&self) -> Vec<OsString> {
+        let mut words = vec!["restore".into(), self.file.clone().into()];
+        for (flag, dir) in [("--root", &self.root), ("--state", &self.state)] {
+            if let Some(dir) = dir {
+                words.extend([flag.into(), dir.clone().into()]);
+            }
+        }
+        if self.user {
+            words.push("--user".into());
+        }
+        words
+    }
+}
+
+/// Becomes `fusiond restore`: its messages and its exit code are the answer.
+pub(crate) fn run(args: &Args) -> Result<Exit, Stop> {
+    File::open(&args.file)
+        .map_err(|error| Complaint::unreadable(&args.file.display().to_string(), &error))?;
+    let program = fusiond();
+    let error = Command::new(&program).args(args.words()).exec();
+    let message = format!("cannot run {}", program.display());
+    Err(Complaint::new(Exit::Failed, "fusiond_missing", message)
+        .detail(error.to_string())
+        .hint("install fusiond beside fusionctl or in a folder of PATH")
+        .into())
+}
+
+/// The daemon's program beside this one, else the one in `PATH`.
+fn fusiond() -> PathBuf {
+    let own = std::env::current_exe().ok();
+    let beside = own.and_then(|own| own.parent().map(|folder| folder.join("fusiond")));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| "fusiond".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_flags_are_passed_on() {
+        let args = Args { file: "b".into(), root: Some("/r".into()), state: None, user: false };
+        assert_eq!(args.words(), ["restore", "b", "--root", "/r"]);
+        let args = Args { file: "b".into(), root: None, state: None, user: true };
+        assert_eq!(args.words(), ["restore", "b", "--user"]);
+    }
+}

@@ -1,0 +1,64 @@
+//! `task list`: tasks, newest first.
+
+use fusion_proto::v1::{ListTasksRequest, TaskFilter, TaskState};
+
+use crate::commands::Session;
+use crate::error::{Exit, Stop};
+use crate::output::Listing;
+use crate::units::parse_pair;
+use crate::view::task::Task;
+use crate::view::word::parse_word;
+
+const AFTER: &str = "\
+Examples:
+  fusionctl task list --state running
+  fusionctl task list --label batch=7 --limit 20
+  fusionctl task list --dead -q";
+
+/// How many tasks one answer carries.
+pub(super) const PAGE: usize = 500;
+
+/// Arguments of `task list`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// Only those in this state
+    #[arg(long, value_parser = parse_word::<TaskState>)]
+    state: Option<TaskState>,
+    /// Only those with this label (may be repeated: all must match)
+    #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    labels: Vec<(String, String)>,
+    /// Only those that failed for good
+    #[arg(long)]
+    dead: bool,
+    /// At most this many
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+/// Reads pages until the end or the limit.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let link = session.link().await?;
+    let filter = TaskFilter {
+        state: args.state.unwrap_or(TaskState::Unspecified).into(),
+        labels: args.labels.into_iter().collect(),
+        dead: args.dead,
+    };
+    let mut wanted = args.limit.unwrap_or(usize::MAX);
+    let mut request = ListTasksRequest { filter: Some(filter), ..ListTasksRequest::default() };
+    let mut listing = Listing::new(&mut session.out);
+    while wanted > 0 {
+        request.page_size = i32::try_from(wanted.min(PAGE)).expect("a page is small");
+        let page = link.repeat(async || link.tasks().list_tasks(request.clone()).await).await?;
+        for task in page.tasks.into_iter().take(wanted) {
+            wanted -= 1;
+            listing.push(Task::from(task))?;
+        }
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    listing.finish()?;
+    Ok(Exit::Done)
+}

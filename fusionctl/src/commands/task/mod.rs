@@ -1,0 +1,59 @@
+//! `task`: units of work in a durable queue.
+
+mod cancel;
+mod line;
+mod list;
+pub(crate) mod logs;
+mod progress;
+mod resolve;
+mod result;
+mod retry;
+mod selection;
+mod show;
+mod submit;
+mod submit_file;
+mod task_file;
+mod wait;
+
+use clap::Subcommand;
+
+use super::Session;
+use crate::error::{Exit, Stop};
+
+/// What to do with tasks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Submit a prompt, a command or a file of tasks, and print the ids
+    Submit(Box<submit::Args>),
+    /// List tasks, newest first
+    List(list::Args),
+    /// Show one task with its attempts
+    Show(show::Args),
+    /// Wait until tasks have ended; exits with 1 when one did not succeed
+    Wait(wait::Args),
+    /// End tasks that have not ended
+    Cancel(cancel::Args),
+    /// Queue ended tasks again
+    Retry(retry::Args),
+    /// Decide a task whose outcome is unknown
+    Resolve(resolve::Args),
+    /// Print a task's output as it was written: stdout to stdout, stderr to stderr
+    Logs(logs::Args),
+    /// Print a task's result alone
+    Result(result::Args),
+}
+
+/// Picks the verb.
+pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
+    match verb {
+        Verb::Submit(args) => submit::run(session, *args).await,
+        Verb::List(args) => list::run(session, args).await,
+        Verb::Show(args) => show::run(session, args).await,
+        Verb::Wait(args) => wait::run(session, args).await,
+        Verb::Cancel(args) => cancel::run(session, args).await,
+        Verb::Retry(args) => retry::run(session, args).await,
+        Verb::Resolve(args) => resolve::run(session, args).await,
+        Verb::Logs(args) => logs::run(session, args).await,
+        Verb::Result(args) => result::run(session, args).await,
+    }
+}

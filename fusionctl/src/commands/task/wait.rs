@@ -1,0 +1,148 @@
+//! `task wait`: until tasks have ended, whatever happens to the daemon meanwhile.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use fusion_proto::v1::{GetTaskRequest, Task, TaskState, WaitTasksRequest};
+use tonic::{Code, Status};
+
+use super::selection::{Chosen, Report, Selection};
+use crate::client::{Link, Patience};
+use crate::commands::Session;
+use crate::error::{Complaint, Exit, Stop};
+use crate::units::{format_duration, parse_duration};
+
+const AFTER: &str = "\
+Prints one line for each task that ended. Exits with 0 when all succeeded, else with 3 when one was
+not found, 7 when time was up, 1 when one did not succeed.
+
+Examples:
+  fusionctl task wait 4f2k9x0a --timeout 10m
+  fusionctl -q task submit --file tasks.jsonl | fusionctl task wait -";
+
+/// Arguments of `task wait`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    /// Stop waiting after this time; the tasks go on
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+}
+
+/// Waits and prints.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let chosen = args.selection.choose(false)?;
+    let link = session.link().await?;
+    let (tasks, filter) = match chosen {
+        Chosen::Named(names) if names.is_empty() => return Ok(Exit::Done),
+        Chosen::Named(names) => (names, None),
+        Chosen::Matching(filter) => (Vec::new(), Some(filter)),
+    };
+    let mut report = Report::new(&mut session, tasks.len() == 1);
+    let waiting = wait(&link, WaitTasksRequest { tasks, filter }, &mut report);
+    let timeout = args.timeout;
+    let waited = match timeout {
+        Some(most) => {
+            tokio::time::timeout(most, waiting).await.unwrap_or_else(|_| Err(timed_out(most).into()))
+        }
+        None => waiting.await,
+    };
+    if let Err(stop) = waited {
+        report.error(stop, None)?;
+    }
+    report.finish()
+}
+
+fn timed_out(most: Duration) -> Complaint {
+    let message = format!("not every task has ended within {}", format_duration(most));
+    Complaint::new(Exit::TimedOut, "wait_timed_out", message)
+        .hint("the tasks go on; `fusionctl why ID` says what one waits for")
+}
+
+/// Waits for what was named; names that nothing has are reported, and the rest is waited for.
+async fn wait(link: &Link, mut request: WaitTasksRequest, report: &mut Report<'_>) -> Result<(), Stop> {
+    let print = |report: &mut Report<'_>, task: Task| {
+        let exit = Exit::of_success(task.state() == TaskState::Succeeded);
+        report.task(task, exit)
+    };
+    let mut seen = HashSet::new();
+    let outcome = until_ended(link, &request, &mut seen, |task| print(report, task)).await;
+    match outcome {
+        Err(Stop::Complaint(complaint)) if complaint.exit == Exit::NotFound && request.tasks.len() > 1 => {}
+        Ok(()) | Err(Stop::Complaint(_) | Stop::OutputClosed) => return outcome,
+    }
+    let mut found = Vec::new();
+    for task in std::mem::take(&mut request.tasks) {
+        let get = GetTaskRequest { task: task.clone() };
+        match link.repeat(async || link.tasks().get_task(get.clone()).await).await {
+            Ok(_) => found.push(task),
+            Err(stop) => report.error(stop, Some(&task))?,
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    request.tasks = found;
+    until_ended(link, &request, &mut seen, |task| print(report, task)).await
+}
+
+/// Hands out each task once, when it has ended; a daemon that is away for a while is waited for.
+/// `seen` holds the full ids of those handed out.
+pub(super) async fn until_ended(
+    link: &Link,
+    request: &WaitTasksRequest,
+    seen: &mut HashSet<String>,
+    mut ended: impl FnMut(Task) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut patience = Patience::new();
+    loop {
+        let broke = stream(link, request, |task| {
+            patience.renew();
+            if seen.insert(task.id.clone()) { ended(task) } else { Ok(()) }
+        });
+        match broke.await? {
+            None if accounted_for(link, &request.tasks, seen).await? => return Ok(()),
+            None => patience.outlive(link, Status::unavailable("the daemon ended the wait early")).await?,
+            Some(status) => patience.outlive(link, status).await?,
+        }
+    }
+}
+
+/// Passes on what the stream brings; returns the status it broke with.
+async fn stream(
+    link: &Link,
+    request: &WaitTasksRequest,
+    mut each: impl FnMut(Task) -> Result<(), Stop>,
+) -> Result<Option<Status>, Stop> {
+    let mut stream = match link.tasks().wait_tasks(request.clone()).await {
+        Ok(stream) => stream.into_inner(),
+        Err(status) => return Ok(Some(status)),
+    };
+    loop {
+        match stream.message().await {
+            Ok(Some(task)) => each(task)?,
+            Ok(None) => return Ok(None),
+            Err(status) => return Ok(Some(status)),
+        }
+    }
+}
+
+/// Whether every named task was handed out. A name may be part of an id, so the daemon is asked about
+/// those that are not ids that were seen.
+async fn accounted_for(link: &Link, names: &[String], seen: &HashSet<String>) -> Result<bool, Stop> {
+    if seen.len() >= names.len() {
+        return Ok(true);
+    }
+    for name in names.iter().filter(|name| !seen.contains(*name)) {
+        let get = GetTaskRequest { task: name.clone() };
+        match link.tasks().get_task(get).await {
+            Ok(task) if seen.contains(&task.get_ref().id) => {}
+            Ok(_) => return Ok(false),
+            Err(status) if status.code() == Code::NotFound => return Err(status.into()),
+            Err(_) => return Ok(false),
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,354 @@
+//! What a user sees when something does not work: the words on stderr and the exit code.
+//!
+//! For: one shape for local and remote errors, the table of exit codes, and the choice among several.
+//! Not for: the reasons themselves; the daemon sends them as `google.rpc.ErrorInfo`.
+
+use std::error::Error as _;
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::output::{self, Format};
+
+/// The exit codes that scripts may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done as asked.
+    Done = 0,
+    /// The thing asked for failed, such as a task that was waited for.
+    Failed = 1,
+    /// Wrong usage, or a local file that cannot be read.
+    Usage = 2,
+    /// Nothing has that name.
+    NotFound = 3,
+    /// Refused in the present state.
+    Refused = 4,
+    /// The caller may not do this.
+    NotPermitted = 5,
+    /// No daemon answers.
+    Unreachable = 6,
+    /// It took longer than allowed.
+    TimedOut = 7,
+    /// A limit or quota is reached.
+    LimitReached = 8,
+    /// A bug in the daemon or in this program.
+    Bug = 70,
+}
+
+impl Exit {
+    /// The code of one run over several things. Codes that agree stand; else not found wins, then timed
+    /// out, then failed.
+    pub(crate) fn of_several(exits: impl IntoIterator<Item = Self>) -> Self {
+        let mut found = exits.into_iter().filter(|exit| *exit != Self::Done);
+        let Some(first) = found.next() else { return Self::Done };
+        found.fold(first, |worst, next| {
+            let either = |exit| worst == exit || next == exit;
+            if worst == next || either(Self::NotFound) {
+                if worst == next { worst } else { Self::NotFound }
+            } else if either(Self::TimedOut) {
+                Self::TimedOut
+            } else {
+                Self::Failed
+            }
+        })
+    }
+
+    /// Success or failure of a thing that was waited for.
+    pub(crate) const fn of_success(succeeded: bool) -> Self {
+        if succeeded { Self::Done } else { Self::Failed }
+    }
+
+    const fn of_code(code: Code) -> Self {
+        match code {
+            Code::Ok => Self::Done,
+            Code::NotFound => Self::NotFound,
+            Code::FailedPrecondition | Code::Aborted | Code::AlreadyExists => Self::Refused,
+            Code::PermissionDenied | Code::Unauthenticated => Self::NotPermitted,
+            Code::Unavailable => Self::Unreachable,
+            Code::DeadlineExceeded => Self::TimedOut,
+            Code::ResourceExhausted => Self::LimitReached,
+            Code::InvalidArgument | Code::OutOfRange => Self::Usage,
+            Code::Cancelled => Self::Failed,
+            Code::Unimplemented | Code::Internal | Code::Unknown | Code::DataLoss => Self::Bug,
+        }
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a verb ended before its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Nobody reads our output any more (`fusionctl … | head`): not an error.
+    OutputClosed,
+    /// Something to tell the user.
+    Complaint(Box<Complaint>),
+}
+
+/// One error, in the words of the interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Complaint {
+    /// What the process exits with.
+    #[serde(skip)]
+    pub(crate) exit: Exit,
+    /// Stable reason in snake case.
+    pub(crate) code: String,
+    /// What went wrong: lower case, no full stop.
+    pub(crate) message: String,
+    /// More about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+impl Complaint {
+    /// A complaint without detail and hint.
+    pub(crate) fn new(exit: Exit, code: &str, message: impl Into<String>) -> Self {
+        Self { exit, code: code.to_owned(), message: message.into(), detail: None, hint: None }
+    }
+
+    /// Wrong usage that clap cannot see.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", message)
+    }
+
+    /// A local file that cannot be read.
+    pub(crate) fn unreadable(name: &str, error: &io::Error) -> Self {
+        Self::new(Exit::Usage, "file_unreadable", format!("cannot read {name}")).detail(error.to_string())
+    }
+
+    /// A local file that cannot be written.
+    pub(crate) fn unwritable(name: &str, error: &io::Error) -> Self {
+        Self::new(Exit::Failed, "file_unwritable", format!("cannot write {name}")).detail(error.to_string())
+    }
+
+    /// The same with more about it.
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The same with what to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same about one of several things.
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        if !self.message.contains(what) {
+            self.message = format!("{what}: {}", self.message);
+        }
+        self
+    }
+
+    fn of_status(status: &Status) -> Self {
+        if let Some(info) = status.get_details_error_info() {
+            let word = |key: &str| info.metadata.get(key).filter(|text| !text.is_empty()).cloned();
+            return Self {
+                exit: Exit::of_code(status.code()),
+                code: info.reason,
+                message: status.message().to_owned(),
+                detail: word("detail"),
+                hint: word("hint"),
+            };
+        }
+        if is_lost(status) {
+            return Self::new(Exit::Unreachable, "connection_lost", "the connection to the daemon was lost")
+                .detail(innermost(status))
+                .hint("start the daemon again and repeat the command; accepted tasks are kept");
+        }
+        let exit = Exit::of_code(status.code());
+        let complaint = Self::new(exit, &snake_case(status.code()), status.message());
+        match exit {
+            Exit::Bug => complaint.hint("compare the versions of fusionctl and fusiond, then report this"),
+            Exit::Done
+            | Exit::Failed
+            | Exit::Usage
+            | Exit::NotFound
+            | Exit::Refused
+            | Exit::NotPermitted
+            | Exit::Unreachable
+            | Exit::TimedOut
+            | Exit::LimitReached => complaint,
+        }
+    }
+
+    /// Writes it to stderr: the lines for people and, for JSON formats, the object for programs.
+    pub(crate) fn report(&self, format: Format) {
+        let stderr = io::stderr();
+        let colour = stderr.is_terminal() && output::colour_wanted();
+        let mut text = self.lines(colour);
+        if matches!(format, Format::Json | Format::Jsonl) {
+            text.push_str(&serde_json::to_string(self).expect("strings are valid JSON"));
+            text.push('\n');
+        }
+        // With stderr gone there is nobody left to tell.
+        drop(stderr.lock().write_all(text.as_bytes()));
+    }
+
+    fn lines(&self, colour: bool) -> String {
+        let error = if colour { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
+        let mut text = format!("{error} {}\n", self.message);
+        for (name, words) in [("detail", &self.detail), ("hint", &self.hint)] {
+            if let Some(words) = words {
+                text.push_str(&format!("  {name}: {words}\n"));
+            }
+        }
+        text
+    }
+}
+
+impl From<Complaint> for Stop {
+    fn from(complaint: Complaint) -> Self {
+        Self::Complaint(Box::new(complaint))
+    }
+}
+
+impl From<Status> for Stop {
+    fn from(status: Status) -> Self {
+        Complaint::of_status(&status).into()
+    }
+}
+
+impl Stop {
+    /// The complaint about one of several things, or the end of the output.
+    pub(crate) fn into_complaint(self) -> Result<Complaint, Self> {
+        match self {
+            Self::OutputClosed => Err(self),
+            Self::Complaint(complaint) => Ok(*complaint),
+        }
+    }
+
+    /// Adds a detail unless there is one.
+    pub(crate) fn with_detail(self, detail: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::OutputClosed => self,
+            Self::Complaint(mut complaint) => {
+                complaint.detail.get_or_insert_with(detail);
+                Self::Complaint(complaint)
+            }
+        }
+    }
+}
+
+/// A failed write to stdout: a closed pipe ends quietly, a full disk does not.
+pub(crate) fn output_failed(error: &io::Error) -> Stop {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Stop::OutputClosed;
+    }
+    Complaint::unwritable("stdout", error).into()
+}
+
+/// Whether the answer never came because the connection broke, or the daemon is going down. Only a
+/// status made on this side has a source; one that the daemon sent has none.
+pub(crate) fn is_lost(status: &Status) -> bool {
+    status.source().is_some() || status.code() == Code::Unavailable
+}
+
+fn innermost(status: &Status) -> String {
+    let mut error: &dyn std::error::Error = status;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    match error.downcast_ref::<Status>() {
+        Some(status) => status.message().to_owned(),
+        None => error.to_string(),
+    }
+}
+
+fn snake_case(code: Code) -> String {
+    let mut text = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    #[test]
+    fn of_several_not_found_wins_then_timed_out_then_failed() {
+        use Exit::{Done, Failed, LimitReached, NotFound, Refused, TimedOut};
+        assert_eq!(Exit::of_several([]), Done);
+        assert_eq!(Exit::of_several([Done, Done]), Done);
+        assert_eq!(Exit::of_several([Done, Refused]), Refused);
+        assert_eq!(Exit::of_several([Refused, Done, Refused]), Refused);
+        assert_eq!(Exit::of_several([Refused, LimitReached]), Failed);
+        assert_eq!(Exit::of_several([Failed, TimedOut]), TimedOut);
+        assert_eq!(Exit::of_several([TimedOut, NotFound, Failed]), NotFound);
+        assert_eq!(Exit::of_several([Refused, Failed, NotFound]), NotFound);
+    }
+
+    #[test]
+    fn every_wire_code_has_its_exit_code() {
+        let pairs = [
+            (Code::NotFound, 3),
+            (Code::FailedPrecondition, 4),
+            (Code::Aborted, 4),
+            (Code::AlreadyExists, 4),
+            (Code::PermissionDenied, 5),
+            (Code::Unauthenticated, 5),
+            (Code::Unavailable, 6),
+            (Code::DeadlineExceeded, 7),
+            (Code::ResourceExhausted, 8),
+            (Code::InvalidArgument, 2),
+            (Code::Unimplemented, 70),
+            (Code::Internal, 70),
+            (Code::Unknown, 70),
+        ];
+        for (code, exit) in pairs {
+            assert_eq!(Exit::of_code(code) as u8, exit, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn reason_detail_and_hint_come_from_the_error_info() {
+        let metadata = HashMap::from([
+            ("detail".to_owned(), "names look like fast-1".to_owned()),
+            ("hint".to_owned(), "`fusionctl agent list` shows yours".to_owned()),
+        ]);
+        let details = ErrorDetails::with_error_info("agent_not_found", "fusion", metadata);
+        let status = Status::with_error_details(Code::NotFound, "no agent is called \"x\"", details);
+        let complaint = Complaint::of_status(&status);
+        assert_eq!(complaint.exit, Exit::NotFound);
+        assert_eq!(
+            serde_json::to_string(&complaint).unwrap(),
+            r#"{"code":"agent_not_found","message":"no agent is called \"x\"","detail":"names look like fast-1","hint":"`fusionctl agent list` shows yours"}"#
+        );
+        assert_eq!(
+            complaint.lines(false),
+            "error: no agent is called \"x\"\n  detail: names look like fast-1\n  hint: `fusionctl agent list` shows yours\n"
+        );
+    }
+
+    #[test]
+    fn an_error_without_error_info_is_named_after_its_wire_code() {
+        let complaint = Complaint::of_status(&Status::failed_precondition("it is paused"));
+        assert_eq!((complaint.exit, complaint.code.as_str()), (Exit::Refused, "failed_precondition"));
+        assert_eq!(complaint.lines(false), "error: it is paused\n");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_not_an_error() {
+        assert!(matches!(output_failed(&io::ErrorKind::BrokenPipe.into()), Stop::OutputClosed));
+        assert!(matches!(output_failed(&io::ErrorKind::StorageFull.into()), Stop::Complaint(_)));
+    }
+}
