@@ -22,6 +22,18 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// Who runs it, if not the user who runs the test.
     pub user: Option<TestUser>,
+    /// Where its run folder lies.
+    pub run_folder: RunFolder,
+}
+
+/// Where the run folder of a daemon lies. In system mode it is `/run`, which is memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RunFolder {
+    /// On the disk of the temporary folder.
+    #[default]
+    Disk,
+    /// On a tmpfs of its own; needs root.
+    Memory,
 }
 
 /// A daemon in a temporary folder.
@@ -69,6 +81,9 @@ impl Daemon {
                 .expect("root can give a folder away");
         }
         let mut daemon = Self { folder, setup, child: None };
+        if daemon.setup.run_folder == RunFolder::Memory {
+            daemon.mount_run_folder();
+        }
         daemon.start_again();
         daemon
     }
@@ -219,6 +234,23 @@ impl Daemon {
         self.child.take().expect("it was there a line ago").wait().expect("our child can be waited for")
     }
 
+    fn run_folder(&self) -> PathBuf {
+        self.root().join("run")
+    }
+
+    fn mount_run_folder(&self) {
+        std::fs::create_dir_all(self.run_folder()).expect("our own folder can be written");
+        for folder in [self.root(), self.run_folder()] {
+            chmod(folder, Mode::from_raw_mode(0o711)).expect("our own folder has the mode we give it");
+        }
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", "mode=711", "tmpfs"]).arg(self.run_folder());
+        assert!(
+            command.status().is_ok_and(|status| status.success()),
+            "a tmpfs cannot be mounted: this needs root"
+        );
+    }
+
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("fusiond.log")
     }
@@ -248,6 +280,9 @@ impl Drop for Daemon {
             drop(child.wait());
         }
         processes::end_all(&self.root());
+        if self.setup.run_folder == RunFolder::Memory {
+            drop(Command::new("umount").arg(self.run_folder()).status());
+        }
         if std::thread::panicking() {
             eprintln!("--- the daemon's log ---\n{}------------------------", self.log());
         }

@@ -26,7 +26,7 @@ mod wait;
 mod watch;
 
 pub use self::ctl::{Ctl, Done};
-pub use self::daemon::{Daemon, Setup};
+pub use self::daemon::{Daemon, RunFolder, Setup};
 pub use self::fifo::Fifo;
 pub use self::files::{binary, is_root, use_binaries_in};
 pub use self::instant::instant;

@@ -2,6 +2,9 @@
 //!
 //! Only the choice of the errand is here; each is a room of its own. Not here: anything that ships.
 
+mod bench;
+mod chaos;
+mod client;
 mod demo;
 mod shell;
 mod test;
@@ -14,6 +17,11 @@ usage: cargo xtask ERRAND
 
   demo                      start a daemon, give it work, kill it in the middle, show that nothing is lost
   test                      run everything that CI runs, and install what it needs
+  bench tasks [--rounds N] [--agents N]
+                            tasks per second against the limit of posix_spawn and against xargs and parallel
+  bench submit [--count N]  the time of one submit against a raw probe, and from submit to process
+  chaos kill [--cycles N] [--seed N]
+                            kill -9 of the daemon at random points under load; count what is lost
   tidy                      check the rules of the house that no compiler checks
 ";
 
@@ -21,6 +29,10 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
+        ["bench", "tasks", flags @ ..] => bench::tasks::run(flags),
+        ["bench", "submit", flags @ ..] => bench::submit::run(flags),
+        ["bench", "probe", socket, file] => bench::probe::serve(socket, file),
+        ["chaos", "kill", flags @ ..] => chaos::kill(flags),
         ["demo"] => demo::run(),
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),

@@ -52,3 +52,27 @@ pub(crate) fn succeeds(program: &str, args: &[&str]) -> bool {
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
+
+/// The number behind `name` in `flags`, or `otherwise`.
+///
+/// # Errors
+///
+/// When something else stands there.
+pub(crate) fn number_flag(flags: &[&str], name: &str, otherwise: u64) -> anyhow::Result<u64> {
+    let Some(at) = flags.iter().position(|flag| *flag == name) else { return Ok(otherwise) };
+    let value = flags.get(at + 1).with_context(|| format!("{name} takes a number"))?;
+    value.parse().with_context(|| format!("{name} takes a number, not {value:?}"))
+}
+
+/// Builds all programs optimised, and makes the harness use them.
+///
+/// # Errors
+///
+/// When the build fails.
+pub(crate) fn build_release() -> anyhow::Result<()> {
+    run(&cargo(), &["build", "--workspace", "--bins", "--release", "--locked", "--quiet"])?;
+    let own = std::env::current_exe().context("a running program has a path")?;
+    let target = own.parent().and_then(|folder| folder.parent()).context("xtask lies in a target folder")?;
+    fusion_tests::use_binaries_in(target.join("release"));
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! `cargo xtask bench`: figures against anchors that run on the same machine in the same minutes.
+//!
+//! Nothing here passes or fails: a figure is printed with what it is compared with. Not here: correctness, which the
+//! stories show.
+
+pub(crate) mod peers;
+pub(crate) mod probe;
+pub(crate) mod stage;
+pub(crate) mod stats;
+pub(crate) mod submit;
+pub(crate) mod tasks;
