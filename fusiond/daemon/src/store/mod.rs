@@ -51,7 +51,7 @@ use self::home::Home;
 use self::journal::{AppendError, Writer};
 use self::pending::{Pending, Stop};
 use self::recover::Recovered;
-use self::space::Reserve;
+use self::space::{DATABASE_MARGIN, Reserve};
 
 /// Number of a journal record: 1, 2, 3 … without a gap; 0 is "before the first".
 pub type Seq = u64;
@@ -362,12 +362,8 @@ impl Store {
     /// What kept it from coming to rest; still nothing is lost.
     pub fn close(mut self) -> Result<(), CloseError> {
         self.stop(Stop::Clean)?;
-        let patience = Instant::now() + RELEASE_MAX;
-        while !tree::is_released(&self.home.db) {
-            if Instant::now() > patience {
-                return Err(CloseError::Busy);
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        if !tree::wait_released(&self.home.db) {
+            return Err(CloseError::Busy);
         }
         Ok(self.home.mark_clean()?)
     }
@@ -402,20 +398,15 @@ impl Drop for Store {
     }
 }
 
-/// How long the database may take to let go of its files.
-const RELEASE_MAX: Duration = Duration::from_secs(2);
-
-/// Free bytes without which sled cannot open.
-const OPEN_BYTES: u64 = 4 << 20;
-
 fn ensure_space(home: &Home, reserve: &Reserve) -> Result<(), OpenError> {
-    if reserve.free_bytes() >= OPEN_BYTES {
+    let need_bytes = DATABASE_MARGIN;
+    if reserve.free_bytes() >= need_bytes {
         return Ok(());
     }
     reserve.release();
     match reserve.free_bytes() {
-        free if free >= OPEN_BYTES => Ok(()),
-        free_bytes => Err(OpenError::NoSpace { dir: home.dir.clone(), free_bytes, need_bytes: OPEN_BYTES }),
+        free if free >= need_bytes => Ok(()),
+        free_bytes => Err(OpenError::NoSpace { dir: home.dir.clone(), free_bytes, need_bytes }),
     }
 }
 

@@ -168,10 +168,12 @@ fn rebuild(
                 let tree = Tree::open(&home.db, config.cache_bytes).map_err(io_error("open", &home.db))?;
                 return Ok((tree, Rebuilt { reason, from: *seq, set_aside }));
             }
-            Err(OpenError::BadCheckpoint { path, reason }) => {
-                tracing::warn!(checkpoint = %path.display(), %reason, "checkpoint is of no use");
+            Err(other) if !matches!(other, OpenError::BadCheckpoint { .. }) => {
+                // Half a database only takes space, which may be what was missing.
+                fs::remove_dir_all(&home.building).unwrap_or_default();
+                return Err(other);
             }
-            Err(other) => return Err(other),
+            Err(bad) => tracing::warn!(error = %bad, "checkpoint is of no use"),
         }
     }
     Err(refusal)

@@ -7,10 +7,14 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
+
+/// Free bytes that the journal leaves and the database is not written without: sled rewrites pages even
+/// while it is read, and fails for good when it meets a full disk.
+pub(super) const DATABASE_MARGIN: u64 = 8 << 20;
 
 /// The disk or the quota is full.
 pub(super) fn is_no_space(e: &io::Error) -> bool {
@@ -31,7 +35,8 @@ pub(super) struct Reserve {
     path: PathBuf,
     bytes: u64,
     floor_bytes: u64,
-    present: AtomicBool,
+    /// Locked while it is made or given back, so that the two do not overtake each other.
+    present: Mutex<bool>,
 }
 
 impl Reserve {
@@ -39,12 +44,16 @@ impl Reserve {
     pub(super) fn new(dir: &Path, bytes: u64, floor_bytes: u64) -> Reserve {
         let path = dir.join("reserve");
         let present = fs::metadata(&path).is_ok_and(|m| m.len() == bytes) || bytes == 0;
-        Reserve { dir: dir.to_owned(), path, bytes, floor_bytes, present: AtomicBool::new(present) }
+        Reserve { dir: dir.to_owned(), path, bytes, floor_bytes, present: Mutex::new(present) }
     }
 
     /// In place.
     pub(super) fn is_present(&self) -> bool {
-        self.present.load(Ordering::Relaxed)
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes free now, 0 if the kernel does not say.
@@ -52,23 +61,26 @@ impl Reserve {
         free_bytes(&self.dir).unwrap_or(0)
     }
 
-    /// There is room for the reserve above the floor.
+    /// There is room for the reserve above the floor, and as much again: a reserve that was just given back
+    /// is not taken away from the commit that needed it.
     pub(super) fn is_affordable(&self) -> bool {
-        self.free_bytes() >= self.floor_bytes.saturating_add(self.bytes)
+        self.free_bytes() >= self.floor_bytes.saturating_add(self.bytes.saturating_mul(2))
     }
 
     /// Gives the space back. `true` if there was any to give.
     pub(super) fn release(&self) -> bool {
-        self.bytes > 0 && self.present.swap(false, Ordering::Relaxed) && fs::remove_file(&self.path).is_ok()
+        let mut present = self.lock();
+        self.bytes > 0 && std::mem::take(&mut *present) && fs::remove_file(&self.path).is_ok()
     }
 
     /// Makes it again if it is missing and affordable. Failing is fine: [`Reserve::is_present`] says so.
     pub(super) fn refill(&self) {
-        if self.is_present() || !self.is_affordable() {
+        let mut present = self.lock();
+        if *present || !self.is_affordable() {
             return;
         }
         match self.allocate() {
-            Ok(()) => self.present.store(true, Ordering::Relaxed),
+            Ok(()) => *present = true,
             Err(_) => fs::remove_file(&self.path).unwrap_or_default(),
         }
     }

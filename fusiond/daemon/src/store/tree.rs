@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub(super) use sled::IVec as Bytes;
 
@@ -20,6 +21,9 @@ use super::{Direction, SCHEMA_KEY};
 /// Sorts before every entry: keys of entries do not begin with a zero byte.
 const CENSUS_KEY: &[u8] = b"\0census";
 const FIRST_KEY: &[u8] = &[1];
+
+/// How long sled may take to let go of its file.
+const RELEASE_MAX: Duration = Duration::from_secs(2);
 
 /// Newest value of each changed key, `None` where it was deleted. Values are encoded.
 pub(super) type Changed = BTreeMap<Bytes, Option<Bytes>>;
@@ -40,6 +44,9 @@ pub(super) struct View {
 impl Tree {
     /// Opens or makes the database in the folder `path`. A damaged one may make this panic, abort or hang.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> io::Result<Tree> {
+        if !wait_released(path) {
+            return Err(io::Error::other("another process has it open"));
+        }
         let db = sled::Config::default()
             .path(path)
             .cache_capacity(cache_bytes)
@@ -225,9 +232,18 @@ fn fingerprint_of(base: &Path, file: &PathBuf) -> io::Result<(String, u64, u32)>
     Ok((name, size, hasher.finalize()))
 }
 
-/// No process has the database in `path` open (sled holds an flock on its file while open).
-pub(super) fn is_released(path: &Path) -> bool {
-    File::open(path.join("db")).is_ok_and(|file| file.try_lock().is_ok())
+/// Waits until nobody has the database in `path` open; `false` if that takes too long. sled's threads let go
+/// of its file (it holds an flock) some time after the last handle is dropped.
+pub(super) fn wait_released(path: &Path) -> bool {
+    let patience = Instant::now() + RELEASE_MAX;
+    let Ok(file) = File::open(path.join("db")) else { return true };
+    while file.try_lock().is_err() {
+        if Instant::now() > patience {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 fn io_error(e: sled::Error) -> io::Error {

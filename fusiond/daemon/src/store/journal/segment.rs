@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use rustix::fs::FallocateFlags;
 
 use crate::store::Seq;
-use crate::store::space::Reserve;
+use crate::store::space::{DATABASE_MARGIN, Reserve};
 
 const SPARE: &str = "spare";
 
@@ -157,15 +157,18 @@ fn prepare(dir: &Path, reserve: &Reserve, inbox: &Receiver<Order>, outbox: &Send
             reserve.refill();
             continue;
         };
-        if outbox.send(make_spare(dir, size)).is_err() {
+        if outbox.send(make_spare(dir, size, reserve)).is_err() {
             return;
         }
         reserve.refill();
     }
 }
 
-fn make_spare(dir: &Path, size: u64) -> io::Result<Spare> {
+fn make_spare(dir: &Path, size: u64, reserve: &Reserve) -> io::Result<Spare> {
     let path = dir.join(SPARE);
+    if reserve.free_bytes() < size + DATABASE_MARGIN {
+        return Err(rustix::io::Errno::NOSPC.into());
+    }
     let made = fill(&path, size);
     if made.is_err() {
         // What is left of it only takes space; that it cannot be removed changes nothing.

@@ -75,3 +75,65 @@ fn last_segment(dir: &Path) -> PathBuf {
     let segments = super::journal::segment::list(&dir.join("journal")).expect("it lists");
     segments.last().expect("there is one").path.clone()
 }
+
+/// SplitMix64: the same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        x ^ (x >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+/// Runs a system tool to its end; `sh` for what is missing.
+fn run(program: &str, args: &[&std::ffi::OsStr]) -> String {
+    let done = std::process::Command::new(program).args(args).output();
+    let done =
+        done.unwrap_or_else(|e| panic!("{program} is needed (apt-get install mount e2fsprogs perl): {e}"));
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{program} {args:?}: {said}; this test needs root");
+    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+}
+
+/// A folder that is a file system of its own; gone at the end.
+struct Mounted {
+    dir: tempfile::TempDir,
+}
+
+impl Mounted {
+    fn new(args: &[&str]) -> Mounted {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mounted = Mounted { dir };
+        mounted.mount(args);
+        mounted
+    }
+
+    fn mount(&self, args: &[&str]) {
+        let mut all: Vec<&std::ffi::OsStr> = args.iter().map(AsRef::as_ref).collect();
+        all.push(self.dir.path().as_os_str());
+        run("mount", &all);
+    }
+
+    fn unmount(&self) {
+        run("umount", &[self.dir.path().as_os_str()]);
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily: a failing test may still hold files open.
+        let unmounted = std::process::Command::new("umount").arg("-l").arg(self.dir.path()).output();
+        assert!(unmounted.is_ok(), "umount runs");
+    }
+}
