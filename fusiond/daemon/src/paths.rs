@@ -1,0 +1,344 @@
+//! Places: where socket, state, workspaces, configuration and profiles lie in each mode, and making the folders.
+//!
+//! ```text
+//!             system                    --user                            --root DIR
+//! run         /run/fusiond              $XDG_RUNTIME_DIR/fusiond          DIR/run
+//! state       /var/lib/fusiond          $XDG_STATE_HOME/fusiond           DIR/state
+//! workspaces  <state>/workspaces        <state>/workspaces                DIR/workspaces
+//! config      /etc/fusiond              $XDG_CONFIG_HOME/fusiond          --config FILE
+//! ```
+//!
+//! The store and the records of incarnations are private (0700) below `state`, which itself lets users through where
+//! their workspaces lie in it. Not here: what is written into these folders.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, OFlags, openat};
+
+/// How a daemon runs: whom it serves and where its files lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As root, for all users of the machine.
+    System,
+    /// As a user, for that user alone, with the XDG places.
+    User,
+    /// To try it, with everything below one folder; serves all users if root runs it.
+    Root(PathBuf),
+}
+
+impl Mode {
+    /// The mode's word in `system status`.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Root(_) => "root",
+        }
+    }
+}
+
+/// All places of one daemon. The paths are absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// The mode that they follow from.
+    pub mode: Mode,
+    /// The uid that the daemon runs as; it owns the folders.
+    pub uid: u32,
+    /// Sockets, locks and exit records; gone after a reboot.
+    pub run: PathBuf,
+    /// The main socket.
+    pub socket: PathBuf,
+    /// What is kept.
+    pub state: PathBuf,
+    /// The store's folder, below `state` unless a setting moves it.
+    pub store: PathBuf,
+    /// `<agent>.<n>/` with logs and late exit records, below `state`.
+    pub incarnations: PathBuf,
+    /// `<user>/<agent-id>/` lie here.
+    pub workspaces: PathBuf,
+    /// The configuration file; `None` for `--root` without `--config`.
+    pub config: Option<PathBuf>,
+    /// Folders with profiles; a later one overrides an earlier one.
+    pub profiles: Vec<PathBuf>,
+}
+
+/// Places that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PathsError {
+    /// `--user` as root.
+    #[error("root cannot run a daemon for one user (--user)")]
+    UserIsRoot,
+    /// System mode without root.
+    #[error("the system's daemon must run as root, this is uid {uid}")]
+    NotRoot {
+        /// Who we are.
+        uid: u32,
+    },
+    /// `--user` without `XDG_RUNTIME_DIR`.
+    #[error("XDG_RUNTIME_DIR is not set to an absolute path")]
+    NoRuntimeDir,
+    /// `--user` without a home.
+    #[error("HOME is not set to an absolute path")]
+    NoHome,
+    /// A folder or file refuses.
+    #[error("cannot {verb} folder {path}", path = path.display())]
+    Folder {
+        /// What was tried.
+        verb: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A folder belongs to somebody else.
+    #[error("folder {path} belongs to uid {owner}, expected uid {expected}", path = path.display())]
+    Owner {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Whose it should be.
+        expected: u32,
+    },
+    /// A folder lets others do what they must not.
+    #[error("folder {path} has mode {mode:04o}, expected {expected:04o} or tighter", path = path.display())]
+    Loose {
+        /// Which.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// The widest that is accepted.
+        expected: u32,
+    },
+}
+
+impl PathsError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::UserIsRoot => {
+                "start it without --user to serve all users, or with --root DIR to try it".into()
+            }
+            Self::NotRoot { .. } => "start it with --user, or with --root DIR to try it".into(),
+            Self::NoRuntimeDir => {
+                "log in through a session that sets it (loginctl enable-linger $USER), or set it to a folder of \
+                 yours with mode 0700, for example /run/user/$(id -u)"
+                    .into()
+            }
+            Self::NoHome => "set HOME, or XDG_STATE_HOME and XDG_CONFIG_HOME".into(),
+            Self::Folder { path, .. } => {
+                format!("look at it and the folders above it: namei -l {}", path.display())
+            }
+            Self::Owner { path, expected, .. } => {
+                format!("if it is meant for this daemon: chown {expected} {}", path.display())
+            }
+            Self::Loose { path, expected, .. } => {
+                format!("if nobody else needs more: chmod {expected:04o} {}", path.display())
+            }
+        }
+    }
+}
+
+/// Nobody but the daemon.
+const PRIVATE: u32 = 0o700;
+/// Others may pass through to what they know by name.
+const PASSAGE: u32 = 0o711;
+/// The widest mode of a folder that others may see but not change.
+const VISIBLE: u32 = 0o755;
+
+impl Paths {
+    /// The places of a mode for the uid of this process; looks at nothing but the arguments. `config` is the file
+    /// named by `--config`.
+    ///
+    /// # Errors
+    /// [`PathsError`] if mode and uid do not fit, or if `--user` lacks its variables.
+    pub fn find(
+        mode: Mode,
+        uid: u32,
+        config: Option<PathBuf>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, PathsError> {
+        match mode {
+            Mode::System if uid != 0 => Err(PathsError::NotRoot { uid }),
+            Mode::System => Ok(Self::of_system(config)),
+            Mode::User if uid == 0 => Err(PathsError::UserIsRoot),
+            Mode::User => Self::of_user(uid, config, env),
+            Mode::Root(root) => Self::of_root(&root, uid, config),
+        }
+    }
+
+    fn of_system(config: Option<PathBuf>) -> Self {
+        let state = PathBuf::from("/var/lib/fusiond");
+        let config = config.unwrap_or_else(|| "/etc/fusiond/fusiond.toml".into());
+        let profiles = vec![PathBuf::from(SHARED_PROFILES), "/etc/fusiond/profiles.d".into()];
+        let workspaces = state.join("workspaces");
+        Self::below(Mode::System, 0, "/run/fusiond".into(), state, workspaces, Some(config), profiles)
+    }
+
+    fn of_user(
+        uid: u32,
+        config: Option<PathBuf>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, PathsError> {
+        // The XDG base directory specification: a relative path is invalid and to be ignored.
+        let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let xdg = |name: &str, fallback: &str| {
+            absolute(name).or_else(|| Some(absolute("HOME")?.join(fallback))).ok_or(PathsError::NoHome)
+        };
+        let run = absolute("XDG_RUNTIME_DIR").ok_or(PathsError::NoRuntimeDir)?.join("fusiond");
+        let state = xdg("XDG_STATE_HOME", ".local/state")?.join("fusiond");
+        let own = xdg("XDG_CONFIG_HOME", ".config")?.join("fusiond");
+        let config = config.unwrap_or_else(|| own.join("fusiond.toml"));
+        let profiles =
+            vec![PathBuf::from(SHARED_PROFILES), "/etc/fusiond/profiles.d".into(), own.join("profiles.d")];
+        let workspaces = state.join("workspaces");
+        Ok(Self::below(Mode::User, uid, run, state, workspaces, Some(config), profiles))
+    }
+
+    fn of_root(root: &Path, uid: u32, config: Option<PathBuf>) -> Result<Self, PathsError> {
+        let root = std::path::absolute(root).map_err(|source| PathsError::Folder {
+            verb: "find",
+            path: root.to_owned(),
+            source,
+        })?;
+        let profiles = vec![
+            PathBuf::from(SHARED_PROFILES),
+            "/etc/fusiond/profiles.d".into(),
+            root.join("profiles.d"),
+        ];
+        let (run, state, workspaces) = (root.join("run"), root.join("state"), root.join("workspaces"));
+        Ok(Self::below(Mode::Root(root), uid, run, state, workspaces, config, profiles))
+    }
+
+    fn below(
+        mode: Mode,
+        uid: u32,
+        run: PathBuf,
+        state: PathBuf,
+        workspaces: PathBuf,
+        config: Option<PathBuf>,
+        profiles: Vec<PathBuf>,
+    ) -> Self {
+        Self {
+            mode,
+            uid,
+            socket: run.join("fusiond.sock"),
+            run,
+            store: state.join("store"),
+            incarnations: state.join("i"),
+            state,
+            workspaces,
+            config,
+            profiles,
+        }
+    }
+
+    /// Whether one daemon serves users other than its own.
+    #[must_use]
+    pub const fn serves_all(&self) -> bool {
+        self.uid == 0
+    }
+
+    /// The mode of the main socket where no setting says otherwise. A trial daemon of root has no group to be open
+    /// to; who may do what is decided by the peer's uid in any case.
+    #[must_use]
+    pub fn socket_mode(&self) -> u32 {
+        match self.mode {
+            Mode::System => 0o660,
+            Mode::Root(_) if self.serves_all() => 0o666,
+            Mode::User | Mode::Root(_) => 0o600,
+        }
+    }
+
+    /// Makes the folders that are missing, with their modes, and checks those that are there: by descriptor, without
+    /// following a link at the end of a path.
+    ///
+    /// # Errors
+    /// [`PathsError`] if one cannot be made, belongs to another uid, or is too open.
+    pub fn prepare(&self) -> Result<(), PathsError> {
+        let passage = if self.serves_all() { PASSAGE } else { PRIVATE };
+        if let Mode::Root(root) = &self.mode {
+            // What somebody named may be a folder with a life of its own: its mode stays.
+            self.folder(root, PASSAGE, Found::Kept)?;
+        }
+        let through_state = self.workspaces.starts_with(&self.state);
+        self.folder(&self.run, passage, Found::Set)?;
+        match through_state {
+            true => self.folder(&self.state, passage, Found::Set)?,
+            false => self.folder(&self.state, PRIVATE, Found::Strict)?,
+        }
+        self.folder(&self.store, PRIVATE, Found::Strict)?;
+        self.folder(&self.incarnations, PRIVATE, Found::Strict)?;
+        self.folder(&self.workspaces, passage, Found::Set)
+    }
+
+    fn folder(&self, path: &Path, mode: u32, found: Found) -> Result<(), PathsError> {
+        let failed = |verb| move |source| PathsError::Folder { verb, path: path.to_owned(), source };
+        let (folder, made) = open_or_make(path, mode).map_err(failed("make"))?;
+        let seen = rustix::fs::fstat(&folder).map_err(io::Error::from).map_err(failed("read"))?;
+        if seen.st_uid != self.uid {
+            return Err(PathsError::Owner { path: path.to_owned(), owner: seen.st_uid, expected: self.uid });
+        }
+        let bits = seen.st_mode & 0o7777;
+        let widest = match found {
+            Found::Strict => mode,
+            Found::Kept | Found::Set => VISIBLE,
+        };
+        if !made && bits & 0o777 & !widest != 0 {
+            return Err(PathsError::Loose { path: path.to_owned(), mode: bits, expected: widest });
+        }
+        match found {
+            Found::Set if bits & 0o777 & mode != mode => {
+                rustix::fs::fchmod(&folder, rustix::fs::Mode::from_raw_mode(mode))
+                    .map_err(io::Error::from)
+                    .map_err(failed("set the mode of"))
+            }
+            Found::Set | Found::Kept | Found::Strict => Ok(()),
+        }
+    }
+}
+
+/// Where a package puts profiles.
+const SHARED_PROFILES: &str = "/usr/share/fusiond/profiles.d";
+
+/// What becomes of a folder that was there before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// It may be open to be seen; it is widened where others must pass.
+    Set,
+    /// It may be open to be seen; its mode stays.
+    Kept,
+    /// It may not be wider than the mode.
+    Strict,
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Opens a folder, or makes it and those above it. The end of the path is never a link; those above may be.
+fn open_or_make(path: &Path, mode: u32) -> io::Result<(OwnedFd, bool)> {
+    match openat(CWD, path, FOLDER, rustix::fs::Mode::empty()) {
+        Ok(folder) => return Ok((folder, false)),
+        Err(rustix::io::Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let parent = open_parent(parent)?;
+    let folder =
+        fusion_sys::folder::make_folder_at(parent.as_fd(), name, rustix::fs::Mode::from_raw_mode(mode))?;
+    Ok((folder, true))
+}
+
+/// The folder above, made with the modes of the umask where it is missing.
+fn open_parent(path: &Path) -> io::Result<OwnedFd> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    std::fs::create_dir_all(path)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(CWD, path, flags, rustix::fs::Mode::empty())?)
+}
