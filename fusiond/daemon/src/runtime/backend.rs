@@ -1,0 +1,180 @@
+//! How trees are held together on this machine, and which way one agent gets. Pure but for [`Ground`]'s probe.
+//!
+//! Not here: making cgroups and killing in them (`fusion_shim::cgroup`, `fusion_shim::tree`).
+
+use fusion_core::Reject;
+use fusion_core::agent::AgentLimits;
+use fusion_shim::cgroup::{Ground, Kind};
+
+/// What the settings say about backends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// The best one for each agent.
+    #[default]
+    Auto,
+    /// Version 2 alone.
+    CgroupV2,
+    /// Version 1 alone.
+    CgroupV1,
+    /// The walk of descendants alone.
+    None,
+}
+
+impl BackendChoice {
+    /// The kind that is forced, if one is.
+    #[must_use]
+    pub const fn forced(self) -> Option<Kind> {
+        match self {
+            Self::Auto => None,
+            Self::CgroupV2 => Some(Kind::V2),
+            Self::CgroupV1 => Some(Kind::V1),
+            Self::None => Some(Kind::None),
+        }
+    }
+}
+
+/// The word for a kind in `Recipe::backend`, settings and status.
+#[must_use]
+pub const fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::V2 => "cgroup-v2",
+        Kind::V1 => "cgroup-v1",
+        Kind::None => "none",
+    }
+}
+
+/// The kind of a [`word`].
+#[must_use]
+pub fn from_word(text: &str) -> Option<Kind> {
+    [Kind::V2, Kind::V1, Kind::None].into_iter().find(|kind| word(*kind) == text)
+}
+
+/// What this machine can hold, for `status` and `doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The backend of an agent without limits.
+    pub backend: &'static str,
+    /// All backends that can be used here, best first.
+    pub available: Vec<&'static str>,
+    /// The backend that can limit memory, if one can.
+    pub memory: Option<&'static str>,
+    /// The backend that can limit processor time.
+    pub cpu: Option<&'static str>,
+    /// The backend that can limit processes.
+    pub pids: Option<&'static str>,
+    /// Whether agents of several users can run.
+    pub many_users: bool,
+}
+
+/// In order of preference.
+const KINDS: [Kind; 3] = [Kind::V2, Kind::V1, Kind::None];
+
+/// The backend for an agent with these limits: the first that holds all of them, of those that the settings allow.
+///
+/// # Errors
+/// [`Reject::LimitUnenforceable`] with the first limit that no allowed backend holds.
+pub fn choose_backend(ground: &Ground, choice: BackendChoice, limits: &AgentLimits) -> Result<Kind, Reject> {
+    let allowed = || allowed(ground, choice);
+    let mut missing = None;
+    for kind in allowed() {
+        match unheld(ground, kind, limits) {
+            None => return Ok(kind),
+            Some(limit) => missing = missing.or(Some(limit)),
+        }
+    }
+    Err(Reject::LimitUnenforceable { limit: missing.unwrap_or("processes") })
+}
+
+/// What [`choose_backend`] can promise here.
+#[must_use]
+pub fn capabilities(ground: &Ground, choice: BackendChoice, many_users: bool) -> Capabilities {
+    let holder = |limits: AgentLimits| choose_backend(ground, choice, &limits).ok().map(word);
+    let none = AgentLimits::default();
+    Capabilities {
+        backend: holder(none).unwrap_or(word(Kind::None)),
+        available: KINDS.into_iter().filter(|kind| has(ground, *kind)).map(word).collect(),
+        memory: holder(AgentLimits { memory_bytes: Some(u64::MAX), ..none }),
+        cpu: holder(AgentLimits { cpu_millis: Some(u32::MAX), ..none }),
+        pids: holder(AgentLimits { pids: Some(u32::MAX), ..none }),
+        many_users,
+    }
+}
+
+fn allowed(ground: &Ground, choice: BackendChoice) -> impl Iterator<Item = Kind> {
+    let forced = choice.forced();
+    KINDS.into_iter().filter(move |kind| forced.is_none_or(|forced| forced == *kind) && has(ground, *kind))
+}
+
+/// Whether a kind can be used here.
+pub(super) fn has(ground: &Ground, kind: Kind) -> bool {
+    match kind {
+        Kind::V2 => ground.v2.is_some(),
+        Kind::V1 => ground.v1.is_some(),
+        Kind::None => true,
+    }
+}
+
+/// The first limit that this kind cannot hold.
+fn unheld(ground: &Ground, kind: Kind, limits: &AgentLimits) -> Option<&'static str> {
+    let asked = [
+        ("memory", limits.memory_bytes.is_some()),
+        ("cpu", limits.cpu_millis.is_some()),
+        ("pids", limits.pids.is_some()),
+    ];
+    asked.into_iter().find(|(limit, asked)| *asked && !holds(ground, kind, limit)).map(|(limit, _)| limit)
+}
+
+fn holds(ground: &Ground, kind: Kind, limit: &str) -> bool {
+    match (kind, &ground.v2, &ground.v1) {
+        (Kind::V2, Some(v2), _) => v2.controllers.iter().any(|name| name == limit),
+        (Kind::V1, _, Some(v1)) => match limit {
+            "memory" => v1.memory.is_some(),
+            "cpu" => v1.cpu.is_some(),
+            _pids => v1.pids.is_some(),
+        },
+        (Kind::V2 | Kind::V1 | Kind::None, _, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fusion_shim::cgroup::{V1, V2};
+
+    fn v2(controllers: &[&str]) -> Option<V2> {
+        let controllers = controllers.iter().map(|name| (*name).to_owned()).collect();
+        Some(V2 { base: "/v2".into(), controllers })
+    }
+
+    fn v1() -> Option<V1> {
+        let folder = |name: &str| Some(name.into());
+        Some(V1 { freezer: "/f".into(), memory: folder("/m"), pids: folder("/p"), cpu: None })
+    }
+
+    #[test]
+    fn an_agent_gets_the_first_backend_that_holds_its_limits() {
+        let none = AgentLimits::default();
+        let memory = AgentLimits { memory_bytes: Some(1), ..none };
+        let cpu = AgentLimits { cpu_millis: Some(1), ..none };
+        let hybrid = Ground { v2: v2(&[]), v1: v1() };
+        let full = Ground { v2: v2(&["memory", "cpu", "pids"]), v1: v1() };
+        let bare = Ground::default();
+        let auto = BackendChoice::Auto;
+        assert_eq!(choose_backend(&full, auto, &memory), Ok(Kind::V2));
+        assert_eq!(choose_backend(&hybrid, auto, &none), Ok(Kind::V2));
+        assert_eq!(choose_backend(&hybrid, auto, &memory), Ok(Kind::V1));
+        assert_eq!(choose_backend(&hybrid, auto, &cpu), Err(Reject::LimitUnenforceable { limit: "cpu" }));
+        assert_eq!(choose_backend(&bare, auto, &none), Ok(Kind::None));
+        assert_eq!(choose_backend(&full, BackendChoice::CgroupV1, &none), Ok(Kind::V1));
+        let forced = choose_backend(&full, BackendChoice::None, &memory);
+        assert_eq!(forced, Err(Reject::LimitUnenforceable { limit: "memory" }));
+    }
+
+    #[test]
+    fn every_kind_has_a_word() {
+        for kind in KINDS {
+            assert_eq!(from_word(word(kind)), Some(kind));
+        }
+        assert_eq!(from_word("cgroup-v3"), None);
+    }
+}

@@ -1,0 +1,267 @@
+//! The output of one attempt: read in order, from any place, followed while it grows; and its result.
+//!
+//! A place is one number: the bytes of both streams that were passed, dropped ones among them. Not here: the format of
+//! the files (`fusion_shim::log`), which attempt is meant, whether it has ended.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+
+use fusion_core::AgentId;
+pub use fusion_shim::log::Stream;
+use fusion_shim::log::{Cursor, Reader};
+use rustix::fs::{Mode, OFlags, inotify};
+use rustix::io::Errno;
+use tokio::io::unix::AsyncFd;
+use tokio::task::JoinHandle;
+
+/// Some output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Which stream.
+    pub stream: Stream,
+    /// The bytes, at most [`CHUNK_BYTES_MAX`]; empty if only a gap was passed.
+    pub bytes: Vec<u8>,
+    /// The place behind this chunk.
+    pub next_offset: u64,
+    /// Bytes that were dropped just before these.
+    pub dropped_before: u64,
+}
+
+/// The longest chunk: a piece of a message on the wire with room to spare.
+pub const CHUNK_BYTES_MAX: usize = 64 << 10;
+
+/// The standard output of an attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// The bytes, from the first that is left.
+    pub bytes: Vec<u8>,
+    /// Bytes that are missing within: the quota dropped them.
+    pub dropped_bytes: u64,
+    /// Whether there is more than was asked for.
+    pub truncated: bool,
+}
+
+/// A log that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The folder was removed with its agent, or never made.
+    #[error("there is no log folder {path}", path = path.display())]
+    Gone {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The disk does not answer.
+    #[error("cannot read the log in {path}", path = path.display())]
+    Read {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The log of one attempt and a place in it.
+pub struct Log {
+    path: PathBuf,
+    folder: OwnedFd,
+    serial: u32,
+    state: State,
+    follow: Option<Follow>,
+}
+
+/// A read under way is kept, so that nobody who stops waiting loses its bytes.
+enum State {
+    Idle(Reader),
+    Reading(JoinHandle<(Reader, io::Result<Option<Chunk>>)>),
+    /// A read has panicked.
+    Broken,
+}
+
+struct Follow {
+    watch: AsyncFd<OwnedFd>,
+    /// `None` once it has come.
+    ended: Option<Ended>,
+}
+
+impl Log {
+    /// The log of attempt `serial`, from its start. An attempt without output has an empty one.
+    ///
+    /// # Errors
+    /// [`LogError::Gone`] if the folder of the incarnation is not there.
+    pub fn open(state_dir: &Path, agent: AgentId, incarnation: u32, serial: u32) -> Result<Self, LogError> {
+        let path = state_dir.join("i").join(format!("{agent}.{incarnation}"));
+        let open =
+            || rustix::fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let (read, folder) = match open().and_then(|read| Ok((read, open()?))) {
+            Ok(folders) => folders,
+            Err(Errno::NOENT) => return Err(LogError::Gone { path }),
+            Err(error) => return Err(LogError::Read { path, source: error.into() }),
+        };
+        let state = State::Idle(Reader::new(read, serial));
+        Ok(Self { path, folder, serial, state, follow: None })
+    }
+
+    /// Passes over everything before `offset`, a place that [`Chunk::next_offset`] told before.
+    ///
+    /// # Errors
+    /// [`LogError::Read`].
+    pub async fn seek(&mut self, offset: u64) -> Result<(), LogError> {
+        // The order of the streams is in the index, so the way there is read once more; nothing is kept of it.
+        self.read(move |reader| {
+            while place(reader) < offset {
+                let rest = usize::try_from(offset - place(reader)).unwrap_or(usize::MAX);
+                if reader.next(rest.min(CHUNK_BYTES_MAX))?.is_none() {
+                    break;
+                }
+            }
+            Ok(None)
+        })
+        .await
+        .map(drop)
+    }
+
+    /// From now on [`Log::next`] waits for more, until `ended` has come and all is read. `ended` is the caller's
+    /// knowledge that the attempt is over.
+    ///
+    /// # Errors
+    /// [`LogError::Read`] if the kernel gives no watch (inotify(7): `max_user_instances`).
+    pub fn follow(mut self, ended: impl Future<Output = ()> + Send + 'static) -> Result<Self, LogError> {
+        let watch = watch(&self.path).map_err(|source| self.failure(source))?;
+        self.follow = Some(Follow { watch, ended: Some(Box::pin(ended)) });
+        Ok(self)
+    }
+
+    /// The next output; `None` at the end. May be dropped and called again at any time.
+    ///
+    /// # Errors
+    /// [`LogError::Read`].
+    pub async fn next(&mut self) -> Result<Option<Chunk>, LogError> {
+        loop {
+            // What grows after the look is announced by the watch; the end, once known, comes before the look.
+            let is_live = self.follow.as_ref().is_some_and(|follow| follow.ended.is_some());
+            let chunk = self.read(next_chunk).await?;
+            if chunk.is_some() || !is_live {
+                return Ok(chunk);
+            }
+            if let Some(follow) = &mut self.follow
+                && let Err(source) = follow.wait().await
+            {
+                return Err(self.failure(source));
+            }
+        }
+    }
+
+    /// The standard output alone, up to `bytes_max`, whatever the present place is.
+    ///
+    /// # Errors
+    /// [`LogError::Read`].
+    pub async fn output(&self, bytes_max: usize) -> Result<Output, LogError> {
+        let folder = self.folder.try_clone().map_err(|source| self.failure(source))?;
+        let serial = self.serial;
+        let read = tokio::task::spawn_blocking(move || read_output(folder, serial, bytes_max)).await;
+        read.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(|source| self.failure(source))
+    }
+
+    /// Finishes the read under way, or begins and finishes this one.
+    async fn read(
+        &mut self,
+        act: impl FnOnce(&mut Reader) -> io::Result<Option<Chunk>> + Send + 'static,
+    ) -> Result<Option<Chunk>, LogError> {
+        self.state = match std::mem::replace(&mut self.state, State::Broken) {
+            State::Idle(mut reader) => State::Reading(tokio::task::spawn_blocking(move || {
+                let outcome = act(&mut reader);
+                (reader, outcome)
+            })),
+            other @ (State::Reading(_) | State::Broken) => other,
+        };
+        let State::Reading(reading) = &mut self.state else {
+            return Err(self.failure(io::Error::other("an earlier read has failed")));
+        };
+        match reading.await {
+            Ok((reader, outcome)) => {
+                self.state = State::Idle(reader);
+                outcome.map_err(|source| self.failure(source))
+            }
+            Err(panic) => Err(self.failure(io::Error::other(panic))),
+        }
+    }
+
+    fn failure(&self, source: io::Error) -> LogError {
+        LogError::Read { path: self.path.clone(), source }
+    }
+}
+
+impl Follow {
+    /// Until the folder changes, or the attempt is known to be over.
+    async fn wait(&mut self) -> io::Result<()> {
+        let Some(ended) = &mut self.ended else { return Ok(()) };
+        let is_over = tokio::select! {
+            changed = self.watch.readable() => {
+                drain(&self.watch)?;
+                changed?.clear_ready();
+                false
+            }
+            () = ended => true,
+        };
+        if is_over {
+            self.ended = None;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes grow and segments appear; both say so here.
+fn watch(folder: &Path) -> io::Result<AsyncFd<OwnedFd>> {
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+    inotify::add_watch(&watch, folder, inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE)?;
+    AsyncFd::new(watch)
+}
+
+/// Throws the announcements away: what has changed is seen by looking.
+fn drain(watch: &AsyncFd<OwnedFd>) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        match rustix::io::read(watch.get_ref(), &mut buffer) {
+            Ok(0) | Err(Errno::AGAIN) => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn place(reader: &Reader) -> u64 {
+    let cursor = reader.cursor();
+    cursor.out + cursor.err
+}
+
+fn next_chunk(reader: &mut Reader) -> io::Result<Option<Chunk>> {
+    let piece = reader.next(CHUNK_BYTES_MAX)?;
+    Ok(piece.map(|piece| Chunk {
+        stream: piece.stream,
+        bytes: piece.bytes,
+        next_offset: place(reader),
+        dropped_before: piece.missing_bytes,
+    }))
+}
+
+/// Standard error counts as read, so that only standard output comes.
+fn read_output(folder: OwnedFd, serial: u32, bytes_max: usize) -> io::Result<Output> {
+    let mut reader = Reader::at(folder, serial, Cursor { out: 0, err: u64::MAX });
+    let mut output = Output::default();
+    while let Some(piece) = reader.next(CHUNK_BYTES_MAX)? {
+        output.dropped_bytes += piece.missing_bytes;
+        let room = bytes_max - output.bytes.len();
+        output.bytes.extend_from_slice(&piece.bytes[..piece.bytes.len().min(room)]);
+        if piece.bytes.len() > room {
+            output.truncated = true;
+            break;
+        }
+    }
+    Ok(output)
+}

@@ -1,0 +1,210 @@
+//! The hands that hold agents: shims, attempts, their folders, their output. They do and report, and never decide.
+//!
+//! ```text
+//!   engine ── order(batch) ──► Runtime ──► lane of the agent ── frames ──► fusion-shim ── fork ──► attempt
+//!     ▲                                       │  look/launch/death: the folders, the lock, the tree
+//!     └────────────── Outcome ◄───────────────┘
+//! ```
+//!
+//! One lane per agent carries out its orders one after the other and owns the connection to the shim of its present
+//! incarnation. Nothing is killed by a remembered number, and no incarnation gets a second shim: whoever holds the
+//! lock in the run folder is the shim, and a free lock is the proof of its death.
+//!
+//! Not here: what should run (`fusion-core`), when an order may go out (the engine), what a task means.
+
+mod backend;
+mod lane;
+pub mod logs;
+mod order;
+mod places;
+mod sweep;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fusion_core::agent::AgentLimits;
+use fusion_core::{AgentId, Outcome, Reject, Uid};
+use fusion_shim::cgroup::{Ground, Kind};
+use tokio::net::UnixStream;
+use tokio::sync::{Semaphore, mpsc};
+
+pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, word};
+pub use self::order::{INPUT_VERSION, InputError, Order, Setup, TaskInput};
+use self::places::Places;
+use crate::workspace::{RootError, Workspaces};
+
+/// What the hands work with; fixed for one life of the daemon.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The daemon's run folder, in memory; `i/` below it holds the incarnations.
+    pub run_dir: PathBuf,
+    /// The daemon's state folder; `i/` below it holds logs and synced exit records.
+    pub state_dir: PathBuf,
+    /// The root of all workspaces, owned by the daemon's user, writable for nobody else.
+    pub workspaces_root: PathBuf,
+    /// The program `fusion-shim`.
+    pub shim_path: PathBuf,
+    /// Which backends may be used.
+    pub backend: BackendChoice,
+    /// The name of this daemon's base folder in the cgroup hierarchies, unique for its state.
+    pub cgroup_name: String,
+    /// The number of this start of the daemon, higher than every one before.
+    pub epoch: u64,
+    /// The file mode creation mask of attempts.
+    pub umask: u16,
+    /// Bytes of output kept of one attempt.
+    pub log_quota_bytes: u64,
+}
+
+/// A connection to the listener of an agent: whoever opened it is the agent.
+#[derive(Debug)]
+pub struct AgentConnection {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its owner.
+    pub owner: Uid,
+    /// The connection.
+    pub stream: UnixStream,
+}
+
+/// The hands cannot work at all.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A folder of the daemon cannot be made or is not safe.
+    #[error("cannot use the folder {path}", path = path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The root of the workspaces is not safe.
+    #[error(transparent)]
+    Workspaces(#[from] RootError),
+    /// The settings force a backend that this machine lacks.
+    #[error(
+        "the cgroup backend \"{0}\" is not available on this machine, expected one of those that `fusionctl system doctor` lists"
+    )]
+    Backend(&'static str),
+    /// The kernel does not tell its boot id.
+    #[error("cannot read the boot id of this machine")]
+    BootId(#[source] std::io::Error),
+}
+
+/// The hands. Cheap to clone; when the last clone is dropped the lanes end, and shims and agents go on.
+#[derive(Clone)]
+pub struct Runtime {
+    shared: Arc<Shared>,
+    lanes: Arc<Lanes>,
+}
+
+/// What all lanes use.
+struct Shared {
+    config: Config,
+    places: Places,
+    workspaces: Workspaces,
+    ground: Ground,
+    boot_id: [u8; 16],
+    outcomes: mpsc::UnboundedSender<Outcome>,
+    agent_connections: mpsc::Sender<AgentConnection>,
+    /// How many blocking works (launches, deaths, removals) may run at once.
+    blocking: Semaphore,
+}
+
+/// Where the orders of each agent go. The lock is held for a map access alone, never across an await.
+#[derive(Default)]
+struct Lanes(Mutex<HashMap<AgentId, mpsc::UnboundedSender<Vec<Order>>>>);
+
+/// More launches at once than this only wait for each other on the processors of a usual machine.
+const BLOCKING_MAX: usize = 16;
+
+impl Runtime {
+    /// Opens the folders and looks at what the machine offers. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// [`StartError`]: the daemon cannot run agents then.
+    pub fn start(
+        config: Config,
+        outcomes: mpsc::UnboundedSender<Outcome>,
+        agent_connections: mpsc::Sender<AgentConnection>,
+    ) -> Result<Self, StartError> {
+        let boot_id = fusion_sys::process::boot_id().map_err(StartError::BootId)?;
+        let places = Places::open(&config)?;
+        let workspaces = Workspaces::open(&config.workspaces_root)?;
+        let ground = fusion_shim::cgroup::probe(&config.cgroup_name);
+        if let Some(kind) = config.backend.forced().filter(|kind| !backend::has(&ground, *kind)) {
+            return Err(StartError::Backend(word(kind)));
+        }
+        let blocking = Semaphore::new(BLOCKING_MAX);
+        let shared =
+            Shared { config, places, workspaces, ground, boot_id, outcomes, agent_connections, blocking };
+        Ok(Self { shared: Arc::new(shared), lanes: Arc::default() })
+    }
+
+    /// Takes the orders of one committed batch. Never blocks; orders of one agent are carried out in their order.
+    /// Needs no runtime around it if the lane of the agent exists, so the engine calls it with the daemon's entered.
+    pub fn order(&self, orders: Vec<Order>) {
+        let mut by_agent: BTreeMap<AgentId, Vec<Order>> = BTreeMap::new();
+        for order in orders {
+            by_agent.entry(order.agent()).or_default().push(order);
+        }
+        for (agent, orders) in by_agent {
+            lane::deliver(&self.shared, &self.lanes, agent, orders);
+        }
+    }
+
+    /// Ends, in the background, every incarnation in the run folder that is not among `known` (those that should
+    /// have a shim), and removes what dead ones of no interest left there. For the start of the daemon, before orders.
+    pub fn sweep(&self, known: &[(AgentId, u32)]) {
+        sweep::begin(&self.shared, known);
+    }
+
+    /// The backend for an agent with these limits, for `Recipe::backend` (see [`word`]).
+    ///
+    /// # Errors
+    /// As [`choose_backend`].
+    pub fn choose_backend(&self, limits: &AgentLimits) -> Result<Kind, Reject> {
+        choose_backend(&self.shared.ground, self.shared.config.backend, limits)
+    }
+
+    /// What this machine can hold.
+    #[must_use]
+    pub fn probe(&self) -> Capabilities {
+        let many_users = rustix::process::geteuid().is_root();
+        backend::capabilities(&self.shared.ground, self.shared.config.backend, many_users)
+    }
+
+    /// The absolute path of an agent's workspace, for `Recipe::workspace`; nothing is made.
+    #[must_use]
+    pub fn workspace_path(&self, user: &str, agent: AgentId) -> PathBuf {
+        self.shared.workspaces.path(user, agent)
+    }
+
+    /// The output of one attempt, see [`logs::Log::open`].
+    ///
+    /// # Errors
+    /// As [`logs::Log::open`].
+    pub fn log(&self, agent: AgentId, incarnation: u32, serial: u32) -> Result<logs::Log, logs::LogError> {
+        logs::Log::open(&self.shared.config.state_dir, agent, incarnation, serial)
+    }
+
+    /// Removes the daemon's cgroup folders, as far as no agent lives in them. For the very end.
+    pub fn remove_empty_cgroups(&self) {
+        self.shared.ground.remove_bases();
+    }
+}
+
+impl Lanes {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<AgentId, mpsc::UnboundedSender<Vec<Order>>>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Shared {
+    fn tell(&self, outcome: Outcome) {
+        // The engine is gone: so is the daemon, and the next one will look itself.
+        let _nobody_listens = self.outcomes.send(outcome);
+    }
+}

@@ -1,0 +1,204 @@
+//! What the hands are told: one order for each effect of the core, with what carrying it out takes.
+//!
+//! The engine adds setups and inputs that the core does not carry. Not here: how an order is carried out (`lane`).
+
+use std::sync::Arc;
+
+use fusion_core::agent::{AgentLimits, Recipe};
+use fusion_core::task::{StopWhy, TaskKind};
+use fusion_core::{AgentId, Millis, Nonce, TaskId, Uid};
+use serde::{Deserialize, Serialize};
+
+/// One order; the variants and their answers are those of [`fusion_core::Effect`].
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Makes what the incarnation needs and starts its shim, or adopts it. Answered by `ShimUp` or `ShimFailed`.
+    Launch {
+        /// Who.
+        setup: Arc<Setup>,
+    },
+    /// Finds the shim. Answered by `ShimUp` or `ShimGone`.
+    Adopt {
+        /// Who.
+        setup: Arc<Setup>,
+    },
+    /// Starts an attempt. Answered by `AttemptStarted`, `AttemptExited`, `AttemptRefused` or `ShimGone`.
+    Start {
+        /// By whom.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// The number of the attempt within the incarnation.
+        serial: u32,
+        /// What.
+        task: TaskId,
+        /// The number of the attempt within the task.
+        number: u32,
+        /// The bytes of the task.
+        input: Arc<TaskInput>,
+    },
+    /// Ends an attempt. Answered by `AttemptExited`.
+    Stop {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// Which attempt.
+        serial: u32,
+        /// Between SIGTERM and the kill.
+        grace: Millis,
+        /// Why.
+        why: StopWhy,
+    },
+    /// The end of this attempt is in the journal. No answer.
+    Ack {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// Which attempt.
+        serial: u32,
+    },
+    /// Freezes the tree. Answered by `Frozen`.
+    Freeze {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+    },
+    /// Lets the tree go on. No answer.
+    Thaw {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+    },
+    /// Reads the present use of resources. Answered by `Observed`.
+    Observe {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+    },
+    /// Ends the incarnation with everything in it. Answered by `ShimGone`.
+    StopShim {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// Between SIGTERM and the kill.
+        grace: Millis,
+    },
+    /// Removes the workspace, the logs and the folders. Answered by `WorkspaceRemoved` or `WorkspaceKept`.
+    RemoveWorkspace {
+        /// Who.
+        setup: Arc<Setup>,
+    },
+}
+
+impl Order {
+    /// Whom it concerns: orders for one agent are carried out in their order.
+    #[must_use]
+    pub fn agent(&self) -> AgentId {
+        match self {
+            Self::Launch { setup } | Self::Adopt { setup } | Self::RemoveWorkspace { setup } => setup.agent,
+            Self::Start { agent, .. }
+            | Self::Stop { agent, .. }
+            | Self::Ack { agent, .. }
+            | Self::Freeze { agent, .. }
+            | Self::Thaw { agent, .. }
+            | Self::Observe { agent, .. }
+            | Self::StopShim { agent, .. } => *agent,
+        }
+    }
+}
+
+/// One incarnation of an agent, as the hands see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its life.
+    pub incarnation: u32,
+    /// Proves to daemon and shim that both mean this life.
+    pub nonce: Nonce,
+    /// Whose the agent is.
+    pub owner: Uid,
+    /// The agent's name.
+    pub name: String,
+    /// The profile's name.
+    pub profile: String,
+    /// How attempts are made.
+    pub recipe: Recipe,
+    /// Upper limits of the whole tree.
+    pub limits: AgentLimits,
+}
+
+/// The bytes of a task, stored by the engine beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskInput {
+    /// Prompt or command.
+    pub kind: TaskKind,
+    /// The words, for a prompt.
+    pub prompt: String,
+    /// The argv, for a command.
+    pub run: Vec<String>,
+    /// Added to the environment.
+    pub env: Vec<(String, String)>,
+}
+
+/// Stored bytes that are no task input of this version.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// Another version wrote them.
+    #[error("the input of a task has version {found}, expected {INPUT_VERSION}")]
+    Version {
+        /// Its first byte; 0 if there is none.
+        found: u8,
+    },
+    /// The bytes are cut or changed.
+    #[error("the input of a task cannot be read")]
+    Malformed(#[source] postcard::Error),
+}
+
+/// The first byte of a stored [`TaskInput`].
+pub const INPUT_VERSION: u8 = 1;
+
+impl TaskInput {
+    /// The stored form: a version byte, then postcard.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![INPUT_VERSION]).expect("a vector takes all bytes of plain data")
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// [`InputError`] for bytes that [`TaskInput::encode`] of this version did not make.
+    pub fn decode(bytes: &[u8]) -> Result<Self, InputError> {
+        match bytes.split_first() {
+            Some((&INPUT_VERSION, body)) => postcard::from_bytes(body).map_err(InputError::Malformed),
+            other => Err(InputError::Version { found: other.map_or(0, |(version, _)| *version) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_input_reads_back_and_another_version_is_named() {
+        let input = TaskInput {
+            kind: TaskKind::Prompt,
+            prompt: "say \u{e4}".to_owned(),
+            run: Vec::new(),
+            env: vec![("A".to_owned(), "b".to_owned())],
+        };
+        let mut bytes = input.encode();
+        assert_eq!(TaskInput::decode(&bytes).expect("own bytes"), input);
+        bytes[0] = 9;
+        assert!(matches!(TaskInput::decode(&bytes), Err(InputError::Version { found: 9 })));
+        assert!(matches!(TaskInput::decode(&bytes[..0]), Err(InputError::Version { found: 0 })));
+    }
+}
