@@ -15,27 +15,24 @@ use crate::output::Format;
 ///
 /// A daemon, fusiond, keeps agents and a durable queue of tasks; this program speaks to it.
 #[derive(Debug, Parser)]
-#[command(
-    name = "fusionctl",
-    version,
-    propagate_version = true,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
+#[command(name = "fusionctl", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     /// Socket of the daemon [env: FUSION_SOCKET]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", help_heading = EVERYWHERE)]
     pub(crate) socket: Option<PathBuf>,
     /// How to print
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = EVERYWHERE)]
     pub(crate) output: Format,
     /// Print ids alone, one a line
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) noun: Noun,
 }
+
+/// Under which heading the options of every verb stand.
+const EVERYWHERE: &str = "Everywhere";
 
 const AFTER: &str = "\
 Examples:

@@ -167,7 +167,11 @@ impl Complaint {
                 .hint("start the daemon again and repeat the command; accepted tasks are kept");
         }
         let exit = Exit::of_code(status.code());
-        let complaint = Self::new(exit, &snake_case(status.code()), status.message());
+        let words = match status.message() {
+            "" => status.code().description().to_lowercase(),
+            words => words.to_owned(),
+        };
+        let complaint = Self::new(exit, &snake_case(status.code()), words);
         match exit {
             Exit::Bug => complaint.hint("compare the versions of fusionctl and fusiond, then report this"),
             Exit::Done

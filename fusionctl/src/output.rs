@@ -14,14 +14,14 @@ use crate::table::{self, Cell};
 /// How things are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Columns for people
+    // Columns for people.
     #[default]
     Table,
-    /// One JSON document
+    // One JSON document.
     Json,
-    /// One JSON object a line
+    // One JSON object a line.
     Jsonl,
-    /// One YAML document
+    // One YAML document.
     Yaml,
 }
 

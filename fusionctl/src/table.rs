@@ -4,9 +4,12 @@
 //! carrier of a meaning. Not for: choosing what is shown.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Color, ColumnConstraint, ContentArrangement, Row, Table};
+use comfy_table::{Color, ColumnConstraint, ContentArrangement, Row, Table, Width};
 
 use crate::output::{colour_wanted, stdout_is_terminal};
+
+/// The last column is never cut to less: a terminal narrower than the others wraps the line itself.
+const LAST_COLUMN_MIN: u16 = 12;
 
 /// How a thing stands; decides the colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +68,8 @@ pub(crate) fn printable(text: &str) -> String {
 
 /// The lines of a table.
 pub(crate) fn lines(header: &[&str], rows: Vec<Vec<Cell>>) -> Vec<String> {
-    lay_out(header, rows, stdout_is_terminal(), colour_wanted())
+    let width = stdout_is_terminal().then(|| Table::new().width().unwrap_or(80));
+    lay_out(header, rows, width, colour_wanted())
 }
 
 /// Names and values below one another; what is empty is left out, further lines of a value are indented.
@@ -88,21 +92,23 @@ pub(crate) fn fields(fields: &[(&str, Cell)]) -> Vec<String> {
     lines
 }
 
-fn lay_out(header: &[&str], rows: Vec<Vec<Cell>>, terminal: bool, colour: bool) -> Vec<String> {
+fn lay_out(header: &[&str], rows: Vec<Vec<Cell>>, terminal: Option<u16>, colour: bool) -> Vec<String> {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header.iter().copied());
-    table.set_truncation_indicator("…");
-    if terminal {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    } else {
-        table.set_content_arrangement(ContentArrangement::Disabled).force_no_tty();
-    }
+    let mut names = Row::from(header.iter().copied());
+    names.max_height(1);
+    table.load_style(NOTHING).set_header(names).set_truncation_indicator("…");
+    match terminal {
+        Some(width) => {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width).enforce_styling()
+        }
+        None => table.set_content_arrangement(ContentArrangement::Disabled).force_no_tty(),
+    };
     for row in rows {
         let cells = row.into_iter().map(|cell| {
             let text = cell.text.lines().next().unwrap_or_default();
             let shown = comfy_table::Cell::new(text.replace('\t', " "));
             match cell.colour() {
-                Some((tint, _)) if terminal && colour => shown.fg(tint),
+                Some((tint, _)) if terminal.is_some() && colour => shown.fg(tint),
                 Some(_) | None => shown,
             }
         });
@@ -113,9 +119,11 @@ fn lay_out(header: &[&str], rows: Vec<Vec<Cell>>, terminal: bool, colour: bool) 
     let last = header.len().saturating_sub(1);
     for (place, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if place == last { 0 } else { 2 }));
-        if place != last {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
+        column.set_constraint(if place == last {
+            ColumnConstraint::LowerBoundary(Width::Fixed(LAST_COLUMN_MIN))
+        } else {
+            ColumnConstraint::ContentWidth
+        });
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
@@ -131,10 +139,23 @@ mod tests {
             vec!["tsk_1".into(), Cell::toned("running", Tone::Busy), long.as_str().into()],
             vec!["tsk_22".into(), "queued".into(), "b\nsecond line".into()],
         ];
-        let lines = lay_out(&["ID", "STATE", "TITLE"], rows, false, true);
+        let lines = lay_out(&["ID", "STATE", "TITLE"], rows, None, true);
         assert_eq!(lines[0], "ID      STATE    TITLE");
         assert_eq!(lines[1], format!("tsk_1   running  {long}"));
         assert_eq!(lines[2], "tsk_22  queued   b");
+    }
+
+    #[test]
+    fn a_table_on_a_terminal_cuts_its_last_column() {
+        let row = || vec![vec!["tsk_1".into(), Cell::toned("running", Tone::Busy), "x".repeat(300).into()]];
+        let header = ["ID", "STATE", "TITLE"];
+        let wide = lay_out(&header, row(), Some(40), false);
+        assert_eq!(wide[0], "ID     STATE    TITLE");
+        assert_eq!(wide[1], format!("tsk_1  running  {}…", "x".repeat(23)));
+        let narrow = lay_out(&header, row(), Some(10), false);
+        assert_eq!((narrow.len(), narrow[0].as_str()), (2, "ID     STATE    TITLE"));
+        let coloured = lay_out(&header, row(), Some(40), true);
+        assert!(coloured[1].contains("\u{1b}["));
     }
 
     #[test]

@@ -45,8 +45,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     sandbox: Option<Sandbox>,
     /// Owner; others than yourself for administrators only
-    #[arg(long, value_name = "NAME", default_value = "")]
-    user: String,
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// What it runs, for profiles that take a command
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -55,22 +55,16 @@ pub(crate) struct Args {
 /// The restart policies by their names on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Restart {
-    /// Never
     Never,
-    /// After a failure
     OnFailure,
-    /// Always
     Always,
 }
 
 /// The sandboxes by their names.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Sandbox {
-    /// The agent's Unix user alone
     User,
-    /// Landlock rules of the kernel
     Landlock,
-    /// A bubblewrap container
     Bwrap,
 }
 
@@ -99,7 +93,7 @@ impl Args {
             command: self.command,
             path: var("PATH").unwrap_or_default(),
             lang: var("LANG").unwrap_or_default(),
-            user: self.user,
+            user: self.user.unwrap_or_default(),
             request_id: request_id(),
         }
     }

@@ -23,15 +23,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
     since: u64,
     /// Only events of this agent or task (full id)
-    #[arg(long, value_name = "ID", default_value = "")]
-    subject: String,
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
 }
 
 /// Reads all pages.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
     let mut listing = Listing::new(&mut session.out);
-    let mut request = ListEventsRequest { since_seq: args.since, page_size: PAGE, subject: args.subject };
+    let mut request = ListEventsRequest {
+        since_seq: args.since,
+        page_size: PAGE,
+        subject: args.subject.unwrap_or_default(),
+    };
     loop {
         let page = link.repeat(async || link.events().list_events(request.clone()).await).await?;
         for event in page.events {

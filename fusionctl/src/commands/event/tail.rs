@@ -25,8 +25,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SEQ")]
     since: Option<u64>,
     /// Only events of this agent or task (full id)
-    #[arg(long, value_name = "ID", default_value = "")]
-    subject: String,
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
 }
 
 /// Follows until interrupted, or until the daemon stays away.
@@ -36,7 +36,8 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         Some(seq) => seq,
         None => link.repeat(async || link.system().get_status(GetStatusRequest {}).await).await?.last_seq,
     };
-    let mut request = WatchEventsRequest { since_seq: Some(since), subject: args.subject };
+    let mut request =
+        WatchEventsRequest { since_seq: Some(since), subject: args.subject.unwrap_or_default() };
     let mut patience = Patience::new();
     loop {
         let lost = follow(&link, &mut request, &mut patience, &mut session.out).await?;

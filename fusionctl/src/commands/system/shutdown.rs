@@ -19,7 +19,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// What happens to the agents [default: what SIGTERM does in the daemon's mode]
+    /// keep: they go on and the next daemon adopts them; stop: they are ended first [default: what
+    /// SIGTERM does in the daemon's mode]
     #[arg(long, value_enum)]
     agents: Option<Agents>,
     /// Time between TERM and KILL for agents that are stopped [default: 10s]
@@ -30,9 +31,7 @@ pub(crate) struct Args {
 /// What happens to agents when the daemon stops.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Agents {
-    /// They go on; the next daemon adopts them
     Keep,
-    /// They are ended first
     Stop,
 }
 

@@ -82,7 +82,7 @@ pub(crate) struct Args {
     #[arg(long, short)]
     key: Option<String>,
     /// What happens when the outcome of an attempt cannot be known: review, retry or fail
-    #[arg(long, value_parser = parse_word::<OnLost>)]
+    #[arg(long, value_name = "WHAT", value_parser = parse_word::<OnLost>)]
     on_lost: Option<OnLost>,
     /// For finding it again (may be repeated)
     #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse_pair)]
@@ -91,8 +91,8 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
     env: Vec<(String, String)>,
     /// Owner; others than yourself for administrators only
-    #[arg(long, value_name = "NAME", default_value = "")]
-    user: String,
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// Wait until it has ended; exits with 1 when it did not succeed
     #[arg(long, short)]
     wait: bool,
@@ -100,8 +100,8 @@ pub(crate) struct Args {
 
 /// Submits it and prints its id; with --wait, its end.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
-    if let Some(file) = &args.file {
-        return submit_file::run(session, file, &args.user).await;
+    if let Some(file) = args.file.as_deref() {
+        return submit_file::run(session, file, args.user.unwrap_or_default()).await;
     }
     let waits = args.wait;
     let request = request(args)?;
@@ -143,7 +143,7 @@ fn request(args: Args) -> Result<SubmitTaskRequest, Stop> {
         key: args.key.unwrap_or_default(),
         on_lost: args.on_lost.unwrap_or(OnLost::Unspecified).into(),
         labels: args.labels.into_iter().collect(),
-        user: args.user,
+        user: args.user.unwrap_or_default(),
         request_id: request_id(),
         env: args.env.into_iter().collect(),
         line: 0,

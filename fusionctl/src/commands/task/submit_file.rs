@@ -45,11 +45,11 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 const FLUSH_BYTES: usize = 32 * 1024;
 
 /// Submits every line; refused lines do not keep the others from being accepted.
-pub(super) async fn run(session: Session, path: &Path, user: &str) -> Result<Exit, Stop> {
+pub(super) async fn run(session: Session, path: &Path, user: String) -> Result<Exit, Stop> {
     let file = TaskFile::open(path)?;
     let link = session.link().await?;
     let progress = Progress::start(file.bytes());
-    let lines = file.read(user.to_owned());
+    let lines = file.read(user);
     let mut submission = Submission {
         session,
         link,
