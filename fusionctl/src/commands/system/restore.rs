@@ -22,22 +22,22 @@ pub(crate) struct Args {
     /// The backup
     file: PathBuf,
     /// The folder that the daemon gets as --root
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["state", "user"])]
-    root: Option<PathBuf>,
-    /// The state folder itself
     #[arg(long, value_name = "DIR", conflicts_with = "user")]
-    state: Option<PathBuf>,
+    root: Option<PathBuf>,
     /// The state of the caller's rootless daemon
     #[arg(long)]
     user: bool,
+    /// The configuration that the daemon gets as --config
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 impl Args {
     fn words(&self) -> Vec<OsString> {
         let mut words = vec!["restore".into(), self.file.clone().into()];
-        for (flag, dir) in [("--root", &self.root), ("--state", &self.state)] {
-            if let Some(dir) = dir {
-                words.extend([flag.into(), dir.clone().into()]);
+        for (flag, path) in [("--root", &self.root), ("--config", &self.config)] {
+            if let Some(path) = path {
+                words.extend([flag.into(), path.clone().into()]);
             }
         }
         if self.user {
@@ -73,9 +73,9 @@ mod tests {
 
     #[test]
     fn the_path_flags_are_passed_on() {
-        let args = Args { file: "b".into(), root: Some("/r".into()), state: None, user: false };
+        let args = Args { file: "b".into(), root: Some("/r".into()), user: false, config: None };
         assert_eq!(args.words(), ["restore", "b", "--root", "/r"]);
-        let args = Args { file: "b".into(), root: None, state: None, user: true };
-        assert_eq!(args.words(), ["restore", "b", "--user"]);
+        let args = Args { file: "b".into(), root: None, user: true, config: Some("c".into()) };
+        assert_eq!(args.words(), ["restore", "b", "--config", "c", "--user"]);
     }
 }
