@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 pub use self::stray::Marker;
-use crate::wire::Backend;
+use crate::wire::{Backend, Limits};
 
 /// The tree of one incarnation, with its files open.
 #[derive(Debug)]
@@ -60,17 +60,29 @@ impl Tree {
     #[must_use]
     pub fn folder(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::V2(group) => Some(group.folder()),
+            Self::V2(group) => group.folder(),
             Self::V1(_) | Self::Descendants => None,
         }
     }
 
-    /// The `tasks` files that a child has to enter.
+    /// The files that a child has to write itself into.
     #[must_use]
     pub fn tasks_files(&self) -> Vec<BorrowedFd<'_>> {
         match self {
             Self::V1(groups) => groups.tasks_files(),
-            Self::V2(_) | Self::Descendants => Vec::new(),
+            Self::V2(group) => group.procs_file().into_iter().collect(),
+            Self::Descendants => Vec::new(),
+        }
+    }
+
+    /// Prepares an empty tree for the next attempt.
+    ///
+    /// # Errors
+    /// If a cgroup cannot be made anew; it can be used all the same, at some cost.
+    pub fn renew(&mut self, limits: &Limits) -> io::Result<()> {
+        match self {
+            Self::V2(group) => group.renew(limits),
+            Self::V1(_) | Self::Descendants => Ok(()),
         }
     }
 

@@ -80,7 +80,8 @@ pub enum Reply {
         /// Why not.
         why: RefusedWhy,
     },
-    /// The program of an attempt runs (its `execve` has succeeded).
+    /// The program of an attempt runs (its `execve` has succeeded). Held back for some milliseconds, so that a short
+    /// attempt costs one packet: then [`Reply::Exited`] follows at once. Nothing is sent if the start failed.
     Started(Started),
     /// The attempt was not started, and nothing was recorded for it.
     StartRefused {
@@ -163,6 +164,8 @@ pub enum StartRefusedWhy {
     },
     /// A [`Request::Shutdown`] came before.
     ShuttingDown,
+    /// The tree is frozen: a new process would stand still before its first instruction.
+    Frozen,
 }
 
 /// Why an attempt was stopped from outside.
@@ -189,7 +192,7 @@ pub struct Started {
     pub serial: u32,
     /// The main process.
     pub pid: u32,
-    /// Field 22 of its `/proc/PID/stat`, in clock ticks since boot.
+    /// Field 22 of its `/proc/PID/stat`, in clock ticks since boot; 0 if it ended before anybody looked.
     pub start_time_ticks: u64,
     /// Wall clock at the clone.
     pub at_unix_ms: u64,

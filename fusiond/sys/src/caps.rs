@@ -4,7 +4,7 @@
 use std::io;
 
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities,
 };
 
@@ -29,11 +29,13 @@ pub fn drop_bounding_set() -> io::Result<()> {
     Ok(clear_ambient_capability_set()?)
 }
 
-/// Keeps `kept` in the permitted and effective sets, nothing in the inheritable set.
+/// Keeps `kept`, as far as it is permitted now (a container may have taken some), in the permitted and effective sets,
+/// nothing in the inheritable set.
 ///
 /// # Errors
-/// `EPERM` if one of `kept` is not permitted now.
+/// None are expected; those of capset(2).
 pub fn keep_only(kept: Caps) -> io::Result<()> {
+    let kept = kept & capabilities(None)?.permitted;
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     Ok(set_capabilities(None, sets)?)
 }

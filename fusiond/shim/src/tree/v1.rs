@@ -29,8 +29,8 @@ struct Memory {
 
 #[derive(Debug)]
 struct Freezer {
+    folder: OwnedFd,
     state: OwnedFd,
-    procs: OwnedFd,
 }
 
 /// How long a round of killing waits for the freeze: nearly always far less than a millisecond is needed, and an
@@ -110,13 +110,15 @@ impl Groups {
 impl Freezer {
     fn open(folder: &Path) -> io::Result<Self> {
         Ok(Self {
+            folder: open(folder, OFlags::RDONLY | OFlags::DIRECTORY)?,
             state: open(&folder.join("freezer.state"), OFlags::RDWR)?,
-            procs: open(&folder.join("cgroup.procs"), OFlags::RDONLY)?,
         })
     }
 
+    /// Opened anew each time: an open file keeps the list that it has read first.
     fn pids(&self) -> io::Result<Vec<u32>> {
-        Ok(parse_pids(&read_at(&self.procs)?))
+        let procs = openat(&self.folder, "cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(parse_pids(&read_at(&procs)?))
     }
 
     fn is_frozen(&self) -> io::Result<bool> {

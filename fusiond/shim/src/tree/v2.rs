@@ -1,20 +1,36 @@
 //! A tree in a version 2 cgroup: `cgroup.kill`, `cgroup.freeze`, `cgroup.events`. Not here: version 1.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fusion_sys::file::write_all;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+use crate::wire::Limits;
+
 use super::{is_gone, parse_pids, read_at, value_of};
 
 /// The `agent` cgroup of an incarnation.
+///
+/// Where `cgroup.kill` was written once, Linux (6.14 and later) kills every process that is cloned into the cgroup from
+/// outside, taking it for one that was forked during the kill. So after a kill the cgroup is made anew; while that
+/// cannot be done, children move themselves, which costs milliseconds.
 #[derive(Debug)]
 pub struct Group {
+    path: PathBuf,
     folder: OwnedFd,
     events: OwnedFd,
     memory_events: Option<OwnedFd>,
+    used: Cell<Used>,
+    procs: OwnedFd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Used {
+    Fresh,
+    Killed,
 }
 
 impl Group {
@@ -22,15 +38,33 @@ impl Group {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = openat(CWD, path.join("agent"), flags, Mode::empty())?;
         let events = open(&folder, "cgroup.events", OFlags::RDONLY)?;
+        let procs = open(&folder, "cgroup.procs", OFlags::WRONLY)?;
         let memory_events = open(&folder, "memory.events", OFlags::RDONLY).ok();
-        Ok(Self { folder, events, memory_events })
+        Ok(Self { path: path.to_owned(), folder, events, memory_events, used: Cell::new(Used::Fresh), procs })
     }
 
-    pub(super) fn folder(&self) -> BorrowedFd<'_> {
-        self.folder.as_fd()
+    pub(super) fn folder(&self) -> Option<BorrowedFd<'_>> {
+        (self.used.get() == Used::Fresh).then(|| self.folder.as_fd())
+    }
+
+    /// For children that move themselves.
+    pub(super) fn procs_file(&self) -> Option<BorrowedFd<'_>> {
+        (self.used.get() == Used::Killed).then(|| self.procs.as_fd())
+    }
+
+    /// Makes the cgroup anew after a kill, with the same limits.
+    pub(super) fn renew(&mut self, limits: &Limits) -> io::Result<()> {
+        if self.used.get() == Used::Fresh {
+            return Ok(());
+        }
+        rustix::fs::rmdir(self.path.join("agent"))?;
+        crate::cgroup::furnish_v2(&self.path, limits).map_err(io::Error::other)?;
+        *self = Self::open(&self.path)?;
+        Ok(())
     }
 
     pub(super) fn kill(&self) -> io::Result<()> {
+        self.used.set(Used::Killed);
         write_all(open(&self.folder, "cgroup.kill", OFlags::WRONLY)?, b"1")?;
         // The kernel kills frozen processes too; the cgroup itself must not stay frozen for the next attempt.
         self.set_frozen(false)

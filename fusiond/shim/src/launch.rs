@@ -1,0 +1,140 @@
+//! The start of an attempt: from its spec to a running program. Not here: the order of the steps in the child
+//! (`fusion_sys::spawn`).
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use fusion_shim::wire::{AttemptSpec, ExitKind, Resource, Stdin};
+use fusion_sys::process::Credentials;
+use fusion_sys::spawn::Launch;
+use rustix::fs::Mode;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::startup::Begun;
+
+/// A program that runs, and the ends of its pipes.
+pub(crate) struct Launched {
+    pub(crate) pid: u32,
+    pub(crate) out: OwnedFd,
+    pub(crate) err: OwnedFd,
+}
+
+/// Agents are the first to go when memory is short.
+const OOM_SCORE_ADJ: i16 = 200;
+
+/// Starts the program; an error is the kind of end to record.
+pub(crate) fn launch(begun: &Begun, spec: &AttemptSpec) -> Result<Launched, ExitKind> {
+    let (out, out_end) = output_pipe(begun).map_err(|error| failed("pipe", &error))?;
+    let (err, err_end) = output_pipe(begun).map_err(|error| failed("pipe", &error))?;
+    let inline = match &spec.stdin {
+        Stdin::Null => None,
+        Stdin::Inline(bytes) => {
+            Some(fusion_sys::file::sealed_memory("stdin", bytes).map_err(|error| failed("stdin", &error))?)
+        }
+    };
+    let argv = strings("argv", &spec.argv)?;
+    let Some(program) = spec.argv.first() else { return Err(invalid("argv")) };
+    let identity = begun.spec.identity.as_ref();
+    let launch = Launch {
+        paths: strings("argv", &candidates(program, spec))?,
+        argv,
+        envp: strings("env", &environment(spec))?,
+        cwd: CString::new(spec.cwd.clone()).map_err(|_| invalid("chdir"))?,
+        stdio: [inline.as_ref().unwrap_or(&begun.null).as_fd(), out_end.as_fd(), err_end.as_fd()],
+        cgroup: begun.tree.folder(),
+        tasks_files: begun.tree.tasks_files(),
+        identity: identity.map(|who| Credentials { uid: who.uid, gid: who.gid, groups: who.groups.clone() }),
+        rlimits: spec.rlimits.iter().map(|limit| (number(limit.resource), limit.soft, limit.hard)).collect(),
+        umask: u32::from(spec.umask),
+        no_new_privs: spec.no_new_privs,
+        oom_score_adj: Some(OOM_SCORE_ADJ),
+    };
+    match launch.start() {
+        Ok(pid) => Ok(Launched { pid, out, err }),
+        Err(error) => Err(ExitKind::StartFailed {
+            stage: error.stage.name().to_owned(),
+            errno: error.source.raw_os_error().unwrap_or(0),
+            message: describe(&error, program, spec),
+        }),
+    }
+}
+
+/// A pipe whose reading end does not block. The program may open its end again by `/dev/stdout`, which asks for the
+/// rights of a file that root made.
+fn output_pipe(begun: &Begun) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&read_end, true)?;
+    if begun.spec.identity.is_some() {
+        rustix::fs::fchmod(&write_end, Mode::from_raw_mode(0o622))?;
+    }
+    Ok((read_end, write_end))
+}
+
+/// A name with a slash is a path; another is looked for in the absolute folders of the program's own `PATH`. Relative
+/// entries would run what lies in the workspace by chance.
+fn candidates(program: &[u8], spec: &AttemptSpec) -> Vec<Vec<u8>> {
+    if program.contains(&b'/') {
+        return vec![program.to_vec()];
+    }
+    if program.is_empty() {
+        return Vec::new();
+    }
+    let path = spec.env.iter().find(|(name, _)| name == b"PATH").map_or(&[][..], |(_, value)| value);
+    let folders = path.split(|byte| *byte == b':').filter(|folder| folder.starts_with(b"/"));
+    folders.map(|folder| [folder, b"/", program].concat()).collect()
+}
+
+fn environment(spec: &AttemptSpec) -> Vec<Vec<u8>> {
+    spec.env.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat()).collect()
+}
+
+fn strings(stage: &str, bytes: &[Vec<u8>]) -> Result<Vec<CString>, ExitKind> {
+    bytes.iter().map(|text| CString::new(text.as_slice()).map_err(|_| invalid(stage))).collect()
+}
+
+/// The numbers of setrlimit(2).
+fn number(resource: Resource) -> u32 {
+    use rustix::process::Resource as Known;
+    let known = match resource {
+        Resource::Core => Known::Core,
+        Resource::CpuSeconds => Known::Cpu,
+        Resource::FileBytes => Known::Fsize,
+        Resource::OpenFiles => Known::Nofile,
+        Resource::Processes => Known::Nproc,
+        Resource::AddressSpace => Known::As,
+        Resource::Stack => Known::Stack,
+        Resource::LockedMemory => Known::Memlock,
+    };
+    known as u32
+}
+
+fn failed(stage: &str, error: &io::Error) -> ExitKind {
+    let errno = error.raw_os_error().unwrap_or(0);
+    ExitKind::StartFailed {
+        stage: stage.to_owned(),
+        errno,
+        message: format!("cannot prepare {stage}: {error}"),
+    }
+}
+
+fn invalid(stage: &str) -> ExitKind {
+    ExitKind::StartFailed {
+        stage: stage.to_owned(),
+        errno: rustix::io::Errno::INVAL.raw_os_error(),
+        message: format!("{stage} is empty or contains a NUL byte"),
+    }
+}
+
+fn describe(error: &fusion_sys::spawn::SpawnError, program: &[u8], spec: &AttemptSpec) -> String {
+    use fusion_sys::spawn::Stage;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let place = if error.stage == Stage::Exec {
+        format!(" of program {}", text(program))
+    } else if error.stage == Stage::Chdir {
+        format!(" to {}", text(&spec.cwd))
+    } else {
+        String::new()
+    };
+    format!("{}{place} failed: {}", error.stage, error.source)
+}
