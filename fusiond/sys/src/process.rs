@@ -217,20 +217,22 @@ pub fn stdio_to_null() -> io::Result<()> {
     Ok(())
 }
 
-/// Sets every signal to its default and then ignores `ignored`; nothing is blocked afterwards.
+/// Sets every signal to its default, but ignores `ignored`; nothing is blocked afterwards. Also the two signals that the
+/// C library hides (its own, for threads) are reset: some parents leave them ignored. For a process with one thread.
 pub fn reset_signals(ignored: &[c_int]) {
+    const SET_BYTES: usize = 8;
     for signal in 1..=64 {
-        let action = if ignored.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };
-        // SAFETY: no handler is installed, only SIG_DFL and SIG_IGN; SIGKILL, SIGSTOP and the two that the C
-        // library keeps answer with an error that changes nothing.
-        unsafe { libc::signal(signal, action) };
+        // The kernel's `struct sigaction` begins with the disposition and has 32 bytes at most; the rest, no flags and
+        // an empty mask, is zero.
+        let action = if ignored.contains(&signal) { [libc::SIG_IGN as u64, 0, 0, 0] } else { [0u64; 4] };
+        // SAFETY: no handler is installed, only SIG_DFL and SIG_IGN; the structure is alive. SIGKILL and SIGSTOP answer
+        // with an error that changes nothing.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const action, 0usize, SET_BYTES) };
     }
-    // SAFETY: `set` is initialised by sigemptyset before it is read.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
-    }
+    let nothing = 0u64;
+    let set = &raw const nothing;
+    // SAFETY: the kernel's signal set has eight bytes; `nothing` is alive.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, set, 0usize, SET_BYTES) };
 }
 
 /// Signals as a readable descriptor, see signalfd(2). They are blocked for the calling thread.
