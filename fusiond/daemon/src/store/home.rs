@@ -8,10 +8,13 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::error::{OpenError, io_error};
 use super::tree;
+
+/// A daemon that ends while it starts a child leaves a copy of the lock in it until the child's exec.
+const LOCK_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The places in a state folder.
 #[derive(Debug, Clone)]
@@ -62,7 +65,13 @@ impl Home {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = file.map_err(io_error("open", &path))?;
-        match file.try_lock() {
+        let patience = Instant::now() + LOCK_PATIENCE;
+        let mut locked = file.try_lock();
+        while matches!(locked, Err(TryLockError::WouldBlock)) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(5));
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();

@@ -44,15 +44,7 @@ pub(super) struct View {
 impl Tree {
     /// Opens or makes the database in the folder `path`. A damaged one may make this panic, abort or hang.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> io::Result<Tree> {
-        if !wait_released(path) {
-            return Err(io::Error::other("another process has it open"));
-        }
-        let db = sled::Config::default()
-            .path(path)
-            .cache_capacity(cache_bytes)
-            .flush_every_ms(None)
-            .open()
-            .map_err(io_error)?;
+        let db = open_when_released(path, cache_bytes)?;
         let census = match db.get(CENSUS_KEY).map_err(io_error)? {
             Some(bytes) => {
                 Census::from_bytes(&bytes).ok_or_else(|| io::Error::other("the census is not readable"))?
@@ -232,8 +224,26 @@ fn fingerprint_of(base: &Path, file: &PathBuf) -> io::Result<(String, u64, u32)>
     Ok((name, size, hasher.finalize()))
 }
 
-/// Waits until nobody has the database in `path` open; `false` if that takes too long. sled's threads let go
-/// of its file (it holds an flock) some time after the last handle is dropped.
+/// sled's threads let go of its file (it holds an flock) some time after the last handle is dropped, and a
+/// child of this process holds a copy between its fork and its exec.
+fn open_when_released(path: &Path, cache_bytes: u64) -> io::Result<sled::Db> {
+    let config = sled::Config::default().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
+    let patience = Instant::now() + RELEASE_MAX;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(e)) if is_locked(&e) && Instant::now() < patience => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            opened => return opened.map_err(io_error),
+        }
+    }
+}
+
+fn is_locked(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::WouldBlock || e.to_string().starts_with("could not acquire lock")
+}
+
+/// Waits until nobody has the database in `path` open; `false` if that takes too long.
 pub(super) fn wait_released(path: &Path) -> bool {
     let patience = Instant::now() + RELEASE_MAX;
     let Ok(file) = File::open(path.join("db")) else { return true };

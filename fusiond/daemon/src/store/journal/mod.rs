@@ -107,7 +107,11 @@ impl Writer {
     fn begin_segment(&mut self, seq: Seq, record: &[u8]) -> Result<Open, AppendError> {
         let used = (record::SEGMENT_HEADER + record.len()) as u64;
         let spare = match self.spares.take(used) {
-            Err(e) if is_no_space(&e) && self.reserve.release() => self.spares.take(used),
+            // That refusal may be an old one; another try is made in any case.
+            Err(e) if is_no_space(&e) => {
+                self.reserve.release();
+                self.spares.take(used)
+            }
             other => other,
         };
         let spare = spare.map_err(|e| match is_no_space(&e) {
