@@ -220,19 +220,30 @@ impl Tree {
 /// If the kernel's files refuse.
 pub fn kill_all(backend: &Backend, marker: &Marker, patience: Duration) -> io::Result<u32> {
     let until = Instant::now() + patience;
+    let mut quiet_rounds = 0;
     loop {
         let held = match backend {
             Backend::CgroupV2 { path } => v2::kill_whole(path.as_ref())?,
             Backend::CgroupV1 { freezer, .. } => v1::kill_whole(freezer)?,
             Backend::None => 0,
         };
-        let left = held + marker.kill_round();
-        if left == 0 || Instant::now() >= until {
+        let strays = marker.kill_round();
+        let left = held + strays.killed;
+        quiet_rounds = if left == 0 { quiet_rounds + 1 } else { 0 };
+        let enough = if strays.unreadable == 0 { QUIET_ROUNDS } else { QUIET_ROUNDS_UNSURE };
+        if quiet_rounds >= enough || Instant::now() >= until {
             return Ok(left);
         }
         crate::cgroup::pause(Duration::from_millis(2));
     }
 }
+
+/// A fork can hide from one look at the list of processes, not from two in a row.
+const QUIET_ROUNDS: u32 = 2;
+
+/// Some process shows no environment: it was born without one, or is in its `execve`, which takes less than these
+/// rounds.
+const QUIET_ROUNDS_UNSURE: u32 = 10;
 
 /// Reads a small file of a cgroup by its open descriptor.
 fn read_at(file: &impl std::os::fd::AsFd) -> io::Result<String> {

@@ -41,6 +41,8 @@ pub struct Stat {
     pub state: u8,
     /// The parent.
     pub parent: u32,
+    /// Whether it is a thread of the kernel (`PF_KTHREAD`).
+    pub is_kernel_thread: bool,
     /// User and system time of the process and of the children it has waited for, in clock ticks.
     pub cpu_ticks: u64,
     /// Ticks between boot and start: with the pid and the boot id the identity of a process.
@@ -65,6 +67,9 @@ pub fn start_time(pid: u32) -> io::Result<u64> {
     Ok(stat(pid)?.start_time_ticks)
 }
 
+/// From include/linux/sched.h.
+const PF_KTHREAD: u64 = 0x0020_0000;
+
 /// The second field is the program's name, chosen by the process: only what follows its last `)` counts.
 fn parse_stat(line: &[u8]) -> Option<Stat> {
     let name_end = line.iter().rposition(|byte| *byte == b')')?;
@@ -74,6 +79,7 @@ fn parse_stat(line: &[u8]) -> Option<Stat> {
     Some(Stat {
         state: *fields.first()?.as_bytes().first()?,
         parent: u32::try_from(number(4)?).ok()?,
+        is_kernel_thread: number(9)? & PF_KTHREAD != 0,
         cpu_ticks: (14..=17).map(|field| number(field).unwrap_or(0)).sum(),
         start_time_ticks: number(22)?,
         resident_pages: number(24)?,
