@@ -1,11 +1,11 @@
 //! The floors: imports only go down, between the crates and between the modules of the daemon.
 //!
 //! ```text
-//!   roof     main lib app                          puts the house together
+//!   roof     main lib app inlet shutdown           puts the house together, opens and closes it
 //!   doors    api systemd                           translate, authorise, never decide
 //!   engine   engine                                the one writer
-//!   hands    runtime workspace bus models …        do, report, never decide
-//!   ground   store, and what all floors stand on: config telemetry shutdown inlet
+//!   hands    runtime workspace health caller …     do, report, never decide
+//!   ground   store, and what all floors stand on: config paths profile telemetry
 //! ```
 
 use super::Problem;
@@ -15,11 +15,11 @@ const DAEMON: &str = "fusiond/daemon/src/";
 
 /// The floors of the daemon from the ground up. A module may name its own floor and those below.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("ground", &["store", "config", "telemetry", "shutdown", "inlet"]),
-    ("hands", &["runtime", "workspace", "bus", "models", "health", "events", "metrics", "profiles"]),
+    ("ground", &["store", "config", "paths", "profile", "telemetry"]),
+    ("hands", &["runtime", "workspace", "bus", "models", "health", "events", "metrics", "caller"]),
     ("engine", &["engine"]),
     ("doors", &["api", "systemd"]),
-    ("roof", &["app", "main", "lib"]),
+    ("roof", &["app", "inlet", "shutdown", "main", "lib"]),
 ];
 
 /// Which own crates a crate may stand on, besides its tests.
