@@ -1,8 +1,8 @@
 //! The floors: imports only go down, between the crates and between the modules of the daemon.
 //!
 //! ```text
-//!   roof     main lib app inlet shutdown           puts the house together, opens and closes it
-//!   doors    api systemd                           translate, authorise, never decide
+//!   roof     main lib app inlet                    puts the house together, opens and closes it
+//!   doors    api systemd shutdown                  translate, authorise, never decide
 //!   engine   engine                                the one writer
 //!   hands    runtime workspace health caller …     do, report, never decide
 //!   ground   store, and what all floors stand on: config paths profile telemetry
@@ -18,8 +18,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("ground", &["store", "config", "paths", "profile", "telemetry"]),
     ("hands", &["runtime", "workspace", "bus", "models", "health", "events", "metrics", "caller"]),
     ("engine", &["engine"]),
-    ("doors", &["api", "systemd"]),
-    ("roof", &["app", "inlet", "shutdown", "main", "lib"]),
+    ("doors", &["api", "systemd", "shutdown"]),
+    ("roof", &["app", "inlet", "main", "lib"]),
 ];
 
 /// Which own crates a crate may stand on, besides its tests.
