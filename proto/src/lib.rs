@@ -4,7 +4,14 @@
 //! request does is decided in `fusion-core`; how it is shown is decided in `fusionctl`.
 
 /// Messages, clients and servers of `fusion.v1`, generated from `proto/fusion/v1/*.proto`.
-#[expect(missing_docs, clippy::too_many_lines, clippy::allow_attributes_without_reason, clippy::allow_attributes, unused_qualifications, reason = "generated code")]
+#[expect(
+    missing_docs,
+    clippy::too_many_lines,
+    clippy::allow_attributes_without_reason,
+    clippy::allow_attributes,
+    unused_qualifications,
+    reason = "generated code"
+)]
 pub mod v1 {
     include!("generated/fusion.v1.rs");
 }

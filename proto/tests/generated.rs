@@ -29,5 +29,8 @@ fn generated_code_is_fresh() {
             stale.push(name);
         }
     }
-    assert!(stale.is_empty(), "{stale:?} differ from the .proto files: run UPDATE_GENERATED=1 cargo test -p fusion-proto");
+    assert!(
+        stale.is_empty(),
+        "{stale:?} differ from the .proto files: run UPDATE_GENERATED=1 cargo test -p fusion-proto"
+    );
 }
