@@ -67,6 +67,12 @@ macro_rules! id {
                 matches_part(self.0, part)
             }
 
+            /// Makes what is drawn for this one differ from what is drawn for others in the same turn.
+            #[must_use]
+            pub(crate) fn salt(self) -> u64 {
+                u64::try_from(self.0 & u128::from(u64::MAX)).expect("masked to 64 bits")
+            }
+
             /// The short form that tables show: prefix and the last eight characters.
             #[must_use]
             pub fn short(self) -> String {

@@ -72,7 +72,7 @@ impl Turn {
     /// A nonce for an incarnation.
     #[must_use]
     pub(crate) fn nonce(self, agent: AgentId) -> Nonce {
-        let salt = u64::try_from(agent.0 & u128::from(u64::MAX)).expect("masked to 64 bits");
+        let salt = agent.salt();
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&self.draw(salt).to_le_bytes());
         nonce[8..].copy_from_slice(&self.draw(salt ^ 0x5DEE_CE66).to_le_bytes());

@@ -42,13 +42,17 @@ pub(crate) fn decide(
     Ok(Done::Task(id))
 }
 
-/// Orders the end of the running attempt. The first reason stays; of two kills the earlier counts.
+/// Orders the end of the running attempt. The first reason stays, but a cancel is more than any: the
+/// task must not come back. Of two kills the earlier counts.
 pub(crate) fn stop(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, why: StopWhy, grace: Millis) {
     let asked = Stop { why, kill_at: turn.now.plus(grace) };
     let stop = state.alter_task(out, id, |task| {
         let TaskState::Active(active) = &mut task.state else { return None };
         let stop = active.stop.get_or_insert(asked);
         stop.kill_at = stop.kill_at.min(asked.kill_at);
+        if why == StopWhy::Cancelled {
+            stop.why = why;
+        }
         Some(*stop)
     });
     let lease = state.task(id).and_then(crate::Task::lease);

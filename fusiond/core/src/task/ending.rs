@@ -110,7 +110,8 @@ pub(crate) fn attempt_lost(
     }
     let verdict = match (asked, began) {
         (Some(StopWhy::Cancelled), _) => Verdict::Cancelled,
-        (Some(StopWhy::TimedOut | StopWhy::IdleTimedOut), true) => Verdict::Failure(failure),
+        (Some(StopWhy::TimedOut), true) => Verdict::Failure(overtime()),
+        (Some(StopWhy::IdleTimedOut), true) => Verdict::Failure(silence()),
         (_, false) => Verdict::Again(failure),
         (None | Some(StopWhy::Terminated | StopWhy::Restarted), true) => {
             lost(state, out, turn, id, failure);
@@ -150,15 +151,12 @@ fn tell(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, kind: EventKin
 }
 
 fn judge(exit: &Exit, asked: Option<StopWhy>) -> Verdict {
-    match exit.stop {
+    // The shim keeps the first reason it was told; a cancel that came later counts all the same.
+    let stop = exit.stop.map(|why| asked.filter(|asked| *asked == StopWhy::Cancelled).unwrap_or(why));
+    match stop {
         Some(StopWhy::Cancelled) => return Verdict::Cancelled,
-        Some(StopWhy::TimedOut) => {
-            return Verdict::Failure(Failure::new(FailureCode::TimeoutRun, "it ran longer than its timeout"));
-        }
-        Some(StopWhy::IdleTimedOut) => {
-            let message = "it neither wrote nor computed for longer than its idle timeout";
-            return Verdict::Failure(Failure::new(FailureCode::TimeoutIdle, message));
-        }
+        Some(StopWhy::TimedOut) => return Verdict::Failure(overtime()),
+        Some(StopWhy::IdleTimedOut) => return Verdict::Failure(silence()),
         Some(StopWhy::Terminated | StopWhy::Restarted) => {
             return Verdict::Again(Failure::new(FailureCode::AgentTerminated, "its agent was ended"));
         }
@@ -169,6 +167,14 @@ fn judge(exit: &Exit, asked: Option<StopWhy>) -> Verdict {
         (Verdict::Failure(_) | Verdict::Snooze(_), Some(StopWhy::Cancelled)) => Verdict::Cancelled,
         (verdict, _) => verdict,
     }
+}
+
+fn overtime() -> Failure {
+    Failure::new(FailureCode::TimeoutRun, "it ran longer than its timeout")
+}
+
+fn silence() -> Failure {
+    Failure::new(FailureCode::TimeoutIdle, "it neither wrote nor computed for longer than its idle timeout")
 }
 
 fn judge_kind(exit: &Exit) -> Verdict {
@@ -189,6 +195,7 @@ fn judge_kind(exit: &Exit) -> Verdict {
         }
         ExitKind::StartFailed { stage, errno, message } => {
             let code = match *errno {
+                _ if stage == "input" => FailureCode::InputUnreadable,
                 ENOENT | EACCES | ENOTDIR | ENOEXEC if stage == "execve" => FailureCode::ProgramNotFound,
                 EAGAIN | ENOMEM | EMFILE | ENFILE => FailureCode::StartResources,
                 _ => FailureCode::StartFailed,
@@ -232,8 +239,7 @@ fn defer(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, why: DeferWhy
     let (base, max) = (state.config.retry_base.0, state.config.retry_max.0);
     let doublings = nth.saturating_sub(1);
     let bound = base.saturating_mul(1u64.checked_shl(doublings).unwrap_or(u64::MAX)).min(max);
-    let salt = u64::try_from(id.0 & u128::from(u64::MAX)).expect("masked to 64 bits");
-    let until = turn.now.plus(Millis(turn.draw(salt ^ u64::from(nth)) % bound.saturating_add(1)));
+    let until = turn.now.plus(Millis(turn.draw(id.salt() ^ u64::from(nth)) % bound.saturating_add(1)));
     state.alter_task(out, id, |task| task.state = TaskState::Deferred { until, why });
     tell(state, out, turn, id, EventKind::TaskDeferred { task: id, until, reason });
 }
@@ -299,7 +305,9 @@ fn lost(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failu
             end(state, out, turn, id, Actor::Daemon, TaskState::Failed { at: turn.now, failure });
         }
         OnLost::Retry => {
-            let times = task.attempts.iter().filter(|attempt| died_with_shim(attempt)).count();
+            let counted = |attempt: &&crate::Attempt| attempt.number >= task.counted_from;
+            let times =
+                task.attempts.iter().filter(counted).filter(|attempt| died_with_shim(attempt)).count();
             if times >= LOST_MAX {
                 let failure = Failure::new(FailureCode::Poison, format!("{times} shims died under it"));
                 end(state, out, turn, id, Actor::Daemon, TaskState::Failed { at: turn.now, failure });
@@ -321,6 +329,10 @@ fn died_with_shim(attempt: &crate::Attempt) -> bool {
 pub(crate) fn end(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, actor: Actor, ended: TaskState) {
     let mut work = vec![(id, ended)];
     while let Some((id, ended)) = work.pop() {
+        if state.task(id).is_some_and(|task| task.state.ended_at().is_some()) {
+            // Two of the tasks that it comes after ended in this cascade.
+            continue;
+        }
         let success = matches!(ended, TaskState::Succeeded { .. });
         let Some((owner, created_at)) = state.alter_task(out, id, |task| {
             task.state = ended.clone();

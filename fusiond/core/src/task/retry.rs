@@ -45,11 +45,17 @@ pub(crate) fn demand_owner(caller: Caller) -> Result<(), Reject> {
     }
 }
 
-/// Which of its dependencies it has to wait for again. One that left the memory had succeeded.
+/// Which of its dependencies it has to wait for again. Of one that left the memory nobody can tell how
+/// it ended, unless this task was free to run before: then all had succeeded, which is for good.
 fn needed(state: &State, task: &Task) -> Result<Vec<crate::TaskId>, Reject> {
+    let was_free = !task.attempts.is_empty() || matches!(task.state, TaskState::TimedOut { .. });
     let mut on = Vec::new();
     for id in &task.spec.after {
-        let Some(needed) = state.task(*id) else { continue };
+        let needed = match state.task(*id) {
+            Some(needed) => needed,
+            None if was_free => continue,
+            None => return Err(Reject::TaskNotFound { task: id.to_string() }),
+        };
         if needed.state.ended_badly() {
             return Err(Reject::DependencyEnded { task: id.to_string() });
         }
