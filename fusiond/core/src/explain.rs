@@ -115,7 +115,7 @@ fn queued(state: &State, task: &Task) -> Vec<Reason> {
         .partition(|agent| delegate::fits(agent, task));
     if fitting.is_empty() {
         reasons.push(nobody_fits(state, task, &others));
-    } else if fitting.iter().all(|agent| !matches!(agent.life, AgentLife::Idle { .. })) {
+    } else if !fitting.iter().any(|agent| state.is_free(agent)) {
         reasons.push(all_taken(&fitting));
     } else if !delegate::has_slot(state) {
         let max = state.config.running_max;
@@ -154,7 +154,7 @@ fn nobody_fits(state: &State, task: &Task, others: &[&Agent]) -> Reason {
 
 fn all_taken(fitting: &[&Agent]) -> Reason {
     let words: Vec<String> =
-        fitting.iter().take(3).map(|agent| format!("{} is {}", agent.spec.name, agent.life.word())).collect();
+        fitting.iter().take(3).map(|agent| format!("{} is {}", agent.spec.name, what_keeps(agent))).collect();
     let more = match fitting.len() {
         0..=3 => String::new(),
         n => format!(" and {} more", n - 3),
@@ -167,6 +167,21 @@ fn all_taken(fitting: &[&Agent]) -> Reason {
         (None, None) => "wait, or spawn one more agent".to_owned(),
     };
     Reason::new("agents_busy", format!("no fitting agent is free: {}{more}", words.join(", ")), remedy)
+}
+
+/// The word for why an agent takes nothing; of idle ones only those that are still looked for come here.
+const fn what_keeps(agent: &Agent) -> &'static str {
+    match &agent.life {
+        AgentLife::Idle { .. } => "being found again after a start of the daemon",
+        AgentLife::Starting { .. }
+        | AgentLife::Busy { .. }
+        | AgentLife::Draining { .. }
+        | AgentLife::Paused { .. }
+        | AgentLife::Backoff { .. }
+        | AgentLife::Quarantined { .. }
+        | AgentLife::Stopping { .. }
+        | AgentLife::Terminated { .. } => agent.life.word(),
+    }
 }
 
 fn active_summary(state: &State, task: &Task, active: &Active) -> String {

@@ -3,7 +3,7 @@
 //!
 //! Not for: what the look finds; that comes back as outcomes (`agent::life`).
 
-use crate::agent::{Agent, AgentLife, Leftovers};
+use crate::agent::{AfterStop, Agent, AgentLife, Leftovers};
 use crate::effect::Effect;
 use crate::event::EventKind;
 use crate::input::Actor;
@@ -14,10 +14,38 @@ pub(crate) fn boot(state: &mut State, out: &mut Out, turn: Turn, epoch: u64) -> 
     state.meta.epoch = epoch;
     out.touch(Key::Meta);
     state.tell(out, turn.now, Actor::Daemon, None, EventKind::DaemonStarted { epoch });
-    out.effects.extend(plan_agents(state));
+    resume_rest(state, out);
+    let plan = plan_agents(state);
+    let sought = plan.iter().filter_map(|effect| match effect {
+        Effect::Adopt { agent, incarnation } => Some((*agent, *incarnation)),
+        Effect::Launch { .. }
+        | Effect::Start { .. }
+        | Effect::Stop { .. }
+        | Effect::Ack { .. }
+        | Effect::Freeze { .. }
+        | Effect::Thaw { .. }
+        | Effect::Observe { .. }
+        | Effect::StopShim { .. }
+        | Effect::RemoveWorkspace { .. } => None,
+    });
+    state.unseen = sought.collect();
+    out.effects.extend(plan);
     let owners: Vec<_> = state.index.users.keys().copied().collect();
     state.ready.extend(owners);
     Done::Daemon
+}
+
+/// Agents whose rest until the next start of the daemon was still being prepared: this is that start.
+fn resume_rest(state: &mut State, out: &mut Out) {
+    let resting = |agent: &&Agent| matches!(agent.life, AgentLife::Stopping { then: AfterStop::Rest, .. });
+    let ids: Vec<_> = state.agents().filter(resting).map(|agent| agent.id).collect();
+    for id in ids {
+        state.alter_agent(out, id, |agent| {
+            if let AgentLife::Stopping { then, .. } = &mut agent.life {
+                *then = AfterStop::Restart;
+            }
+        });
+    }
 }
 
 /// The order that brings each agent's world to what is wanted.

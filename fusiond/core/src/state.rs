@@ -3,7 +3,7 @@
 //! Entities change only through [`State::alter_agent`] and [`State::alter_task`], which keep the
 //! index true. Not for: deciding; the rooms do.
 
-use crate::agent::Agent;
+use crate::agent::{Agent, AgentLife};
 use crate::effect::Effect;
 use crate::event::{Event, EventKind};
 use crate::ids::{AgentId, TaskId, Uid};
@@ -136,6 +136,9 @@ pub struct State {
     /// it, which costs one turn.
     pub(crate) served: BTreeMap<Uid, u64>,
     pub(crate) turns: u64,
+    /// Incarnations whose shim should live and was not heard of since the start of the daemon. They get
+    /// no work: an order on its way could not be told from one that the last daemon did not let out.
+    pub(crate) unseen: BTreeSet<(AgentId, u32)>,
 }
 
 impl Default for State {
@@ -158,6 +161,7 @@ impl State {
             ready: BTreeSet::new(),
             served: BTreeMap::new(),
             turns: 0,
+            unseen: BTreeSet::new(),
         };
         for agent in agents {
             state.index.enter_agent(&agent, &state.config);
@@ -285,6 +289,13 @@ impl State {
         }
         let matching = self.tasks().filter(|task| task.id.matches(part) && self.sees_task(caller, task));
         only("task", text, matching)?.ok_or_else(not_found)
+    }
+
+    /// Whether this agent waits for work and can be given some: its shim was heard of since the start of
+    /// the daemon.
+    #[must_use]
+    pub fn is_free(&self, agent: &Agent) -> bool {
+        matches!(agent.life, AgentLife::Idle { .. }) && !self.unseen.contains(&(agent.id, agent.incarnation))
     }
 
     /// Changes an agent and keeps the index true. `None` when there is no such agent.

@@ -34,6 +34,11 @@ pub(crate) fn begin_incarnation(state: &mut State, out: &mut Out, turn: Turn, id
     }
 }
 
+/// The next incarnation is due, but only the next start of the daemon launches it.
+pub(crate) fn rest(state: &mut State, out: &mut Out, turn: Turn, id: AgentId) {
+    state.alter_agent(out, id, |agent| advance(agent, turn));
+}
+
 fn advance(agent: &mut Agent, turn: Turn) {
     agent.incarnation += 1;
     agent.next_serial = 1;
@@ -56,6 +61,9 @@ pub(crate) fn shim_up(
         return;
     };
     let (owner, wish, life) = (agent.owner, agent.wish, agent.life.clone());
+    if state.unseen.remove(&(id, incarnation)) {
+        state.ready.insert(owner);
+    }
     if let AgentLife::Starting { .. } = life {
         state.alter_agent(out, id, |agent| {
             agent.next_serial = agent.next_serial.max(seen.highest_started + 1);
@@ -73,6 +81,10 @@ pub(crate) fn shim_up(
     state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
     for (serial, exit) in seen.exits {
         attempt_exited(state, out, turn, id, incarnation, serial, exit);
+    }
+    if seen.frozen {
+        // Before the work: a start is refused while the tree stands still.
+        thaw_if_wanted(state, out, id, incarnation);
     }
     adopt_work(state, out, turn, id, incarnation, seen.highest_started, seen.running);
     adopt_life(state, out, turn, id, incarnation, seen.frozen);
@@ -141,7 +153,23 @@ fn repeat_stop(state: &State, out: &mut Out, turn: Turn, id: AgentId, incarnatio
     }
 }
 
-/// Compares the life with whether the tree stands still.
+/// Lets a tree go on that stands still although its agent should work.
+fn thaw_if_wanted(state: &State, out: &mut Out, id: AgentId, incarnation: u32) {
+    let Some(agent) = state.agent(id) else { return };
+    match agent.life {
+        AgentLife::Idle { .. } | AgentLife::Busy { .. } | AgentLife::Draining { .. } => {
+            out.order(Effect::Thaw { agent: id, incarnation });
+        }
+        AgentLife::Starting { .. }
+        | AgentLife::Paused { .. }
+        | AgentLife::Backoff { .. }
+        | AgentLife::Quarantined { .. }
+        | AgentLife::Stopping { .. }
+        | AgentLife::Terminated { .. } => {}
+    }
+}
+
+/// Repeats the order under which the tree stands still or is being ended.
 fn adopt_life(state: &State, out: &mut Out, turn: Turn, id: AgentId, incarnation: u32, frozen: bool) {
     let Some(agent) = state.agent(id) else { return };
     match (&agent.life, frozen) {
@@ -151,13 +179,12 @@ fn adopt_life(state: &State, out: &mut Out, turn: Turn, id: AgentId, incarnation
         (AgentLife::Paused { freeze: Freeze::Asked, .. }, _) | (AgentLife::Paused { .. }, false) => {
             out.order(Effect::Freeze { agent: id, incarnation });
         }
-        (AgentLife::Idle { .. } | AgentLife::Busy { .. } | AgentLife::Draining { .. }, true) => {
-            out.order(Effect::Thaw { agent: id, incarnation });
-        }
         (AgentLife::Paused { freeze: Freeze::Done, .. }, true)
-        | (AgentLife::Idle { .. } | AgentLife::Busy { .. } | AgentLife::Draining { .. }, false)
         | (
             AgentLife::Starting { .. }
+            | AgentLife::Idle { .. }
+            | AgentLife::Busy { .. }
+            | AgentLife::Draining { .. }
             | AgentLife::Backoff { .. }
             | AgentLife::Quarantined { .. }
             | AgentLife::Terminated { .. },
@@ -330,7 +357,8 @@ pub(crate) fn shim_gone(
     for (serial, exit) in witness.exits {
         attempt_exited(state, out, turn, id, incarnation, serial, exit);
     }
-    let Some(agent) = state.agent(id).filter(|agent| agent.incarnation == incarnation) else { return };
+    let Some(agent) = state.agents.get(&id).filter(|agent| agent.incarnation == incarnation) else { return };
+    state.unseen.remove(&(id, incarnation));
     if let Some(work) = agent.life.work() {
         let (how, failure) = judge_absence(work, &witness.started, witness.rebooted);
         lose_work(state, out, turn, id, work, how, failure);
@@ -343,9 +371,7 @@ pub(crate) fn shim_gone(
         AgentLife::Stopping { then: AfterStop::Restart, .. } => {
             begin_incarnation(state, out, turn, id, Actor::Daemon);
         }
-        AgentLife::Stopping { then: AfterStop::Rest, .. } => {
-            state.alter_agent(out, id, |agent| advance(agent, turn));
-        }
+        AgentLife::Stopping { then: AfterStop::Rest, .. } => rest(state, out, turn, id),
         AgentLife::Starting { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
@@ -390,7 +416,9 @@ pub(crate) fn shim_failed(
         | AgentLife::Busy { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. } => {
-            let witness = Witness { stopped: true, ..Witness::default() };
+            // Nobody read its records: an attempt of it may have begun.
+            let started = agent.life.work().map(|work| work.serial).into_iter().collect();
+            let witness = Witness { started, stopped: true, ..Witness::default() };
             shim_gone(state, out, turn, id, incarnation, witness);
         }
         AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } | AgentLife::Terminated { .. } => {}
@@ -445,7 +473,7 @@ fn restart_after(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, cras
         state.config.restart_base,
         state.config.restart_max,
         crashes - 2,
-        turn.draw(u64::from(crashes)),
+        turn.draw(id.salt() ^ u64::from(crashes)),
     );
     let until = turn.now.plus(wait);
     state.alter_agent(out, id, |agent| agent.life = AgentLife::Backoff { since: turn.now, until });

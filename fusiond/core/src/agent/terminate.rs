@@ -2,7 +2,7 @@
 //!
 //! Also `system shutdown --agents stop`. Not for: the removal of the workspace (`workspace`).
 
-use crate::agent::{AfterStop, AgentLife, Cause, Leftovers};
+use crate::agent::{AfterStop, AgentLife, Cause, Leftovers, life};
 use crate::effect::Effect;
 use crate::event::EventKind;
 use crate::ids::AgentId;
@@ -48,15 +48,32 @@ pub(crate) fn decide_all(
     grace: Millis,
 ) -> Result<Done, Reject> {
     demand_admin(caller, "stopping all agents")?;
-    let living: Vec<AgentId> = state
-        .agents()
-        .filter(|agent| agent.life.wants_shim() && !matches!(agent.life, AgentLife::Stopping { .. }))
-        .map(|agent| agent.id)
-        .collect();
-    for id in living {
-        stop_tree(state, out, turn, caller.actor(), id, AfterStop::Rest, grace, StopWhy::Terminated);
+    let all: Vec<AgentId> = state.agents().map(|agent| agent.id).collect();
+    for id in all {
+        stop_one(state, out, turn, caller.actor(), id, grace);
     }
     Ok(Done::Daemon)
+}
+
+/// Ends the incarnation of one agent until the next start of the daemon.
+fn stop_one(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: AgentId, grace: Millis) {
+    let Some(agent) = state.agent(id) else { return };
+    match agent.life {
+        AgentLife::Starting { .. }
+        | AgentLife::Idle { .. }
+        | AgentLife::Busy { .. }
+        | AgentLife::Draining { .. }
+        | AgentLife::Paused { .. }
+        | AgentLife::Stopping { then: AfterStop::Restart | AfterStop::Rest, .. } => {
+            stop_tree(state, out, turn, actor, id, AfterStop::Rest, grace, StopWhy::Terminated);
+        }
+        AgentLife::Stopping { then: AfterStop::Terminate, .. } => {
+            stop_tree(state, out, turn, actor, id, AfterStop::Terminate, grace, StopWhy::Terminated);
+        }
+        // Its timer would start a shim while everything else is being ended.
+        AgentLife::Backoff { .. } => life::rest(state, out, turn, id),
+        AgentLife::Quarantined { .. } | AgentLife::Terminated { .. } => {}
+    }
 }
 
 /// Refuses everybody but admins.

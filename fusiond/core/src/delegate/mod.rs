@@ -68,10 +68,8 @@ fn best_open(state: &State, user: &UserIndex) -> Option<(Place, AgentId)> {
 
 fn best_of_aimed(state: &State, user: &UserIndex) -> Option<(Place, AgentId)> {
     if user.aimed.len() < user.idle.len() {
-        let idle = |id: &&AgentId| {
-            state.agent(**id).is_some_and(|agent| matches!(agent.life, AgentLife::Idle { .. }))
-        };
-        return user.aimed.keys().filter(idle).filter_map(|id| best_aimed(state, user, *id)).min();
+        let free = |id: &&AgentId| state.agent(**id).is_some_and(|agent| state.is_free(agent));
+        return user.aimed.keys().filter(free).filter_map(|id| best_aimed(state, user, *id)).min();
     }
     user.idle.iter().filter_map(|(_, id)| best_aimed(state, user, *id)).min()
 }
@@ -88,7 +86,7 @@ fn heads(lanes: &Lanes) -> impl Iterator<Item = (Place, &crate::ids::Capabilitie
 }
 
 fn offers(state: &State, agent: AgentId, wanted: &crate::ids::Capabilities) -> bool {
-    state.agent(agent).is_some_and(|agent| wanted.within(&agent.spec.capabilities))
+    state.agent(agent).is_some_and(|agent| state.is_free(agent) && wanted.within(&agent.spec.capabilities))
 }
 
 /// Whether an agent could ever take a task: owner, target and capabilities.
