@@ -73,7 +73,7 @@ pub enum Reject {
     AgentState { agent: String, state: &'static str, verb: &'static str },
     #[error("task {task} is {state}: it cannot be {verb}")]
     TaskState { task: String, state: &'static str, verb: &'static str },
-    #[error("task {task} is asked to run only after itself or a task that has failed")]
+    #[error("task {task} has ended without success: nothing can come after it")]
     DependencyEnded { task: String },
     #[error("{retries} retries are too many")]
     RetryLimit { retries: u32 },

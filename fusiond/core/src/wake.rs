@@ -103,6 +103,8 @@ pub(crate) fn observed(
 ) {
     let Some(agent) = state.agent(id).filter(|agent| agent.incarnation == incarnation) else { return };
     let Some(work) = agent.life.work().filter(|work| Some(work.serial) == serial) else { return };
+    // Nothing can be heard of a frozen tree: silence counts from the thaw at the earliest.
+    let heard = last_output.max(agent.life.since());
     let Some(task) = state.task(work.task) else { return };
     let Some(span) = task.spec.timeouts.idle else { return };
     let TaskState::Active(Active {
@@ -112,7 +114,7 @@ pub(crate) fn observed(
         return;
     };
     let computed = cpu.0 > cpu_seen.0 + clock::CPU_NOISE.0.max(span.0 / 1000);
-    let next = if computed { turn.now.plus(span) } else { last_output.plus(span) };
+    let next = if computed { turn.now.plus(span) } else { heard.plus(span) };
     if next <= turn.now {
         let grace = state.config.grace;
         cancel::stop(state, out, turn, work.task, StopWhy::IdleTimedOut, grace);

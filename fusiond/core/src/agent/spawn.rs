@@ -33,10 +33,10 @@ pub(crate) fn decide(
     caller: Caller,
     ask: SpawnAgent,
 ) -> Result<Done, Reject> {
+    check_caller(state, caller, &ask)?;
     if let Some(same) = find_same(state, &ask) {
         return Ok(Done::Agent(same));
     }
-    check_caller(state, caller, &ask)?;
     check_spec(&ask.spec)?;
     check_room(state, &ask)?;
     if let Some(taken) = state.index.names.get(&(ask.owner, ask.spec.name.clone())) {

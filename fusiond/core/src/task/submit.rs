@@ -77,8 +77,10 @@ pub(crate) fn decide(
     }
     check_values(&ask)?;
     check_room(state, &ask)?;
-    let target = find_target(state, caller, &ask)?;
-    let (after, on) = find_dependencies(state, caller, &ask.after)?;
+    // Names and keys are those of the owner, also when an admin submits.
+    let reader = Caller { uid: ask.owner, ..caller };
+    let target = find_target(state, reader, &ask)?;
+    let (after, on) = find_dependencies(state, reader, &ask.after)?;
     let (id, owner) = (ask.id, ask.owner);
     let spec = make_spec(ask, parent, target, after);
     let task = Task {
