@@ -206,11 +206,8 @@ impl Paths {
             path: root.to_owned(),
             source,
         })?;
-        let profiles = vec![
-            PathBuf::from(SHARED_PROFILES),
-            "/etc/fusiond/profiles.d".into(),
-            root.join("profiles.d"),
-        ];
+        let profiles =
+            vec![PathBuf::from(SHARED_PROFILES), "/etc/fusiond/profiles.d".into(), root.join("profiles.d")];
         let (run, state, workspaces) = (root.join("run"), root.join("state"), root.join("workspaces"));
         Ok(Self::below(Mode::Root(root), uid, run, state, workspaces, config, profiles))
     }
@@ -238,10 +235,29 @@ impl Paths {
         }
     }
 
+    /// Moves what settings move.
+    pub(crate) fn apply(&mut self, config: &crate::config::Config) {
+        if let Some(root) = &config.workspaces.root {
+            self.workspaces.clone_from(root);
+        }
+        if let Some(store) = &config.store.path {
+            self.store.clone_from(store);
+        }
+    }
+
     /// Whether one daemon serves users other than its own.
     #[must_use]
     pub const fn serves_all(&self) -> bool {
         self.uid == 0
+    }
+
+    /// Whose files of settings and profiles may be read.
+    #[must_use]
+    pub const fn trust(&self) -> crate::config::Trust {
+        match self.mode {
+            Mode::System => crate::config::Trust::RootOnly,
+            Mode::User | Mode::Root(_) => crate::config::Trust::Readable,
+        }
     }
 
     /// The mode of the main socket where no setting says otherwise. A trial daemon of root has no group to be open
@@ -341,4 +357,134 @@ fn open_parent(path: &Path) -> io::Result<OwnedFd> {
     std::fs::create_dir_all(path)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(openat(CWD, path, flags, rustix::fs::Mode::empty())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    fn own() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    fn trial(root: &Path) -> Paths {
+        Paths::find(Mode::Root(root.to_owned()), own(), None, &|_| None).unwrap()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn each_mode_has_its_places() {
+        let system = Paths::find(Mode::System, 0, None, &|_| None).unwrap();
+        assert_eq!(system.socket, Path::new("/run/fusiond/fusiond.sock"));
+        assert_eq!(system.workspaces, Path::new("/var/lib/fusiond/workspaces"));
+        assert_eq!(system.config.as_deref(), Some(Path::new("/etc/fusiond/fusiond.toml")));
+        assert_eq!(system.profiles.last().unwrap(), Path::new("/etc/fusiond/profiles.d"));
+        assert_eq!((system.socket_mode(), system.serves_all()), (0o660, true));
+
+        let env = |name: &str| match name {
+            "XDG_RUNTIME_DIR" => Some("/run/user/1000".into()),
+            "HOME" => Some("/home/ada".into()),
+            "XDG_CONFIG_HOME" => Some("relative".into()),
+            _ => None,
+        };
+        let user = Paths::find(Mode::User, 1000, None, &env).unwrap();
+        assert_eq!(user.socket, Path::new("/run/user/1000/fusiond/fusiond.sock"));
+        assert_eq!(user.state, Path::new("/home/ada/.local/state/fusiond"));
+        assert_eq!(user.workspaces, Path::new("/home/ada/.local/state/fusiond/workspaces"));
+        assert_eq!(user.config.as_deref(), Some(Path::new("/home/ada/.config/fusiond/fusiond.toml")));
+        assert_eq!(user.profiles.last().unwrap(), Path::new("/home/ada/.config/fusiond/profiles.d"));
+        assert_eq!((user.socket_mode(), user.serves_all()), (0o600, false));
+
+        let root = Paths::find(Mode::Root("/x".into()), 1000, Some("/c".into()), &|_| None).unwrap();
+        assert_eq!(root.socket, Path::new("/x/run/fusiond.sock"));
+        assert_eq!(
+            (root.state.as_path(), root.workspaces.as_path()),
+            (Path::new("/x/state"), Path::new("/x/workspaces"))
+        );
+        assert_eq!((root.config.as_deref(), root.socket_mode()), (Some(Path::new("/c")), 0o600));
+    }
+
+    #[test]
+    fn a_user_without_its_variables_is_told() {
+        let runtime = |name: &str| (name == "XDG_RUNTIME_DIR").then(|| "/run/user/1".to_owned());
+        assert!(matches!(Paths::find(Mode::User, 1, None, &|_| None), Err(PathsError::NoRuntimeDir)));
+        assert!(matches!(Paths::find(Mode::User, 1, None, &runtime), Err(PathsError::NoHome)));
+        assert!(matches!(Paths::find(Mode::User, 0, None, &runtime), Err(PathsError::UserIsRoot)));
+        assert!(matches!(Paths::find(Mode::System, 1, None, &runtime), Err(PathsError::NotRoot { uid: 1 })));
+    }
+
+    #[test]
+    fn folders_are_made_with_their_modes_and_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = trial(&folder.path().join("deep/root"));
+        let passage = if own() == 0 { 0o711 } else { 0o700 };
+        for _ in 0..2 {
+            paths.prepare().unwrap();
+            assert_eq!(mode(&paths.run), passage);
+            assert_eq!(mode(&paths.workspaces), passage);
+            for private in [&paths.state, &paths.store, &paths.incarnations] {
+                assert_eq!(mode(private), 0o700, "{}", private.display());
+            }
+        }
+    }
+
+    #[test]
+    fn too_open_folders_are_refused_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = trial(folder.path());
+        paths.prepare().unwrap();
+        set_mode(&paths.state, 0o755);
+        let error = paths.prepare().unwrap_err();
+        let path = paths.state.display();
+        assert_eq!(error.to_string(), format!("folder {path} has mode 0755, expected 0700 or tighter"));
+        assert_eq!(error.hint(), format!("if nobody else needs more: chmod 0700 {path}"));
+        set_mode(&paths.state, 0o700);
+        set_mode(&paths.workspaces, 0o777);
+        assert!(matches!(paths.prepare(), Err(PathsError::Loose { .. })));
+        set_mode(&paths.workspaces, 0o755);
+        set_mode(folder.path(), 0o1777);
+        assert!(matches!(paths.prepare(), Err(PathsError::Loose { .. })));
+        set_mode(folder.path(), 0o700);
+        paths.prepare().unwrap();
+        assert_eq!(mode(folder.path()), 0o700);
+    }
+
+    #[test]
+    fn links_files_and_folders_of_others_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = trial(folder.path());
+        let elsewhere = tempfile::tempdir().unwrap();
+        symlink(elsewhere.path(), &paths.state).unwrap();
+        assert!(matches!(paths.prepare(), Err(PathsError::Folder { .. })));
+        std::fs::remove_file(&paths.state).unwrap();
+        std::fs::write(&paths.state, "").unwrap();
+        assert!(matches!(paths.prepare(), Err(PathsError::Folder { .. })));
+        std::fs::remove_file(&paths.state).unwrap();
+        if own() == 0 {
+            std::fs::create_dir(&paths.state).unwrap();
+            std::os::unix::fs::chown(&paths.state, Some(12_345), None).unwrap();
+            let error = paths.prepare().unwrap_err();
+            let path = paths.state.display();
+            assert_eq!(error.to_string(), format!("folder {path} belongs to uid 12345, expected uid 0"));
+        }
+    }
+
+    #[test]
+    fn a_system_state_lets_users_through_to_workspaces_but_not_to_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let mut paths = trial(folder.path());
+        paths.workspaces = state.join("workspaces");
+        paths.prepare().unwrap();
+        assert_eq!(mode(&state), if own() == 0 { 0o711 } else { 0o700 });
+        assert_eq!(mode(&paths.store), 0o700);
+    }
 }

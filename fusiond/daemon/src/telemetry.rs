@@ -48,7 +48,9 @@ where
     match log.format {
         LogFormat::Text => Box::new(heard.with(lines)),
         LogFormat::Json => Box::new(heard.with(lines.json().flatten_event(true))),
-        LogFormat::Journald => Box::new(heard.with(lines.event_format(Prioritised(Format::default().without_time())))),
+        LogFormat::Journald => {
+            Box::new(heard.with(lines.event_format(Prioritised(Format::default().without_time()))))
+        }
     }
 }
 
@@ -73,7 +75,12 @@ where
     N: for<'a> FormatFields<'a> + 'static,
     T: tracing_subscriber::fmt::time::FormatTime,
 {
-    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut text = String::new();
         self.0.format_event(ctx, Writer::new(&mut text), event)?;
         let priority = priority(*event.metadata().level());

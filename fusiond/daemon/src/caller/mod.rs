@@ -215,7 +215,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let program = "use Socket; socket(S, AF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un($ARGV[0])) or die";
+        let program =
+            "use Socket; socket(S, AF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un($ARGV[0])) or die";
         let mut child =
             Command::new("perl").args(["-e", program]).arg(&path).stdin(Stdio::null()).spawn().unwrap();
         assert!(child.wait().unwrap().success());

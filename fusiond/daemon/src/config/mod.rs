@@ -32,8 +32,12 @@ use fusion_core::{Millis, Uid};
 
 pub use self::args::{Args, Command, Place};
 pub use self::environment::process_environment;
-pub use self::load::{Loaded, load};
-pub use self::problem::Problem;
+pub use self::load::{Loaded, Trust, load};
+pub use self::problem::{Origin, Problem};
+pub use self::reference::{environment_example, reference};
+
+pub(crate) use self::load::{parts, read_file};
+pub(crate) use self::read::{dotted, line_of};
 
 /// The settings in force.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,8 +13,10 @@ use std::path::PathBuf;
 
 use fusion_core::Millis;
 
-use crate::config::Problem;
+pub use crate::config::Trust;
+
 use self::result::ResultFormat;
+use crate::config::Problem;
 
 /// A named template of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,15 +138,6 @@ words!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profiles(BTreeMap<String, Profile>);
 
-/// Whose files may be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// Those of root alone, not writable by others: what root runs decides about other users' agents.
-    RootOnly,
-    /// Whatever can be read.
-    Readable,
-}
-
 impl Profiles {
     /// The built-in profiles, then those of each folder in turn; a later one of the same name wins. A missing folder
     /// holds none.
@@ -185,9 +178,10 @@ impl Profiles {
 
 fn command() -> Profile {
     Profile {
-        description: "runs the command after `--` once per task; the prompt replaces {{ prompt }} in it, else it \
+        description:
+            "runs the command after `--` once per task; the prompt replaces {{ prompt }} in it, else it \
                       comes on stdin"
-            .into(),
+                .into(),
         ..Profile::new("command", BUILT_IN)
     }
 }
