@@ -87,7 +87,7 @@ pub fn choose_backend(ground: &Ground, choice: BackendChoice, limits: &AgentLimi
 
 /// What [`choose_backend`] can promise here.
 #[must_use]
-pub fn capabilities(ground: &Ground, choice: BackendChoice, many_users: bool) -> Capabilities {
+pub(super) fn capabilities(ground: &Ground, choice: BackendChoice, many_users: bool) -> Capabilities {
     let holder = |limits: AgentLimits| choose_backend(ground, choice, &limits).ok().map(word);
     let none = AgentLimits::default();
     Capabilities {

@@ -1,11 +1,441 @@
-//! One agent's orders and frames, one after the other.
-use super::{Lanes, Order, Shared};
-use std::sync::Arc;
-pub(super) fn deliver(
-    _shared: &Arc<Shared>,
-    lanes: &Arc<Lanes>,
-    _agent: fusion_core::AgentId,
-    _orders: Vec<Order>,
-) {
-    lanes.with(|_| ());
+//! The lane of one agent: its orders and the frames of its shim, one after the other.
+//!
+//! ```text
+//!            Launch, Adopt                    hang-up
+//!   Down ───────────────────► Up ◄───────┐ ───────────► lock free? ── yes ─► buried, ShimGone, Down
+//!    ▲                        welcome    │                   │ no
+//!    └── buried, ShimGone ◄── Seeking ◄──┴───────────────────┘
+//! ```
+//!
+//! Seeking: somebody holds the lock and does not serve. The lane waits for its word, or looks again ever less often; it
+//! never starts a second shim. Only an order to stop, when its grace is over, kills what does not answer. A shim that
+//! answers and refuses (another nonce or protocol, or a higher epoch while this daemon alone has the state) is ended at
+//! once.
+//!
+//! The waits only bring events; plain functions decide. Not here: what one order or frame says (`up`).
+
+mod up;
+
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use fusion_core::input::Witness;
+use fusion_core::{AgentId, Nonce, Outcome};
+use fusion_shim::wire::{Reply, Request};
+use fusion_sys::pidfd::PidFd;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use self::up::Up;
+use super::connection::Connection;
+use super::death::{Burial, bury, strike_and_bury};
+use super::launch::{Prepared, launch, prepare_again};
+use super::look::{Found, Look, judge, look};
+use super::order::{Order, Setup};
+use super::places::Life;
+use super::readiness::readable;
+use super::{Lanes, Shared};
+
+/// Hands orders to the lane of their agent, which begins here if there is none.
+pub(super) fn deliver(shared: &Arc<Shared>, lanes: &Arc<Lanes>, agent: AgentId, orders: Vec<Order>) {
+    lanes.with(|senders| {
+        let sender = senders.entry(agent).or_insert_with(|| begin(shared, lanes, agent));
+        if let Err(refused) = sender.send(orders) {
+            // Its lane has ended, which only a panic does while it is listed.
+            *sender = begin(shared, lanes, agent);
+            let _fresh_lanes_listen = sender.send(refused.0);
+        }
+    });
+}
+
+fn begin(shared: &Arc<Shared>, lanes: &Arc<Lanes>, agent: AgentId) -> mpsc::UnboundedSender<Vec<Order>> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the core has few unanswered orders for one agent at a time, and the engine must not wait"
+    )]
+    let (sender, orders) = mpsc::unbounded_channel();
+    let lane = Lane { shared: Arc::clone(shared), lanes: Arc::downgrade(lanes), agent, shim: Shim::Down };
+    shared.handle.spawn(lane.run(orders));
+    sender
+}
+
+struct Lane {
+    shared: Arc<Shared>,
+    lanes: Weak<Lanes>,
+    agent: AgentId,
+    shim: Shim,
+}
+
+/// The shim of the present incarnation, as far as it is known.
+enum Shim {
+    /// There is none, and its end was told.
+    Down,
+    /// There is one that does not serve.
+    Seeking(Seeking),
+    /// It serves.
+    Up(Box<Up>),
+}
+
+struct Seeking {
+    setup: Arc<Setup>,
+    /// When it is killed.
+    kill_at: Option<Instant>,
+    wait: Wait,
+    /// How long to wait before the look after the next.
+    pause: Duration,
+}
+
+enum Wait {
+    /// It has taken the connection and may yet answer.
+    Word(Connection),
+    /// It has not: look again then.
+    Until(Instant),
+}
+
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
+enum Event {
+    Orders(Vec<Order>),
+    Reply(io::Result<Reply>),
+    Due,
+    Closed,
+}
+
+/// Between the first two looks; doubles each time.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+/// Between two looks at most.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// What a shim gets beyond the grace to end itself and say so.
+const KILL_MARGIN: Duration = Duration::from_secs(10);
+/// How long the kernel may take to take apart a process that has closed its connection.
+const END_LIMIT: Duration = Duration::from_secs(2);
+
+impl Lane {
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Vec<Order>>) {
+        loop {
+            match self.next(&mut orders).await {
+                Event::Orders(batch) => {
+                    if self.carry_out(batch).await == After::Leave && self.leave(&orders) {
+                        return;
+                    }
+                }
+                Event::Reply(Ok(reply)) => self.hear(reply).await,
+                Event::Reply(Err(_hung_up)) => self.lose().await,
+                Event::Due => self.act_in_time().await,
+                // The daemon ends; shims and agents go on.
+                Event::Closed => return,
+            }
+        }
+    }
+
+    async fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<Vec<Order>>) -> Event {
+        let due = self.shim.due();
+        tokio::select! {
+            batch = orders.recv() => batch.map_or(Event::Closed, Event::Orders),
+            reply = self.shim.next() => Event::Reply(reply),
+            () = until(due) => Event::Due,
+        }
+    }
+
+    /// Unless more was ordered meanwhile, the lane is over.
+    fn leave(&self, orders: &mpsc::UnboundedReceiver<Vec<Order>>) -> bool {
+        let Some(lanes) = self.lanes.upgrade() else { return true };
+        lanes.with(|senders| orders.is_empty() && senders.remove(&self.agent).is_some())
+    }
+
+    async fn carry_out(&mut self, batch: Vec<Order>) -> After {
+        let mut after = After::Stay;
+        for order in batch {
+            after = After::Stay;
+            match order {
+                Order::Launch { setup } => self.launch(setup).await,
+                Order::Adopt { setup } => self.adopt(setup, PAUSE_MIN, None).await,
+                Order::RemoveWorkspace { setup } => after = self.remove(setup).await,
+                Order::StopShim { incarnation, grace, .. } => {
+                    self.stop(incarnation, Duration::from_millis(grace.0)).await;
+                }
+                other @ (Order::Start { .. }
+                | Order::Stop { .. }
+                | Order::Ack { .. }
+                | Order::Freeze { .. }
+                | Order::Thaw { .. }
+                | Order::Observe { .. }) => self.pass_on(other),
+            }
+        }
+        if let Shim::Up(up) = &mut self.shim {
+            up.flush();
+        }
+        after
+    }
+
+    /// What only a serving shim can do. Without one the core is told of its end, or of what it says of itself when it
+    /// serves again, and orders anew.
+    fn pass_on(&mut self, order: Order) {
+        if let Shim::Up(up) = &mut self.shim {
+            up.obey(order);
+        }
+    }
+
+    async fn launch(&mut self, setup: Arc<Setup>) {
+        match launch(&self.shared, &setup).await {
+            Ok((found, prepared)) => self.rise(setup, found, prepared, None),
+            Err(reason) => {
+                self.shim = Shim::Down;
+                let (agent, incarnation) = (setup.agent, setup.incarnation);
+                self.shared.tell(Outcome::ShimFailed { agent, incarnation, reason });
+            }
+        }
+    }
+
+    async fn adopt(&mut self, setup: Arc<Setup>, pause: Duration, kill_at: Option<Instant>) {
+        let looked = look(&self.shared, setup.life(), setup.nonce).await;
+        self.settle(setup, looked, pause, kill_at).await;
+    }
+
+    /// What a look means.
+    async fn settle(&mut self, setup: Arc<Setup>, looked: Look, pause: Duration, kill_at: Option<Instant>) {
+        let life = setup.life();
+        match looked {
+            Look::Up(found) => match prepare_again(&self.shared, &setup).await {
+                Ok(prepared) => self.rise(setup, found, prepared, kill_at),
+                Err(reason) => {
+                    tracing::warn!(%life, reason, "a living agent cannot be adopted yet");
+                    self.seek(setup, Wait::Until(Instant::now() + pause), pause, kill_at);
+                }
+            },
+            Look::Silent(connection) => {
+                tracing::warn!(%life, "a living shim does not answer");
+                self.seek(setup, Wait::Word(connection), pause, kill_at);
+            }
+            Look::Foreign(reason) => {
+                tracing::warn!(%life, reason, "ending a shim that does not serve this daemon");
+                self.force(setup, None, kill_at).await;
+            }
+            Look::Unreachable => self.bury(setup, pause, kill_at).await,
+        }
+    }
+
+    fn seek(&mut self, setup: Arc<Setup>, wait: Wait, pause: Duration, kill_at: Option<Instant>) {
+        let pause = (pause * 2).min(PAUSE_MAX);
+        self.shim = Shim::Seeking(Seeking { setup, kill_at, wait, pause });
+    }
+
+    /// The shim serves.
+    fn rise(&mut self, setup: Arc<Setup>, found: Found, prepared: Prepared, kill_at: Option<Instant>) {
+        let life = setup.life();
+        match Up::new(&self.shared, setup, found, prepared) {
+            Ok((mut up, outcome)) => {
+                self.shared.tell(outcome);
+                if let Some(at) = kill_at {
+                    up.shut_down(at);
+                    up.flush();
+                }
+                self.shim = Shim::Up(Box::new(up));
+            }
+            // Only a runtime that is ending refuses to watch a socket.
+            Err(error) => tracing::error!(%life, error = %error, "cannot listen for an agent"),
+        }
+    }
+
+    async fn hear(&mut self, reply: Reply) {
+        match std::mem::replace(&mut self.shim, Shim::Down) {
+            Shim::Up(mut up) => {
+                if let Some(outcome) = up.hear(reply) {
+                    self.shared.tell(outcome);
+                }
+                self.shim = Shim::Up(up);
+            }
+            Shim::Seeking(Seeking { setup, kill_at, wait: Wait::Word(connection), pause }) => {
+                let looked = judge(&self.shared, setup.nonce, connection, reply);
+                self.settle(setup, looked, pause, kill_at).await;
+            }
+            Shim::Seeking(seeking @ Seeking { wait: Wait::Until(_), .. }) => {
+                self.shim = Shim::Seeking(seeking)
+            }
+            Shim::Down => {}
+        }
+    }
+
+    /// The connection is gone: usually because the shim is.
+    async fn lose(&mut self) {
+        match std::mem::replace(&mut self.shim, Shim::Down) {
+            Shim::Up(up) => {
+                let (setup, stop, process) = up.into_parts();
+                if let Some(process) = &process {
+                    wait_for_end(process).await;
+                }
+                self.bury(setup, PAUSE_MIN, stop).await;
+            }
+            Shim::Seeking(Seeking { setup, kill_at, pause, .. }) => self.bury(setup, pause, kill_at).await,
+            Shim::Down => {}
+        }
+    }
+
+    async fn act_in_time(&mut self) {
+        match std::mem::replace(&mut self.shim, Shim::Down) {
+            Shim::Up(up) => {
+                let (setup, kill_at, process) = up.into_parts();
+                tracing::warn!(life = %setup.life(), "killing a shim that does not end");
+                self.force(setup, process, kill_at).await;
+            }
+            Shim::Seeking(Seeking { setup, kill_at, pause, .. }) => {
+                if kill_at.is_some_and(|at| at <= Instant::now()) {
+                    self.force(setup, None, kill_at).await;
+                } else {
+                    self.adopt(setup, pause, kill_at).await;
+                }
+            }
+            Shim::Down => {}
+        }
+    }
+
+    /// `StopShim`: the living is asked first; of the dead what is left is cleared away.
+    async fn stop(&mut self, incarnation: u32, grace: Duration) {
+        let kill_at = Instant::now() + grace + KILL_MARGIN;
+        match &mut self.shim {
+            Shim::Up(up) if up.incarnation() == incarnation => up.shut_down(kill_at),
+            Shim::Seeking(seeking) if seeking.setup.incarnation == incarnation => {
+                seeking.kill_at = Some(seeking.kill_at.map_or(kill_at, |at| at.min(kill_at)));
+                if let Wait::Word(connection) = &mut seeking.wait {
+                    connection.send(&shutdown(kill_at));
+                }
+            }
+            Shim::Up(_) | Shim::Seeking(_) | Shim::Down => {
+                let life = Life { agent: self.agent, incarnation };
+                let witness = self.end(life, None, None).await;
+                self.tell_gone(life, witness, Some(kill_at));
+            }
+        }
+    }
+
+    /// Of the dead; if it lives, it is sought.
+    async fn bury(&mut self, setup: Arc<Setup>, pause: Duration, kill_at: Option<Instant>) {
+        let (life, nonce) = (setup.life(), setup.nonce);
+        match self.shared.blocking(move |shared| bury(shared, life, Some(nonce))).await {
+            Ok(Burial::Done(witness)) => self.tell_gone(life, witness, kill_at),
+            Ok(Burial::Alive) => self.seek(setup, Wait::Until(Instant::now() + pause), pause, kill_at),
+            Err(error) => {
+                tracing::error!(%life, error = %error, "a dead incarnation cannot be cleared away yet");
+                self.seek(setup, Wait::Until(Instant::now() + pause), pause, kill_at);
+            }
+        }
+    }
+
+    /// Of the living that does not serve.
+    async fn force(&mut self, setup: Arc<Setup>, process: Option<PidFd>, kill_at: Option<Instant>) {
+        let life = setup.life();
+        let witness = self.end(life, Some(setup.nonce), process).await;
+        self.tell_gone(life, witness, kill_at);
+    }
+
+    /// Returns when nothing of the incarnation is left, however long that takes: nothing else may happen to it before.
+    async fn end(&self, life: Life, nonce: Option<Nonce>, process: Option<PidFd>) -> Witness {
+        let process = process.map(Arc::new);
+        let mut pause = PAUSE_MIN;
+        loop {
+            let shim = process.clone();
+            let struck = self
+                .shared
+                .blocking(move |shared| strike_and_bury(shared, life, nonce, shim.as_deref()))
+                .await;
+            match struck {
+                Ok(witness) => return witness,
+                Err(error) => tracing::error!(%life, error = %error, "an incarnation cannot be ended yet"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    fn tell_gone(&mut self, life: Life, mut witness: Witness, asked: Option<Instant>) {
+        self.shim = Shim::Down;
+        witness.stopped = asked.is_some();
+        let (agent, incarnation) = (life.agent, life.incarnation);
+        self.shared.tell(Outcome::ShimGone { agent, incarnation, witness });
+    }
+
+    async fn remove(&mut self, setup: Arc<Setup>) -> After {
+        let agent = self.agent;
+        let outcome = match &self.shim {
+            Shim::Up(_) | Shim::Seeking(_) => Err("the agent still lives".to_owned()),
+            Shim::Down => self.shared.blocking(move |shared| clear(shared, &setup)).await,
+        };
+        let (outcome, after) = match outcome {
+            Ok(()) => (Outcome::WorkspaceRemoved { agent }, After::Leave),
+            Err(reason) => (Outcome::WorkspaceKept { agent, reason }, After::Stay),
+        };
+        self.shared.tell(outcome);
+        after
+    }
+}
+
+impl Shim {
+    /// When to act without being told anything.
+    fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Down => None,
+            Self::Up(up) => up.kill_at(),
+            Self::Seeking(Seeking { kill_at, wait: Wait::Word(_), .. }) => *kill_at,
+            Self::Seeking(Seeking { kill_at, wait: Wait::Until(at), .. }) => {
+                Some(kill_at.map_or(*at, |kill_at| kill_at.min(*at)))
+            }
+        }
+    }
+
+    /// May be dropped and called again.
+    async fn next(&mut self) -> io::Result<Reply> {
+        match self {
+            Self::Up(up) => up.next().await,
+            Self::Seeking(Seeking { wait: Wait::Word(connection), .. }) => connection.next().await,
+            Self::Seeking(Seeking { wait: Wait::Until(_), .. }) | Self::Down => std::future::pending().await,
+        }
+    }
+}
+
+/// Whether the lane is needed any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    Stay,
+    Leave,
+}
+
+/// A shutdown whose grace is over [`KILL_MARGIN`] before the kill from outside.
+fn shutdown(kill_at: Instant) -> Request {
+    let grace = kill_at.saturating_duration_since(Instant::now()).saturating_sub(KILL_MARGIN);
+    Request::Shutdown { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the kernel has taken a process apart, its locks among the rest.
+async fn wait_for_end(process: &PidFd) {
+    use std::os::fd::AsFd;
+    let Ok(watch) = process.as_fd().try_clone_to_owned() else { return };
+    let Ok(watch) = readable(watch) else { return };
+    // A process that lives on has only closed the connection: the lock tells.
+    let _lives_on = tokio::time::timeout(END_LIMIT, watch.readable()).await;
+}
+
+/// Removes everything of an agent. The reason of a failure is one sentence for people.
+fn clear(shared: &Shared, setup: &Setup) -> Result<(), String> {
+    let said = |error: io::Error| format!("cannot remove the folders of {}: {error}", setup.agent);
+    let lives = shared.places.lives().map_err(said)?;
+    for life in lives.into_iter().filter(|life| life.agent == setup.agent) {
+        strike_and_bury(shared, life, None, None).map_err(said)?;
+    }
+    let workspace = std::path::Path::new(&setup.recipe.workspace);
+    let user = match shared.workspaces.user_of(workspace) {
+        Some(user) => user,
+        None => super::identity::Owner::look_up(setup.owner)?.name,
+    };
+    shared
+        .workspaces
+        .remove(&user, setup.agent, setup.owner, &shared.config.shim_path)
+        .map_err(|error| error.sentence())?;
+    shared.places.forget_agent(setup.agent).map_err(said)
 }

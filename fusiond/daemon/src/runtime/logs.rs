@@ -17,6 +17,8 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
+use super::readiness::readable;
+
 /// Some output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
@@ -161,7 +163,7 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError::Read`].
-    pub async fn output(&self, bytes_max: usize) -> Result<Output, LogError> {
+    pub async fn output(self, bytes_max: usize) -> Result<Output, LogError> {
         let folder = self.folder.try_clone().map_err(|source| self.failure(source))?;
         let serial = self.serial;
         let read = tokio::task::spawn_blocking(move || read_output(folder, serial, bytes_max)).await;
@@ -220,7 +222,7 @@ impl Follow {
 fn watch(folder: &Path) -> io::Result<AsyncFd<OwnedFd>> {
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
     inotify::add_watch(&watch, folder, inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE)?;
-    AsyncFd::new(watch)
+    readable(watch)
 }
 
 /// Throws the announcements away: what has changed is seen by looking.

@@ -12,12 +12,21 @@
 //!
 //! Not here: what should run (`fusion-core`), when an order may go out (the engine), what a task means.
 
+mod attempt;
 mod backend;
+mod connection;
+mod death;
+mod identity;
 mod lane;
+mod launch;
+mod listener;
 pub mod logs;
+mod look;
 mod order;
 mod places;
+mod readiness;
 mod sweep;
+mod words;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -27,6 +36,7 @@ use fusion_core::agent::AgentLimits;
 use fusion_core::{AgentId, Outcome, Reject, Uid};
 use fusion_shim::cgroup::{Ground, Kind};
 use tokio::net::UnixStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, word};
@@ -109,6 +119,8 @@ struct Shared {
     boot_id: [u8; 16],
     outcomes: mpsc::UnboundedSender<Outcome>,
     agent_connections: mpsc::Sender<AgentConnection>,
+    /// For lanes that the engine's own thread begins.
+    handle: Handle,
     /// How many blocking works (launches, deaths, removals) may run at once.
     blocking: Semaphore,
 }
@@ -138,13 +150,23 @@ impl Runtime {
             return Err(StartError::Backend(word(kind)));
         }
         let blocking = Semaphore::new(BLOCKING_MAX);
-        let shared =
-            Shared { config, places, workspaces, ground, boot_id, outcomes, agent_connections, blocking };
+        let handle = Handle::current();
+        let shared = Shared {
+            config,
+            places,
+            workspaces,
+            ground,
+            boot_id,
+            outcomes,
+            agent_connections,
+            handle,
+            blocking,
+        };
         Ok(Self { shared: Arc::new(shared), lanes: Arc::default() })
     }
 
     /// Takes the orders of one committed batch. Never blocks; orders of one agent are carried out in their order.
-    /// Needs no runtime around it if the lane of the agent exists, so the engine calls it with the daemon's entered.
+    /// May be called from any thread.
     pub fn order(&self, orders: Vec<Order>) {
         let mut by_agent: BTreeMap<AgentId, Vec<Order>> = BTreeMap::new();
         for order in orders {
@@ -206,5 +228,20 @@ impl Shared {
     fn tell(&self, outcome: Outcome) {
         // The engine is gone: so is the daemon, and the next one will look itself.
         let _nobody_listens = self.outcomes.send(outcome);
+    }
+
+    /// Does something that blocks, on a thread for that, some at a time.
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
+        let _permit = self.blocking.acquire().await.expect("the semaphore is never closed");
+        let shared = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || act(&shared)).await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime ends, and this task with it.
+            Err(_cancelled) => std::future::pending().await,
+        }
     }
 }

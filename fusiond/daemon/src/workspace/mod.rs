@@ -1,33 +1,243 @@
-//! Workspaces: making and removing the folders that agents work in.
-use fusion_core::AgentId;
+//! Workspaces: `<root>/<user>/<agent>/`, both levels 0700 and their user's; made and removed without ever following a
+//! path through a folder that a user can change.
+//!
+//! ```text
+//! <root>          the daemon's, opened once; writable for nobody else
+//! <root>/.new     the daemon's, 0700: a folder is made here, given to its user, then moved to its place
+//! <root>/.trash   the daemon's, 0700: a folder is moved here, emptied by a process of its user, then removed
+//! <root>/<user>   the user's: only openat2 without links, mkdir, rename and rmdir by descriptors below it
+//! ```
+//!
+//! So root gives away only folders that nobody else could touch, and walks no tree that somebody else can change.
+//! Not here: what is in a workspace, who may have one.
+
+mod root;
+
+use std::ffi::OsStr;
 use std::io;
-use std::path::{Path, PathBuf};
-/// The root of all workspaces.
-#[derive(Debug)]
-pub struct Workspaces {
-    path: PathBuf,
-}
-/// The root cannot be used.
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fusion_core::{AgentId, Uid};
+use fusion_sys::folder::open_folder_beneath;
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, fchmod, fchown, fstat, openat, renameat_with, unlinkat,
+};
+use rustix::io::Errno;
+
+pub use self::root::{RootError, Workspaces};
+
+/// Why a workspace could not be made or removed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use the root of the workspaces {path}", path = path.display())]
-pub struct RootError {
+#[error("cannot {verb} the workspace {path}", path = path.display())]
+pub struct WorkspaceError {
+    /// What was tried: `make` or `remove`.
+    pub verb: &'static str,
     /// Where.
     pub path: PathBuf,
     /// Why not.
     #[source]
     pub source: io::Error,
 }
-impl Workspaces {
-    /// Opens the root.
-    ///
-    /// # Errors
-    /// [`RootError`].
-    pub fn open(path: &Path) -> Result<Self, RootError> {
-        Ok(Self { path: path.to_owned() })
+
+impl WorkspaceError {
+    /// The error with its reason, one sentence for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("{self}: {}", self.source)
     }
-    /// Where the workspace of an agent is.
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+impl Workspaces {
+    /// Where the workspace of an agent is; nothing is looked at.
     #[must_use]
     pub fn path(&self, user: &str, agent: AgentId) -> PathBuf {
-        self.path.join(user).join(agent.to_string())
+        self.root().join(user).join(agent.to_string())
+    }
+
+    /// The user in a path that [`Workspaces::path`] of this root has made.
+    #[must_use]
+    pub fn user_of(&self, workspace: &Path) -> Option<String> {
+        let mut below = workspace.strip_prefix(self.root()).ok()?.components();
+        let user = match below.next()? {
+            Component::Normal(user) => user.to_str()?,
+            Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => {
+                return None;
+            }
+        };
+        AgentId::parse(below.next()?.as_os_str().to_str()?)?;
+        below.next().is_none().then(|| user.to_owned())
+    }
+
+    /// Makes the workspace of an agent, or finds it. Blocks.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`]; also if something is there that is not the user's own folder.
+    pub fn make(&self, user: &str, agent: AgentId, owner: Uid, gid: u32) -> Result<(), WorkspaceError> {
+        let made = check_name(user).and_then(|()| {
+            let folder = self.make_level(self.folder(), user, owner, gid)?;
+            self.make_level(&folder, &agent.to_string(), owner, gid).map(drop)
+        });
+        made.map_err(|source| WorkspaceError { verb: "make", path: self.path(user, agent), source })
+    }
+
+    /// Removes the workspace of an agent with everything in it; an absent one is removed. The folder of its user stays.
+    /// Files are removed by `shim`, the program `fusion-shim`, as their user. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`]: what is left is out of the user's reach, and the next try goes on.
+    pub fn remove(&self, user: &str, agent: AgentId, owner: Uid, shim: &Path) -> Result<(), WorkspaceError> {
+        let removed = check_name(user).and_then(|()| self.throw_away(user, &agent.to_string(), owner, shim));
+        removed.map_err(|source| WorkspaceError { verb: "remove", path: self.path(user, agent), source })
+    }
+
+    /// One level: the folder `name` in `parent`, the user's.
+    fn make_level(&self, parent: impl AsFd, name: &str, owner: Uid, gid: u32) -> io::Result<OwnedFd> {
+        match open_folder_beneath(&parent, Path::new(name)) {
+            Ok(found) => return check_owned(found, owner),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let staging = self.staging();
+        // Left by a crash: nobody can have put anything into it.
+        match unlinkat(staging, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        rustix::fs::mkdirat(staging, name, Mode::RWXU)?;
+        let fresh = openat(staging, name, FOLDER, Mode::empty())?;
+        fchmod(&fresh, Mode::RWXU)?;
+        if rustix::process::geteuid().as_raw() != owner.0 {
+            let (uid, gid) = (rustix::fs::Uid::from_raw(owner.0), rustix::fs::Gid::from_raw(gid));
+            fchown(&fresh, Some(uid), Some(gid))?;
+        }
+        match renameat_with(staging, name, &parent, name, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(fresh),
+            // Another agent of the same user was faster.
+            Err(Errno::EXIST) => check_owned(open_folder_beneath(&parent, Path::new(name))?, owner),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn throw_away(&self, user: &str, name: &str, owner: Uid, shim: &Path) -> io::Result<()> {
+        let trash = self.trash();
+        if let Some(folder) = absent_as_none(open_folder_beneath(self.folder(), Path::new(user)))? {
+            // The name itself is moved, be it a link.
+            match renameat_with(&folder, name, trash, name, RenameFlags::NOREPLACE) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(Errno::EXIST) => {
+                    // An earlier removal has not come to its end: first that one.
+                    empty_and_remove(trash, name, owner, shim)?;
+                    renameat_with(&folder, name, trash, name, RenameFlags::NOREPLACE)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        empty_and_remove(trash, name, owner, shim)
+    }
+}
+
+/// Of something in the trash, which only the daemon can name.
+fn empty_and_remove(trash: &OwnedFd, name: &str, owner: Uid, shim: &Path) -> io::Result<()> {
+    let folder = match openat(trash, name, FOLDER, Mode::empty()) {
+        Ok(folder) => folder,
+        Err(Errno::NOENT) => return Ok(()),
+        // A link or a file that the user has put there.
+        Err(Errno::NOTDIR | Errno::LOOP) => return Ok(unlinkat(trash, name, AtFlags::empty())?),
+        Err(error) => return Err(error.into()),
+    };
+    let stat = fstat(&folder)?;
+    if stat.st_uid == owner.0 {
+        // Its user may have taken away the right to change it.
+        fchmod(&folder, Mode::RWXU)?;
+        empty(folder, owner, stat.st_gid, shim)?;
+    }
+    // Somebody else's folder is no workspace: it goes if it is empty.
+    Ok(unlinkat(trash, name, AtFlags::REMOVEDIR)?)
+}
+
+/// Removes everything below `folder` in a process of its user.
+fn empty(folder: OwnedFd, owner: Uid, gid: u32, shim: &Path) -> io::Result<()> {
+    let mut command = Command::new(shim);
+    command.arg("rm-tree");
+    if rustix::process::geteuid().as_raw() != owner.0 {
+        command.arg(owner.0.to_string()).arg(gid.to_string());
+    }
+    let output = command
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(folder))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    let words = words.trim();
+    Err(io::Error::other(if words.is_empty() {
+        format!("rm-tree: {}", output.status)
+    } else {
+        words.to_owned()
+    }))
+}
+
+/// A found folder must be the user's; that it is the user's alone is made sure of.
+fn check_owned(folder: OwnedFd, owner: Uid) -> io::Result<OwnedFd> {
+    let stat = fstat(&folder)?;
+    if stat.st_uid != owner.0 {
+        let reason =
+            format!("a folder of user {} is in its place, expected one of user {}", stat.st_uid, owner.0);
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    if Mode::from_raw_mode(stat.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO) != Mode::RWXU {
+        fchmod(&folder, Mode::RWXU)?;
+    }
+    Ok(folder)
+}
+
+/// A user's name is one plain part of a path, and none of the daemon's own.
+fn check_name(user: &str) -> io::Result<()> {
+    let is_plain = Path::new(user).file_name() == Some(OsStr::new(user)) && !user.starts_with('.');
+    is_plain.then_some(()).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("\"{user}\" cannot be the name of a folder"))
+    })
+}
+
+fn absent_as_none<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_tells_its_user_and_strange_names_are_refused() {
+        let root = tempfile::tempdir().expect("a folder");
+        let workspaces = Workspaces::open(root.path()).expect("a root");
+        let path = workspaces.path("ada", AgentId(5));
+        assert_eq!(workspaces.user_of(&path).as_deref(), Some("ada"));
+        assert_eq!(workspaces.user_of(Path::new("/elsewhere/ada/x")), None);
+        assert_eq!(workspaces.user_of(&path.join("deeper")), None);
+        for name in ["", ".", "..", "a/b", ".trash", "/"] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_root_that_others_can_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o777)).expect("chmod");
+        let error = Workspaces::open(root.path()).expect_err("anybody could swap workspaces");
+        assert!(error.to_string().contains("expected"), "{error}");
     }
 }

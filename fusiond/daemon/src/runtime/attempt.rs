@@ -1,0 +1,239 @@
+//! From a task to a program run: argv, environment from nothing, standard input.
+//!
+//! What does not change within an incarnation is prepared once, so that a start costs some copies. Not here: the
+//! identity (`identity`), the frames (`lane`).
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use fusion_core::TaskId;
+use fusion_core::task::TaskKind;
+use fusion_shim::wire::{AttemptSpec, Resource, Rlimit, Stdin};
+
+use super::identity::Owner;
+use super::order::{Setup, TaskInput};
+
+type Variable = (Vec<u8>, Vec<u8>);
+
+/// Everything about attempts of one incarnation that is the same for all.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    env: Vec<Variable>,
+    /// The names at the front of `env` that are the daemon's own word.
+    own: usize,
+    command: Vec<String>,
+    /// Whether a prompt without a place in the command is its last argument.
+    appends_prompt: bool,
+    cwd: Vec<u8>,
+    rlimits: Vec<Rlimit>,
+    umask: u16,
+    log_quota_bytes: u64,
+}
+
+/// Where the prompt goes in a command.
+const PROMPT: [&str; 2] = ["{{ prompt }}", "{{prompt}}"];
+/// Without a PATH of the caller. Behind the home folder's `.local/bin`.
+const PATH_FALLBACK: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Without a LANG of the caller: every C library has it, and output is UTF-8.
+const LANG_FALLBACK: &str = "C.UTF-8";
+/// The soft limit that programs expect which still use select(2); they may raise it to the hard one.
+const OPEN_FILES_SOFT: u64 = 1024;
+/// What the daemon says, and nobody else.
+const OWN_PREFIX: &str = "FUSION_";
+
+impl Template {
+    pub(super) fn new(
+        setup: &Setup,
+        owner: &Owner,
+        workspace: &Path,
+        socket: &Path,
+        umask: u16,
+        log_quota_bytes: u64,
+    ) -> Self {
+        let recipe = &setup.recipe;
+        let mut env: Vec<Variable> = Vec::new();
+        let agent = setup.agent.to_string();
+        put(&mut env, "FUSION_AGENT_ID", agent.as_bytes());
+        put(&mut env, "FUSION_AGENT_NAME", setup.name.as_bytes());
+        put(&mut env, "FUSION_WORKSPACE", workspace.as_os_str().as_bytes());
+        put(&mut env, "FUSION_SOCKET", socket.as_os_str().as_bytes());
+        let own = env.len();
+        put_login(&mut env, setup, owner, workspace);
+        for (name, value) in recipe.env.iter().filter(|(name, _)| !name.starts_with(OWN_PREFIX)) {
+            put(&mut env, name, value.as_bytes());
+        }
+        Self {
+            env,
+            own,
+            command: recipe.command.clone(),
+            appends_prompt: recipe.prompt == "argv",
+            cwd: workspace.as_os_str().as_bytes().to_vec(),
+            rlimits: rlimits(),
+            umask,
+            log_quota_bytes,
+        }
+    }
+
+    /// The run of attempt `number` of a task.
+    pub(super) fn spec(&self, task: TaskId, number: u32, input: &TaskInput) -> AttemptSpec {
+        let (argv, stdin) = self.program(input);
+        let mut env = Vec::with_capacity(self.env.len() + 2 + input.env.len());
+        env.extend_from_slice(&self.env[..self.own]);
+        env.push((b"FUSION_TASK_ID".to_vec(), task.to_string().into_bytes()));
+        env.push((b"FUSION_ATTEMPT".to_vec(), number.to_string().into_bytes()));
+        env.extend_from_slice(&self.env[self.own..]);
+        for (name, value) in input.env.iter().filter(|(name, _)| !name.starts_with(OWN_PREFIX)) {
+            put(&mut env, name, value.as_bytes());
+        }
+        AttemptSpec {
+            argv,
+            env,
+            cwd: self.cwd.clone(),
+            stdin,
+            rlimits: self.rlimits.clone(),
+            umask: self.umask,
+            no_new_privs: true,
+            log_quota_bytes: self.log_quota_bytes,
+        }
+    }
+
+    fn program(&self, input: &TaskInput) -> (Vec<Vec<u8>>, Stdin) {
+        match input.kind {
+            TaskKind::Run => (input.run.iter().map(|word| word.as_bytes().to_vec()).collect(), Stdin::Null),
+            TaskKind::Prompt => self.prompt_program(&input.prompt),
+        }
+    }
+
+    fn prompt_program(&self, prompt: &str) -> (Vec<Vec<u8>>, Stdin) {
+        let has_place = self.command.iter().any(|word| PROMPT.iter().any(|place| word.contains(place)));
+        let mut argv: Vec<Vec<u8>> =
+            self.command.iter().map(|word| fill(word, prompt).into_bytes()).collect();
+        if !has_place && self.appends_prompt {
+            argv.push(prompt.as_bytes().to_vec());
+        }
+        let stdin = if has_place || self.appends_prompt {
+            Stdin::Null
+        } else {
+            Stdin::Inline(prompt.as_bytes().to_vec())
+        };
+        (argv, stdin)
+    }
+}
+
+/// Puts the prompt in its places; what the prompt itself contains is left as it is.
+fn fill(word: &str, prompt: &str) -> String {
+    let mut filled = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((at, place)) = PROMPT.iter().filter_map(|place| Some((rest.find(place)?, place))).min() {
+        filled.push_str(&rest[..at]);
+        filled.push_str(prompt);
+        rest = &rest[at + place.len()..];
+    }
+    filled.push_str(rest);
+    filled
+}
+
+/// Sets a variable; the later word counts.
+fn put(env: &mut Vec<Variable>, name: &str, value: &[u8]) {
+    match env.iter_mut().find(|(known, _)| known == name.as_bytes()) {
+        Some((_, old)) => *old = value.to_vec(),
+        None => env.push((name.as_bytes().to_vec(), value.to_vec())),
+    }
+}
+
+/// What a login would set, and no more.
+fn put_login(env: &mut Vec<Variable>, setup: &Setup, owner: &Owner, workspace: &Path) {
+    let recipe = &setup.recipe;
+    let home = if recipe.home == "user" { owner.home.as_path() } else { workspace };
+    let or = |text: &str, fallback: String| if text.is_empty() { fallback } else { text.to_owned() };
+    let local = owner.home.join(".local/bin");
+    let path = or(&recipe.path, format!("{}:{PATH_FALLBACK}", local.display()));
+    let lang = or(&recipe.lang, LANG_FALLBACK.to_owned());
+    let shell = if owner.shell.as_os_str().is_empty() { Path::new("/bin/sh") } else { owner.shell.as_path() };
+    put(env, "HOME", home.as_os_str().as_bytes());
+    put(env, "USER", owner.name.as_bytes());
+    put(env, "LOGNAME", owner.name.as_bytes());
+    put(env, "SHELL", shell.as_os_str().as_bytes());
+    put(env, "PATH", path.as_bytes());
+    put(env, "LANG", lang.as_bytes());
+    put(env, "TERM", b"dumb");
+}
+
+/// No core files, which would hold an agent's secrets; and the number of files that programs are made for, whatever
+/// the daemon has for itself.
+fn rlimits() -> Vec<Rlimit> {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let hard = files.maximum.unwrap_or(u64::MAX);
+    vec![
+        Rlimit { resource: Resource::Core, soft: 0, hard: 0 },
+        Rlimit { resource: Resource::OpenFiles, soft: OPEN_FILES_SOFT.min(hard), hard },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fusion_core::agent::{AgentLimits, Recipe};
+    use fusion_core::{AgentId, Uid};
+
+    fn template(command: &[&str], prompt: &str) -> Template {
+        let recipe = Recipe {
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            prompt: prompt.to_owned(),
+            env: vec![("A".into(), "recipe".into()), ("FUSION_SOCKET".into(), "forged".into())],
+            ..Recipe::default()
+        };
+        let setup = Setup {
+            agent: AgentId(1),
+            incarnation: 1,
+            nonce: [0; 16],
+            owner: Uid(60_001),
+            name: "a".into(),
+            profile: "command".into(),
+            recipe,
+            limits: AgentLimits::default(),
+        };
+        let (home, shell) = ("/home/ada".into(), "/bin/bash".into());
+        let owner = Owner { name: "ada".into(), gid: 60_001, home, shell, identity: None };
+        Template::new(&setup, &owner, Path::new("/ws"), Path::new("/run/agent.sock"), 0o077, 1)
+    }
+
+    fn prompt(text: &str, env: &[(&str, &str)]) -> TaskInput {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        TaskInput { kind: TaskKind::Prompt, prompt: text.to_owned(), run: Vec::new(), env }
+    }
+
+    fn texts(argv: &[Vec<u8>]) -> Vec<&str> {
+        argv.iter().map(|word| std::str::from_utf8(word).expect("text")).collect()
+    }
+
+    #[test]
+    fn a_prompt_takes_its_place_once_and_else_comes_on_stdin() {
+        let input = prompt("{{ prompt }} and {{prompt}}", &[]);
+        let spec = template(&["say", "-p={{prompt}}!{{ prompt }}"], "stdin").spec(TaskId(1), 1, &input);
+        let filled = "-p={{ prompt }} and {{prompt}}!{{ prompt }} and {{prompt}}";
+        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["say", filled], Stdin::Null));
+        let spec = template(&["cat"], "stdin").spec(TaskId(1), 1, &prompt("words", &[]));
+        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["cat"], Stdin::Inline(b"words".to_vec())));
+        let spec = template(&["echo"], "argv").spec(TaskId(1), 1, &prompt("words", &[]));
+        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["echo", "words"], Stdin::Null));
+    }
+
+    #[test]
+    fn the_task_has_the_last_word_on_its_environment_but_not_on_the_daemons_own() {
+        let env = [("A", "task"), ("FUSION_AGENT_ID", "forged"), ("HOME", "/elsewhere")];
+        let spec = template(&["env"], "stdin").spec(TaskId(7), 3, &prompt("", &env));
+        let value = |name: &str| {
+            let found: Vec<_> = spec.env.iter().filter(|(known, _)| known == name.as_bytes()).collect();
+            assert!(found.len() <= 1, "{name} is there twice");
+            found.first().map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+        };
+        assert_eq!(value("A").as_deref(), Some("task"));
+        assert_eq!(value("HOME").as_deref(), Some("/elsewhere"));
+        assert_eq!(value("FUSION_AGENT_ID"), Some(AgentId(1).to_string()));
+        assert_eq!(value("FUSION_SOCKET").as_deref(), Some("/run/agent.sock"));
+        assert_eq!(value("FUSION_ATTEMPT").as_deref(), Some("3"));
+        assert_eq!(value("PATH").as_deref(), Some("/home/ada/.local/bin:/usr/local/bin:/usr/bin:/bin"));
+        assert_eq!(value("TMPDIR"), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! A shim that serves: orders become frames, frames become outcomes. Plain functions; the lane waits.
+//!
+//! Not here: finding, losing and ending shims (the lane).
+
+use std::io;
+use std::sync::Arc;
+
+use fusion_core::task::Exit;
+use fusion_core::{Millis, Outcome, Time};
+use fusion_shim::wire::{Observed, Reply, Request, StartRefusedWhy, Welcome};
+use fusion_sys::pidfd::PidFd;
+use tokio::time::Instant;
+
+use super::shutdown;
+use crate::runtime::Shared;
+use crate::runtime::attempt::Template;
+use crate::runtime::connection::Connection;
+use crate::runtime::launch::Prepared;
+use crate::runtime::listener::{self, Accepting};
+use crate::runtime::look::{Found, process_of};
+use crate::runtime::order::{Order, Setup};
+use crate::runtime::words;
+
+/// A shim that serves, and what serving it takes.
+pub(super) struct Up {
+    setup: Arc<Setup>,
+    connection: Connection,
+    process: Option<PidFd>,
+    template: Template,
+    /// The highest attempt that the shim has told of: a repeated start of it is no news.
+    told: u32,
+    /// Acknowledgements that wait for a start to ride with, or for the end of the batch.
+    acks: Vec<u32>,
+    /// When it is killed, once its end was ordered.
+    kill_at: Option<Instant>,
+    _accepting: Accepting,
+}
+
+impl Up {
+    /// Begins to serve; also returns what is to be told.
+    pub(super) fn new(
+        shared: &Shared,
+        setup: Arc<Setup>,
+        found: Found,
+        prepared: Prepared,
+    ) -> io::Result<(Self, Outcome)> {
+        let connections = shared.agent_connections.clone();
+        let accepting = listener::accept(prepared.listener, setup.agent, setup.owner, connections)?;
+        let Found { connection, welcome } = found;
+        let process = process_of(&welcome);
+        let told = told_by(&welcome);
+        let outcome = shim_up(&setup, *welcome);
+        let (template, acks, kill_at) = (prepared.template, Vec::new(), None);
+        let up = Self { setup, connection, process, template, told, acks, kill_at, _accepting: accepting };
+        Ok((up, outcome))
+    }
+
+    pub(super) fn incarnation(&self) -> u32 {
+        self.setup.incarnation
+    }
+
+    pub(super) fn kill_at(&self) -> Option<Instant> {
+        self.kill_at
+    }
+
+    pub(super) fn into_parts(self) -> (Arc<Setup>, Option<Instant>, Option<PidFd>) {
+        (self.setup, self.kill_at, self.process)
+    }
+
+    pub(super) async fn next(&mut self) -> io::Result<Reply> {
+        self.connection.next().await
+    }
+
+    /// Turns an order into a frame. Orders of other incarnations are about the dead, whose end was told.
+    pub(super) fn obey(&mut self, order: Order) {
+        let mine = self.setup.incarnation;
+        match order {
+            Order::Start { incarnation, serial, task, number, input, .. } if incarnation == mine => {
+                let spec = self.template.spec(task, number, &input);
+                let ack = std::mem::take(&mut self.acks);
+                self.connection.send(&Request::Start { serial, spec, ack });
+            }
+            Order::Stop { incarnation, serial, grace, why, .. } if incarnation == mine => {
+                let why = words::wire_stop_why(why);
+                self.connection.send(&Request::Stop { serial, grace_ms: grace.0, why });
+            }
+            Order::Ack { incarnation, serial, .. } if incarnation == mine => self.acks.push(serial),
+            Order::Freeze { incarnation, .. } if incarnation == mine => {
+                self.connection.send(&Request::Freeze)
+            }
+            Order::Thaw { incarnation, .. } if incarnation == mine => self.connection.send(&Request::Thaw),
+            Order::Observe { incarnation, .. } if incarnation == mine => {
+                self.connection.send(&Request::Observe);
+            }
+            Order::Start { .. }
+            | Order::Stop { .. }
+            | Order::Ack { .. }
+            | Order::Freeze { .. }
+            | Order::Thaw { .. }
+            | Order::Observe { .. } => {}
+            Order::Launch { .. }
+            | Order::Adopt { .. }
+            | Order::StopShim { .. }
+            | Order::RemoveWorkspace { .. } => {
+                unreachable!("the lane carries these out itself")
+            }
+        }
+    }
+
+    /// Asks for the end of everything; of two orders the earlier kill counts.
+    pub(super) fn shut_down(&mut self, kill_at: Instant) {
+        self.kill_at = Some(self.kill_at.map_or(kill_at, |at| at.min(kill_at)));
+        self.connection.send(&shutdown(kill_at));
+    }
+
+    /// The end of a batch: what has no start to ride with goes alone.
+    pub(super) fn flush(&mut self) {
+        if !self.acks.is_empty() {
+            let serials = std::mem::take(&mut self.acks);
+            self.connection.send(&Request::Ack { serials });
+        }
+        // A connection that is broken says so at the next read, behind the shim's last words.
+        let _told_by_the_read = self.connection.flush();
+    }
+
+    /// Turns a frame into an outcome, if it is news.
+    pub(super) fn hear(&mut self, reply: Reply) -> Option<Outcome> {
+        let (agent, incarnation) = (self.setup.agent, self.setup.incarnation);
+        match reply {
+            Reply::Started(started) => {
+                self.told = self.told.max(started.serial);
+                let (serial, at) = (started.serial, Time(started.at_unix_ms));
+                Some(Outcome::AttemptStarted { agent, incarnation, serial, at })
+            }
+            Reply::Exited(record) => {
+                let (serial, exit) = words::exit(record);
+                self.told = self.told.max(serial);
+                Some(Outcome::AttemptExited { agent, incarnation, serial, exit })
+            }
+            Reply::StartRefused { serial, why: StartRefusedWhy::SerialUsed, .. } if serial == self.told => {
+                None
+            }
+            Reply::StartRefused { serial, highest, why } => {
+                let reason = words::refusal(why, highest);
+                Some(Outcome::AttemptRefused { agent, incarnation, serial, reason })
+            }
+            Reply::Frozen { ms: _ } => Some(Outcome::Frozen { agent, incarnation }),
+            Reply::Observed(observed) => Some(self.observed(&observed)),
+            // After it the shim ends by itself, as soon as every record is acknowledged.
+            Reply::Stopped { survivors: _ } => None,
+            Reply::Thawed => None,
+            Reply::Welcome(_) | Reply::Refused { .. } => {
+                tracing::warn!(life = %self.setup.life(), "a shim greets twice");
+                None
+            }
+        }
+    }
+
+    fn observed(&self, observed: &Observed) -> Outcome {
+        Outcome::Observed {
+            agent: self.setup.agent,
+            incarnation: self.setup.incarnation,
+            serial: observed.serial,
+            last_output: Time(observed.last_output_unix_ms),
+            cpu: Millis(observed.cpu_ms),
+        }
+    }
+}
+
+/// The highest attempt in a welcome.
+fn told_by(welcome: &Welcome) -> u32 {
+    let running = welcome.running.iter().map(|started| started.serial);
+    running.chain(welcome.exits.iter().map(|record| record.serial)).max().unwrap_or(0)
+}
+
+fn shim_up(setup: &Setup, welcome: Welcome) -> Outcome {
+    let exits: Vec<(u32, Exit)> = welcome.exits.into_iter().map(words::exit).collect();
+    Outcome::ShimUp {
+        agent: setup.agent,
+        incarnation: setup.incarnation,
+        highest_started: welcome.highest_started,
+        running: welcome.running.map(|started| (started.serial, Time(started.at_unix_ms))),
+        exits,
+        frozen: welcome.frozen,
+    }
+}

@@ -1,0 +1,65 @@
+//! The shim's words and the core's: one from the other. Not here: what they mean to either.
+
+use fusion_core::task::{Exit, ExitKind, StopWhy};
+use fusion_core::{Millis, Time};
+use fusion_shim::wire;
+
+/// What the core keeps of an exit record, with its serial.
+pub(super) fn exit(record: wire::ExitRecord) -> (u32, Exit) {
+    let exit = Exit {
+        kind: exit_kind(record.kind),
+        stop: record.stop.map(stop_why),
+        oom_kills: record.oom_kills,
+        started_at: Time(record.started_unix_ms),
+        ended_at: Time(record.ended_unix_ms),
+        cpu: Millis(record.cpu_ms),
+        peak_memory_bytes: record.peak_memory_bytes,
+        out_bytes: record.out_bytes,
+        err_bytes: record.err_bytes,
+        dropped_bytes: record.dropped_bytes,
+        tail: String::from_utf8_lossy(&record.tail).into_owned(),
+    };
+    (record.serial, exit)
+}
+
+fn exit_kind(kind: wire::ExitKind) -> ExitKind {
+    match kind {
+        wire::ExitKind::Exited { code } => ExitKind::Exited { code },
+        wire::ExitKind::Signaled { signal, core: _ } => ExitKind::Signaled { signal },
+        wire::ExitKind::StartFailed { stage, errno, message } => {
+            ExitKind::StartFailed { stage, errno, message }
+        }
+    }
+}
+
+fn stop_why(why: wire::StopWhy) -> StopWhy {
+    match why {
+        wire::StopWhy::Cancelled => StopWhy::Cancelled,
+        wire::StopWhy::TimedOut => StopWhy::TimedOut,
+        wire::StopWhy::IdleTimedOut => StopWhy::IdleTimedOut,
+        wire::StopWhy::Restarted => StopWhy::Restarted,
+        // To the task it is the same whether the agent or its shim was told to end.
+        wire::StopWhy::Terminated | wire::StopWhy::Shutdown => StopWhy::Terminated,
+    }
+}
+
+/// The shim's word for a reason.
+pub(super) fn wire_stop_why(why: StopWhy) -> wire::StopWhy {
+    match why {
+        StopWhy::Cancelled => wire::StopWhy::Cancelled,
+        StopWhy::TimedOut => wire::StopWhy::TimedOut,
+        StopWhy::IdleTimedOut => wire::StopWhy::IdleTimedOut,
+        StopWhy::Terminated => wire::StopWhy::Terminated,
+        StopWhy::Restarted => wire::StopWhy::Restarted,
+    }
+}
+
+/// Why a shim declined a start, for people.
+pub(super) fn refusal(why: wire::StartRefusedWhy, highest: u32) -> String {
+    match why {
+        wire::StartRefusedWhy::SerialUsed => format!("the shim has started attempt {highest} already"),
+        wire::StartRefusedWhy::Busy { serial } => format!("attempt {serial} still runs"),
+        wire::StartRefusedWhy::ShuttingDown => "the agent is ending".to_owned(),
+        wire::StartRefusedWhy::Frozen => "the agent is paused".to_owned(),
+    }
+}
