@@ -282,11 +282,11 @@ impl Paths {
             // What somebody named may be a folder with a life of its own: its mode stays.
             self.folder(root, PASSAGE, Found::Kept)?;
         }
-        let through_state = self.workspaces.starts_with(&self.state);
         self.folder(&self.run, passage, Found::Set)?;
-        match through_state {
-            true => self.folder(&self.state, passage, Found::Set)?,
-            false => self.folder(&self.state, PRIVATE, Found::Strict)?,
+        match self.mode {
+            // The workspaces lie in it; a package may have made it.
+            Mode::System => self.folder(&self.state, passage, Found::Set)?,
+            Mode::User | Mode::Root(_) => self.folder(&self.state, PRIVATE, Found::Strict)?,
         }
         self.folder(&self.store, PRIVATE, Found::Strict)?;
         self.folder(&self.incarnations, PRIVATE, Found::Strict)?;
@@ -483,6 +483,7 @@ mod tests {
         let state = folder.path().join("state");
         let mut paths = trial(folder.path());
         paths.workspaces = state.join("workspaces");
+        paths.mode = Mode::System;
         paths.prepare().unwrap();
         assert_eq!(mode(&state), if own() == 0 { 0o711 } else { 0o700 });
         assert_eq!(mode(&paths.store), 0o700);

@@ -1,5 +1,6 @@
 //! Variables of the environment. Each exists also with the prefix `FUSION_`, which wins; an unprefixed one may belong
-//! to another program, so one that makes no sense here is ignored with a note, while a prefixed one is a problem.
+//! to another program, so one that makes no sense here is ignored with a note, while a prefixed one is a problem; so is
+//! one that asks for looser permissions than are allowed.
 //!
 //! Values are never shown: they may be secrets. Not here: the variables that agents get.
 
@@ -102,31 +103,38 @@ pub(super) struct Found {
 pub(super) fn read(env: &dyn Fn(&str) -> Option<String>) -> Found {
     let mut found = Found::default();
     for variable in VARIABLES {
-        let prefixed = format!("{PREFIX}{}", variable.name);
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        let prefixed = format!("{PREFIX}{}", variable.name);
         if let Some(text) = set(&prefixed) {
-            match variable.kind.parse_word(&text) {
-                Some(value) => found.take(variable, value, prefixed),
-                None => {
-                    let text = format!("expected {}", variable.kind.expected());
-                    found.problems.push(Problem { place: Origin::Variable(prefixed), text });
-                }
-            }
+            found.read(variable, prefixed, &text, Owner::Sure);
         } else if let Some(text) = set(variable.name) {
-            match variable.kind.parse_word(&text) {
-                Some(value) => found.take(variable, value, variable.name.to_owned()),
-                None => found.notes.push(format!(
-                    "the variable {} is ignored: expected {}",
-                    variable.name,
-                    variable.kind.expected()
-                )),
-            }
+            found.read(variable, variable.name.to_owned(), &text, Owner::Unsure);
         }
     }
     found
 }
 
+/// Whether a variable is meant for this program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Sure,
+    Unsure,
+}
+
 impl Found {
+    fn read(&mut self, variable: &Variable, name: String, text: &str, owner: Owner) {
+        let expected = variable.kind.expected();
+        match variable.kind.parse_word(text) {
+            Some(value) => self.take(variable, value, name),
+            // What would open a folder is refused, not replaced.
+            None if owner == Owner::Sure || variable.kind.is_too_loose(text) => {
+                let text = format!("expected {expected}");
+                self.problems.push(Problem { place: Origin::Variable(name), text });
+            }
+            None => self.notes.push(format!("the variable {name} is ignored: expected {expected}")),
+        }
+    }
+
     fn take(&mut self, variable: &Variable, value: Value, name: String) {
         match variable.key {
             // The note on unused settings is made where all of them are known.

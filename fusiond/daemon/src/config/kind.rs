@@ -103,6 +103,11 @@ impl Kind {
         }
     }
 
+    /// Whether a word is understood, but asks for more than may be.
+    pub(super) fn is_too_loose(self, word: &str) -> bool {
+        matches!(self, Self::Mode(most) if units::parse_mode(word).is_some_and(|mode| mode & !most != 0))
+    }
+
     /// What is expected, as the end of a sentence.
     pub(super) fn expected(self) -> String {
         match self {
@@ -183,7 +188,9 @@ pub(super) fn found(kind: Kind, value: &DeValue<'_>) -> String {
         DeValue::Integer(number) => format!("found {}", number.as_str()),
         DeValue::Boolean(is_on) => format!("found {is_on}"),
         DeValue::Float(number) => format!("found {}", number.as_str()),
-        _ => format!("found {}", type_name(value)),
+        DeValue::String(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+            format!("found {}", type_name(value))
+        }
     }
 }
 

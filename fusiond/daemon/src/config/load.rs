@@ -214,16 +214,18 @@ impl Values {
     }
 
     fn mode(&self, key: &str) -> Option<u32> {
-        match self.get(key)? {
-            Value::Mode(mode) => Some(*mode),
-            other => wrong_kind(key, Some(other)),
+        match self.get(key) {
+            Some(Value::Mode(mode)) => Some(*mode),
+            None => None,
+            other => wrong_kind(key, other),
         }
     }
 
     fn path(&self, key: &str) -> Option<PathBuf> {
-        match self.get(key)? {
-            Value::Path(path) => Some(path.clone()),
-            other => wrong_kind(key, Some(other)),
+        match self.get(key) {
+            Some(Value::Path(path)) => Some(path.clone()),
+            None => None,
+            other => wrong_kind(key, other),
         }
     }
 

@@ -35,8 +35,8 @@ const ENVIRONMENT: &str = "\
 ## Environment
 
 Each variable exists also with the prefix `FUSION_`, which wins. An unprefixed one may be meant for another program: if
-its value makes no sense here, it is reported and ignored; with the prefix it is an error. An empty variable counts as
-absent. `.env.example` lists them all.
+its value makes no sense here, it is reported and ignored; with the prefix it is an error, and permissions that are too
+loose always are. An empty variable counts as absent. `.env.example` lists them all.
 
 | variable | setting | value | meaning |
 | --- | --- | --- | --- |

@@ -18,7 +18,7 @@ impl Place {
         Self(folder)
     }
 
-    fn file(&self) -> std::path::PathBuf {
+    fn file(&self) -> PathBuf {
         self.0.path().join("f.toml")
     }
 
@@ -128,105 +128,99 @@ fn every_setting_is_read() {
     assert_eq!(notes, ["users.ada: there is no such user, its limits are ignored"]);
 }
 
+/// A file, and what is said of it.
+const BAD_LINES: &[(&str, &str)] = &[
+    (
+        "\n[limits]\nmax_runing = 3\n",
+        "f.toml:3: unknown key `limits.max_runing`, the nearest known key is `limits.max_running`",
+    ),
+    (
+        "max_running = 3\n",
+        "f.toml:1: unknown key `max_running`, the nearest known key is `limits.max_running`",
+    ),
+    ("[limit]\nx = 1\n", "f.toml:1: unknown key `limit`, the nearest known key is `limits`"),
+    (
+        "[users.ada]\nmax_concurrent_agents = 1\n",
+        "f.toml:2: unknown key `users.ada.max_concurrent_agents`, the nearest known key is `limits.max_concurrent_agents`",
+    ),
+    ("[log]\nzzz = 1\n", "f.toml:2: unknown key `log.zzz`, known here are `level`, `format`"),
+    ("limits = 3\n", "f.toml:1: `limits`: expected a table, found a whole number"),
+    (
+        "[limits]\nmax_running = \"3\"\n",
+        "f.toml:2: `limits.max_running`: expected a whole number from 0 to 100000, found \"3\"",
+    ),
+    (
+        "[limits]\nmax_running = -1\n",
+        "f.toml:2: `limits.max_running`: expected a whole number from 0 to 100000, found -1",
+    ),
+    (
+        "[limits]\nmax_concurrent_agents = 0\n",
+        "f.toml:2: `limits.max_concurrent_agents`: expected a whole number from 1 to 100000, found 0",
+    ),
+    (
+        "[runtime]\ngrace = 10\n",
+        "f.toml:2: `runtime.grace`: expected a duration from 0s to 1h, such as \"1.5s\" or \"10m\", found 10",
+    ),
+    (
+        "[runtime]\ngrace = \"2h\"\n",
+        "f.toml:2: `runtime.grace`: expected a duration from 0s to 1h, such as \"1.5s\" or \"10m\", found \"2h\"",
+    ),
+    (
+        "[runtime]\nlog_quota = \"1kb\"\n",
+        "f.toml:2: `runtime.log_quota`: expected a size from 1MiB to 1TiB, such as \"64MiB\", found \"1kb\"",
+    ),
+    (
+        "[runtime]\nbackend = \"v2\"\n",
+        "f.toml:2: `runtime.backend`: expected one of \"auto\", \"cgroup-v2\", \"cgroup-v1\", \"none\", found \"v2\"",
+    ),
+    (
+        "[workspaces]\npermissions = \"0o755\"\n",
+        "f.toml:2: `workspaces.permissions`: expected permissions no looser than \"0o700\", found \"0o755\"",
+    ),
+    (
+        "[workspaces]\npermissions = 0o755\n",
+        "f.toml:2: `workspaces.permissions`: expected permissions no looser than \"0o700\", found 0o755",
+    ),
+    (
+        "[workspaces]\npermissions = 700\n",
+        "f.toml:2: `workspaces.permissions`: expected permissions no looser than \"0o700\", found 700",
+    ),
+    (
+        "[workspaces]\npermissions = \"0o500\"\n",
+        "f.toml:2: `workspaces.permissions`: the owner needs all three rights: expected \"0o700\"",
+    ),
+    ("[workspaces]\nroot = \"w\"\n", "f.toml:2: `workspaces.root`: expected an absolute path, found \"w\""),
+    (
+        "[workspaces]\nroot = \"/a/../b\"\n",
+        "f.toml:2: `workspaces.root`: expected an absolute path, found \"/a/../b\"",
+    ),
+    ("allow_root_agents = \"yes\"\n", "f.toml:1: `allow_root_agents`: expected true or false, found \"yes\""),
+    (
+        "[socket]\nmode = \"0o777\"\n",
+        "f.toml:2: `socket.mode`: expected permissions no looser than \"0o666\", found \"0o777\"",
+    ),
+    (
+        "[socket]\nmode = \"0o060\"\n",
+        "f.toml:2: `socket.mode`: the owner needs to read and write: expected \"0o600\" or more",
+    ),
+    ("[socket]\ngroup = \"a b\"\n", "f.toml:2: `socket.group`: expected the name of a group, found \"a b\""),
+    (
+        "[runtime]\nrestart_backoff = \"10m\"\n",
+        "f.toml:2: `runtime.restart_backoff`: 10m is longer than `runtime.restart_backoff_max`, 5m",
+    ),
+    (
+        "[providers.x]\napi_key = \"sk-secret\"\n",
+        "f.toml:2: `providers.x.api_key`: expected where the secret is: {credential = \"NAME\"}, {file = \"/PATH\"} or {env = \"NAME\"}, found a text",
+    ),
+    (
+        "[providers.x]\nbase_url = \"ftp://x\"\n",
+        "f.toml:2: `providers.x.base_url`: expected an address that begins with \"http://\" or \"https://\", found \"ftp://x\"",
+    ),
+];
+
 #[test]
 fn one_bad_line_is_told_with_its_place() {
-    for (text, message) in [
-        (
-            "\n[limits]\nmax_runing = 3\n",
-            "f.toml:3: unknown key `limits.max_runing`, the nearest known key is `limits.max_running`",
-        ),
-        (
-            "max_running = 3\n",
-            "f.toml:1: unknown key `max_running`, the nearest known key is `limits.max_running`",
-        ),
-        ("[limit]\nx = 1\n", "f.toml:1: unknown key `limit`, the nearest known key is `limits`"),
-        (
-            "[users.ada]\nmax_concurrent_agents = 1\n",
-            "f.toml:2: unknown key `users.ada.max_concurrent_agents`, the nearest known key is `limits.max_concurrent_agents`",
-        ),
-        ("[log]\nzzz = 1\n", "f.toml:2: unknown key `log.zzz`, known here are `level`, `format`"),
-        ("limits = 3\n", "f.toml:1: `limits`: expected a table, found a whole number"),
-        (
-            "[limits]\nmax_running = \"3\"\n",
-            "f.toml:2: `limits.max_running`: expected a whole number from 0 to 100000, found \"3\"",
-        ),
-        (
-            "[limits]\nmax_running = -1\n",
-            "f.toml:2: `limits.max_running`: expected a whole number from 0 to 100000, found -1",
-        ),
-        (
-            "[limits]\nmax_concurrent_agents = 0\n",
-            "f.toml:2: `limits.max_concurrent_agents`: expected a whole number from 1 to 100000, found 0",
-        ),
-        (
-            "[runtime]\ngrace = 10\n",
-            "f.toml:2: `runtime.grace`: expected a duration from 0s to 1h, such as \"1.5s\" or \"10m\", found 10",
-        ),
-        (
-            "[runtime]\ngrace = \"2h\"\n",
-            "f.toml:2: `runtime.grace`: expected a duration from 0s to 1h, such as \"1.5s\" or \"10m\", found \"2h\"",
-        ),
-        (
-            "[runtime]\nlog_quota = \"1kb\"\n",
-            "f.toml:2: `runtime.log_quota`: expected a size from 1MiB to 1TiB, such as \"64MiB\", found \"1kb\"",
-        ),
-        (
-            "[runtime]\nbackend = \"v2\"\n",
-            "f.toml:2: `runtime.backend`: expected one of \"auto\", \"cgroup-v2\", \"cgroup-v1\", \"none\", found \"v2\"",
-        ),
-        (
-            "[workspaces]\npermissions = \"0o755\"\n",
-            "f.toml:2: `workspaces.permissions`: expected permissions no looser than \"0o700\", found \"0o755\"",
-        ),
-        (
-            "[workspaces]\npermissions = 0o755\n",
-            "f.toml:2: `workspaces.permissions`: expected permissions no looser than \"0o700\", found 0o755",
-        ),
-        (
-            "[workspaces]\npermissions = 700\n",
-            "f.toml:2: `workspaces.permissions`: expected permissions no looser than \"0o700\", found 700",
-        ),
-        (
-            "[workspaces]\npermissions = \"0o500\"\n",
-            "f.toml:2: `workspaces.permissions`: the owner needs all three rights: expected \"0o700\"",
-        ),
-        (
-            "[workspaces]\nroot = \"w\"\n",
-            "f.toml:2: `workspaces.root`: expected an absolute path, found \"w\"",
-        ),
-        (
-            "[workspaces]\nroot = \"/a/../b\"\n",
-            "f.toml:2: `workspaces.root`: expected an absolute path, found \"/a/../b\"",
-        ),
-        (
-            "allow_root_agents = \"yes\"\n",
-            "f.toml:1: `allow_root_agents`: expected true or false, found \"yes\"",
-        ),
-        (
-            "[socket]\nmode = \"0o777\"\n",
-            "f.toml:2: `socket.mode`: expected permissions no looser than \"0o666\", found \"0o777\"",
-        ),
-        (
-            "[socket]\nmode = \"0o060\"\n",
-            "f.toml:2: `socket.mode`: the owner needs to read and write: expected \"0o600\" or more",
-        ),
-        (
-            "[socket]\ngroup = \"a b\"\n",
-            "f.toml:2: `socket.group`: expected the name of a group, found \"a b\"",
-        ),
-        (
-            "[runtime]\nrestart_backoff = \"10m\"\n",
-            "f.toml:2: `runtime.restart_backoff`: 10m is longer than `runtime.restart_backoff_max`, 5m",
-        ),
-        (
-            "[providers.x]\napi_key = \"sk-secret\"\n",
-            "f.toml:2: `providers.x.api_key`: expected where the secret is: {credential = \"NAME\"}, {file = \"/PATH\"} or {env = \"NAME\"}, found a text",
-        ),
-        (
-            "[providers.x]\nbase_url = \"ftp://x\"\n",
-            "f.toml:2: `providers.x.base_url`: expected an address that begins with \"http://\" or \"https://\", found \"ftp://x\"",
-        ),
-    ] {
+    for (text, message) in BAD_LINES.iter().copied() {
         assert_eq!(refused(text), [message], "{text}");
     }
 }
@@ -298,9 +292,17 @@ fn variables_that_make_sense_are_obeyed_and_empty_ones_are_none() {
     assert_eq!(loaded.paths.workspaces, Path::new("/srv/w"));
     assert_eq!(loaded.config.log, Log { level: LogLevel::Warn, format: LogFormat::Journald });
     assert!(loaded.notes.is_empty());
-    let loose = place.load(&[("WORKSPACE_PERMISSIONS", "0o755")], &[]).unwrap();
-    assert_eq!(loose.config.workspaces.permissions, 0o700);
-    assert_eq!(loose.notes.len(), 1);
+    let strange = place.load(&[("WORKSPACE_PERMISSIONS", "private")], &[]).unwrap();
+    assert_eq!(strange.config.workspaces.permissions, 0o700);
+    assert_eq!(strange.notes.len(), 1);
+}
+
+#[test]
+fn looser_permissions_are_refused_wherever_they_are_asked_for() {
+    for name in ["WORKSPACE_PERMISSIONS", "FUSION_WORKSPACE_PERMISSIONS"] {
+        let problems = Place::new("").load(&[(name, "0o755")], &[]).unwrap_err();
+        assert_eq!(problems, [format!("{name}: expected permissions no looser than \"0o700\"")]);
+    }
 }
 
 #[test]

@@ -39,8 +39,7 @@ const LOCAL: &[(i64, &str)] = &[
 ];
 
 fn kind_of(path: &Path) -> io::Result<i64> {
-    // The type of the field differs between machines; the numbers fit all of them.
-    Ok(i64::try_from(rustix::fs::statfs(path)?.f_type).unwrap_or(0))
+    Ok(rustix::fs::statfs(path)?.f_type)
 }
 
 fn name_of(kind: i64, known: &[(i64, &'static str)]) -> Option<&'static str> {
