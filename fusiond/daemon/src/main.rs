@@ -1,2 +1,77 @@
-//! Placeholder.
-fn main() {}
+//! `fusiond`: reads the command line and hands over.
+//!
+//! Not for: anything that could be tested without a process of its own.
+
+use clap::Parser;
+use fusiond::config::{self, Args, Command, Loaded};
+use fusiond::{app, store, telemetry};
+use std::process::ExitCode;
+
+/// What sysexits.h calls `EX_CONFIG`: a restart would not help.
+const EXIT_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(folder) = &args.probe_store {
+        return ExitCode::from(u8::try_from(store::probe_main(folder)).unwrap_or(1));
+    }
+    abort_on_panic();
+    let loaded = match config::load(&args, config::process_environment) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            for problem in problems {
+                telemetry::say(&format!("error: {problem}"));
+            }
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    if args.check_config {
+        print(&loaded.to_toml());
+        return ExitCode::SUCCESS;
+    }
+    match &args.command {
+        Some(Command::Restore { file }) => finish(restore(file, &loaded)),
+        None => finish(start(loaded)),
+    }
+}
+
+/// Answers of the commands that do not serve.
+fn print(text: &str) {
+    use std::io::Write;
+    // A reader that has gone needs no answer.
+    drop(std::io::stdout().write_all(text.as_bytes()));
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            telemetry::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(loaded: Loaded) -> anyhow::Result<()> {
+    telemetry::init(loaded.config.log)?;
+    loaded.paths.prepare()?;
+    app::run(loaded)
+}
+
+fn restore(file: &std::path::Path, loaded: &Loaded) -> anyhow::Result<()> {
+    let paths = &loaded.paths;
+    paths.prepare()?;
+    let backup = store::restore(file, &paths.store)?;
+    print(&format!("restored {} entries into {}\n", backup.entries, paths.store.display()));
+    Ok(())
+}
+
+/// A bug in any thread ends the whole daemon: the service manager starts it again, agents live on, and
+/// the journal tells what was kept. Half a daemon would answer wrongly.
+fn abort_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::abort();
+    }));
+}

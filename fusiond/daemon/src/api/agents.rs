@@ -1,0 +1,358 @@
+//! The agent service: one method per verb.
+//!
+//! Not for: deciding; `fusion_core::agent` does.
+
+use super::refuse::refuse;
+use super::{Door, millis, page_size, view};
+use crate::profile::{Kind, Profile};
+use crate::runtime;
+use fusion_core::agent::{AgentLife, AgentLimits, AgentSpec, Freeze, Recipe, RestartPolicy, SpawnAgent};
+use fusion_core::input::PauseHow;
+use fusion_core::{AgentId, Caller, Command, Done, Key, Millis, Reject, Rights, State, Time, Uid};
+use fusion_proto::v1;
+use tonic::{Request, Response, Status};
+
+/// Between SIGTERM and the kill, where nobody says otherwise.
+pub(crate) const GRACE: Millis = Millis::from_secs(10);
+
+/// The longest environment of one agent or task, names and values.
+pub(crate) const ENV_BYTES_MAX: usize = 64 << 10;
+
+#[tonic::async_trait]
+impl v1::agent_service_server::AgentService for Door {
+    async fn create_agent(
+        &self,
+        request: Request<v1::CreateAgentRequest>,
+    ) -> Result<Response<v1::Agent>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = self.plan_spawn(caller, request.into_inner()).map_err(|reject| refuse(&reject))?;
+        let command = Command::SpawnAgent(Box::new(ask));
+        let id = self.engine.ask(caller, command, None, |_, _, done| agent_of(done)).await;
+        let id = id.map_err(|reject| refuse(&reject))?;
+        self.wait_ready(id).await
+    }
+
+    async fn get_agent(&self, request: Request<v1::GetAgentRequest>) -> Result<Response<v1::Agent>, Status> {
+        let caller = Self::caller(&request)?;
+        let text = request.into_inner().agent;
+        let look = move |state: &State, now: Time| {
+            state.find_agent(caller, &text).map(|agent| view::agent::agent(state, agent, now))
+        };
+        let agent = self.engine.look(look).await.and_then(|found| found).map_err(|reject| refuse(&reject))?;
+        Ok(Response::new(self.named_agent(agent)))
+    }
+
+    async fn list_agents(
+        &self,
+        request: Request<v1::ListAgentsRequest>,
+    ) -> Result<Response<v1::ListAgentsResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let after = page_start(&ask.page_token).map_err(|reject| refuse(&reject))?;
+        let size = page_size(ask.page_size);
+        let look = move |state: &State, now: Time| {
+            let wanted = |life: &AgentLife| {
+                let word = view::agent::life(life);
+                let asked = ask.state();
+                if asked != v1::AgentState::Unspecified {
+                    return word == asked;
+                }
+                ask.show_terminated || word != v1::AgentState::Terminated
+            };
+            state
+                .agents()
+                .filter(|agent| after.is_none_or(|after| agent.id > after))
+                .filter(|agent| State::sees_agent(caller, agent) && wanted(&agent.life))
+                .take(size)
+                .map(|agent| view::agent::agent(state, agent, now))
+                .collect::<Vec<_>>()
+        };
+        let agents = self.engine.look(look).await.map_err(|reject| refuse(&reject))?;
+        let full = agents.len() == size;
+        let next_page_token =
+            agents.last().filter(|_| full).map(|agent| agent.id.clone()).unwrap_or_default();
+        let agents = agents.into_iter().map(|agent| self.named_agent(agent)).collect();
+        Ok(Response::new(v1::ListAgentsResponse { agents, next_page_token }))
+    }
+
+    async fn pause_agent(
+        &self,
+        request: Request<v1::PauseAgentRequest>,
+    ) -> Result<Response<v1::Agent>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let how = if ask.drain { PauseHow::Drain } else { PauseHow::Freeze };
+        let id = self.order_agent(caller, Command::PauseAgent { agent: ask.agent, how }).await?;
+        self.wait_agent(id, |agent| match &agent.life {
+            AgentLife::Paused { freeze: Freeze::Asked, .. } => None,
+            AgentLife::Paused { freeze: Freeze::Done, .. }
+            | AgentLife::Starting { .. }
+            | AgentLife::Idle { .. }
+            | AgentLife::Busy { .. }
+            | AgentLife::Draining { .. }
+            | AgentLife::Backoff { .. }
+            | AgentLife::Quarantined { .. }
+            | AgentLife::Stopping { .. }
+            | AgentLife::Terminated { .. } => Some(Ok(())),
+        })
+        .await
+    }
+
+    async fn resume_agent(
+        &self,
+        request: Request<v1::ResumeAgentRequest>,
+    ) -> Result<Response<v1::Agent>, Status> {
+        let caller = Self::caller(&request)?;
+        let id = self.order_agent(caller, Command::ResumeAgent { agent: request.into_inner().agent }).await?;
+        self.wait_agent(id, |_| Some(Ok(()))).await
+    }
+
+    async fn restart_agent(
+        &self,
+        request: Request<v1::RestartAgentRequest>,
+    ) -> Result<Response<v1::Agent>, Status> {
+        let caller = Self::caller(&request)?;
+        let id =
+            self.order_agent(caller, Command::RestartAgent { agent: request.into_inner().agent }).await?;
+        self.wait_ready(id).await
+    }
+
+    async fn terminate_agent(
+        &self,
+        request: Request<v1::TerminateAgentRequest>,
+    ) -> Result<Response<v1::Agent>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let grace = millis("grace", ask.grace).map_err(|reject| refuse(&reject))?.unwrap_or(GRACE);
+        let id = self.order_agent(caller, Command::TerminateAgent { agent: ask.agent, grace }).await?;
+        self.wait_agent(id, |agent| agent.is_terminated().then_some(Ok(()))).await
+    }
+
+    type TailAgentLogsStream = super::history::LogStream;
+
+    async fn tail_agent_logs(
+        &self,
+        request: Request<v1::TailAgentLogsRequest>,
+    ) -> Result<Response<Self::TailAgentLogsStream>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        self.agent_logs(caller, ask).await.map(Response::new)
+    }
+}
+
+/// The agent that a command concerned.
+fn agent_of(done: Done) -> AgentId {
+    match done {
+        Done::Agent(id) => id,
+        Done::Task(_) | Done::Same(_) | Done::Daemon => AgentId(0),
+    }
+}
+
+fn page_start(token: &str) -> Result<Option<AgentId>, Reject> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let invalid = || Reject::FieldInvalid {
+        field: "page_token",
+        value: token.to_owned(),
+        expected: "the next_page_token of the page before",
+    };
+    AgentId::parse(token).map(Some).ok_or_else(invalid)
+}
+
+impl Door {
+    async fn order_agent(&self, caller: Caller, command: Command) -> Result<AgentId, Status> {
+        let done = self.engine.ask(caller, command, None, |_, _, done| agent_of(done)).await;
+        done.map_err(|reject| refuse(&reject))
+    }
+
+    /// Waits until `check` says something of the agent, then shows it.
+    async fn wait_agent(
+        &self,
+        id: AgentId,
+        check: impl Fn(&fusion_core::Agent) -> Option<Result<(), Reject>> + Send + 'static,
+    ) -> Result<Response<v1::Agent>, Status> {
+        let look = move |state: &State| {
+            let Some(agent) = state.agent(id) else {
+                return Some(Err(Reject::AgentNotFound { agent: id.to_string() }));
+            };
+            let now = agent.life.since();
+            check(agent).map(|done| done.map(|()| view::agent::agent(state, agent, now)))
+        };
+        let found = self.engine.wait(Key::Agent(id), look).await.and_then(|found| found);
+        let agent = found.map_err(|reject| refuse(&reject))?;
+        Ok(Response::new(self.named_agent(agent)))
+    }
+
+    /// Waits until the agent is up, or until it is known that it will not be soon.
+    async fn wait_ready(&self, id: AgentId) -> Result<Response<v1::Agent>, Status> {
+        self.wait_agent(id, move |agent| {
+            let failed = || {
+                let reason = agent.trouble.clone().unwrap_or_else(|| "it was terminated".to_owned());
+                Some(Err(Reject::SpawnFailed { agent: agent.spec.name.clone(), reason }))
+            };
+            match &agent.life {
+                AgentLife::Starting { .. } | AgentLife::Stopping { .. } => None,
+                AgentLife::Idle { .. }
+                | AgentLife::Busy { .. }
+                | AgentLife::Draining { .. }
+                | AgentLife::Paused { .. } => Some(Ok(())),
+                AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } | AgentLife::Terminated { .. } => {
+                    failed()
+                }
+            }
+        })
+        .await
+    }
+
+    fn plan_spawn(&self, caller: Caller, ask: v1::CreateAgentRequest) -> Result<SpawnAgent, Reject> {
+        let (owner, owner_name) = self.owner(caller, &ask.user)?;
+        let profile = self.profiles.get(&ask.profile);
+        let profile = profile.ok_or_else(|| Reject::ProfileNotFound { profile: ask.profile.clone() })?;
+        if profile.kind != Kind::Exec {
+            let kind = profile.kind.word().to_owned();
+            return Err(Reject::ProfileKind { profile: profile.name.clone(), kind });
+        }
+        let command = plan_command(profile, &ask.command)?;
+        let sandbox = plan_sandbox(profile, &ask.sandbox)?;
+        let limits = plan_limits(ask.limits)?;
+        let backend = runtime::word(self.runtime.choose_backend(&limits)?);
+        let env = check_env(ask.env)?;
+        let request = super::submit::request_hash(owner, &ask.request_id);
+        let name = if ask.name.is_empty() { self.make_name(profile, request)? } else { ask.name };
+        let mut env_all: Vec<(String, String)> = profile.env.clone().into_iter().collect();
+        env_all.extend(env);
+        let capabilities = profile.capabilities.iter().cloned().chain(ask.capabilities).collect();
+        let recipe = Recipe {
+            command,
+            prompt: profile.prompt.word().to_owned(),
+            home: profile.home.word().to_owned(),
+            sandbox,
+            result: profile.result.to_string(),
+            env: env_all,
+            path: ask.path,
+            lang: ask.lang,
+            backend: backend.to_owned(),
+            workspace: self.paths.workspaces.join(&owner_name).to_string_lossy().into_owned(),
+        };
+        let spec = AgentSpec {
+            name,
+            profile: profile.name.clone(),
+            capabilities,
+            restart: plan_restart(ask.restart),
+            limits,
+            recipe,
+        };
+        Ok(SpawnAgent { id: AgentId(0), owner, owner_name, spec, request })
+    }
+
+    /// The owner of something new: the caller, or whom an admin names.
+    pub(crate) fn owner(&self, caller: Caller, user: &str) -> Result<(Uid, String), Reject> {
+        if user.is_empty() {
+            return Ok((caller.uid, self.names.name(caller.uid.0)));
+        }
+        let unknown = || Reject::UserNotFound { user: user.to_owned() };
+        let uid = self.names.uid(user).ok().flatten().ok_or_else(unknown)?;
+        if Uid(uid) != caller.uid && caller.rights != Rights::Admin {
+            return Err(Reject::NotPermitted {
+                who: caller.actor().to_string(),
+                what: "acting for other users",
+            });
+        }
+        if !self.paths.serves_all() && uid != self.paths.uid {
+            let reason = "this daemon runs without root and serves one user".to_owned();
+            return Err(Reject::UserUnfit { user: user.to_owned(), reason });
+        }
+        Ok((Uid(uid), self.names.name(uid)))
+    }
+
+    fn make_name(&self, profile: &Profile, request: u64) -> Result<String, Reject> {
+        let mut draw = request;
+        if draw == 0 {
+            let mut bytes = [0; 8];
+            getrandom::fill(&mut bytes).map_err(|_| Reject::Stopping)?;
+            draw = u64::from_le_bytes(bytes);
+        }
+        Ok(format!("{}-{:06x}", profile.name, draw & 0xFF_FFFF))
+    }
+}
+
+fn plan_command(profile: &Profile, command: &[String]) -> Result<Vec<String>, Reject> {
+    if let Some(place) = command.iter().position(|arg| arg.contains('\0')) {
+        return Err(Reject::NulByte { what: format!("argument {place} of the command") });
+    }
+    let bytes: usize = command.iter().map(String::len).sum();
+    if bytes > super::submit::COMMAND_BYTES_MAX {
+        let limit = super::submit::COMMAND_BYTES_MAX;
+        return Err(Reject::TooLarge { what: "the command", bytes, limit });
+    }
+    match (profile.command.is_empty(), command.is_empty()) {
+        (true, true) => Err(Reject::CommandMissing { profile: profile.name.clone() }),
+        (true, false) => Ok(command.to_vec()),
+        (false, true) => Ok(profile.command.clone()),
+        (false, false) => Err(Reject::CommandUnexpected { profile: profile.name.clone() }),
+    }
+}
+
+/// Only what is enforced is accepted.
+fn plan_sandbox(profile: &Profile, asked: &str) -> Result<String, Reject> {
+    let sandbox = if asked.is_empty() { profile.sandbox.word() } else { asked };
+    match sandbox {
+        "user" => Ok(sandbox.to_owned()),
+        other => Err(Reject::SandboxUnavailable { sandbox: other.to_owned() }),
+    }
+}
+
+fn plan_limits(asked: Option<v1::AgentLimits>) -> Result<AgentLimits, Reject> {
+    let asked = asked.unwrap_or_default();
+    let too_small = |field, value: String, expected| Reject::FieldInvalid { field, value, expected };
+    match asked {
+        v1::AgentLimits { memory_bytes: Some(bytes), .. } if bytes < 1 << 20 => {
+            Err(too_small("memory", bytes.to_string(), "at least 1 MiB"))
+        }
+        v1::AgentLimits { cpu_millis: Some(cpu), .. } if cpu < 10 => {
+            Err(too_small("cpu", format!("0.{cpu:03}"), "at least 0.01"))
+        }
+        v1::AgentLimits { pids: Some(pids), .. } if pids < 2 => {
+            Err(too_small("pids", pids.to_string(), "at least 2"))
+        }
+        v1::AgentLimits { memory_bytes, cpu_millis, pids } => {
+            Ok(AgentLimits { memory_bytes, cpu_millis, pids })
+        }
+    }
+}
+
+fn plan_restart(asked: i32) -> RestartPolicy {
+    match v1::RestartPolicy::try_from(asked).unwrap_or_default() {
+        v1::RestartPolicy::Never => RestartPolicy::Never,
+        v1::RestartPolicy::Always => RestartPolicy::Always,
+        v1::RestartPolicy::OnFailure | v1::RestartPolicy::Unspecified => RestartPolicy::OnFailure,
+    }
+}
+
+/// Names and values that an environment may hold; sorted by name.
+pub(crate) fn check_env(
+    env: std::collections::HashMap<String, String>,
+) -> Result<Vec<(String, String)>, Reject> {
+    let bytes: usize = env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    if bytes > ENV_BYTES_MAX {
+        return Err(Reject::TooLarge { what: "the environment", bytes, limit: ENV_BYTES_MAX });
+    }
+    let mut env: Vec<(String, String)> = env.into_iter().collect();
+    env.sort();
+    for (name, value) in &env {
+        let invalid =
+            name.is_empty() || name.contains('=') || name.contains('\0') || name.starts_with("FUSION_");
+        if invalid {
+            return Err(Reject::FieldInvalid {
+                field: "env",
+                value: name.chars().take(64).collect(),
+                expected: "a name without '=' that does not begin with FUSION_",
+            });
+        }
+        if value.contains('\0') {
+            return Err(Reject::NulByte { what: format!("the value of {name}") });
+        }
+    }
+    Ok(env)
+}

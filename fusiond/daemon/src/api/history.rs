@@ -1,0 +1,390 @@
+//! What lies behind the present state: ended tasks on disk, logs, results, prompts.
+//!
+//! The engine's memory holds the newest ended tasks alone; everything that it ever committed is read
+//! from the store here, aside from the engine. Not for: changing anything.
+
+use super::refuse::{broken, refuse};
+use super::{Door, view};
+use crate::engine::{attempts_of, decode_task, input_key, task_key};
+use crate::profile::result::extract;
+use crate::runtime::TaskInput;
+use crate::runtime::logs::{Chunk, Log, LogError, Stream as LogKind};
+use crate::store::{Direction, Reader};
+use fusion_core::task::{Attempt, Task};
+use fusion_core::{AgentId, Caller, Key, Reject, State, TaskId, TaskState, Time};
+use fusion_proto::v1;
+use std::pin::Pin;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+/// A stream of output.
+pub(crate) type LogStream = Pin<Box<dyn Stream<Item = Result<v1::LogChunk, Status>> + Send>>;
+
+/// The longest result that is served whole.
+pub(crate) const RESULT_BYTES_MAX: usize = 1 << 20;
+
+/// How much of a result `task show` carries.
+const RESULT_SHOWN_BYTES: usize = 64 << 10;
+
+/// Tasks read at once from the store.
+const PAGE: usize = 512;
+
+/// Which tasks are meant, and who asks.
+#[derive(Clone)]
+pub(crate) struct Filter {
+    caller: Caller,
+    asked: v1::TaskFilter,
+}
+
+impl Filter {
+    pub(crate) fn new(caller: Caller, asked: v1::TaskFilter) -> Self {
+        Self { caller, asked }
+    }
+
+    pub(crate) fn takes(&self, task: &Task) -> bool {
+        let state = self.asked.state();
+        State::sees(self.caller, task.owner)
+            && (state == v1::TaskState::Unspecified || view::task::state(&task.state) == state)
+            && self
+                .asked
+                .labels
+                .iter()
+                .all(|(key, value)| task.spec.labels.iter().any(|(k, v)| **k == **key && **v == **value))
+            && (!self.asked.dead
+                || matches!(task.state, TaskState::Failed { .. } | TaskState::TimedOut { .. }))
+    }
+}
+
+fn read_task(reader: &Reader, id: TaskId, body: &[u8]) -> Result<Option<Task>, Status> {
+    let Some(mut task) = decode_task(body) else { return Ok(None) };
+    task.attempts = attempts_of(reader, id).map_err(|error| broken("reading attempts", &error))?;
+    Ok(Some(task))
+}
+
+impl Door {
+    /// A task in memory, or, by its full id, on disk.
+    pub(crate) async fn find_task(&self, caller: Caller, text: String) -> Result<Task, Status> {
+        let id = TaskId::parse(&text);
+        let look = move |state: &State, _: Time| state.find_task(caller, &text).cloned();
+        let found = self.engine.look(look).await.and_then(|found| found);
+        match (found, id) {
+            (Err(reject @ Reject::TaskNotFound { .. }), Some(id)) => {
+                let old = self.find_old(id).await?.filter(|task| State::sees(caller, task.owner));
+                old.ok_or_else(|| refuse(&reject))
+            }
+            (found, _) => found.map_err(|reject| refuse(&reject)),
+        }
+    }
+
+    async fn find_old(&self, id: TaskId) -> Result<Option<Task>, Status> {
+        let reader = self.engine.reader().clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let body = reader.get(&task_key(id)).map_err(|error| broken("reading a task", &error))?;
+            body.map_or(Ok(None), |body| read_task(&reader, id, &body))
+        });
+        read.await.map_err(|error| broken("reading a task", &error))?
+    }
+
+    /// One page of tasks, newest first, from the store.
+    pub(crate) async fn list_page(
+        &self,
+        filter: Filter,
+        token: &str,
+        size: usize,
+    ) -> Result<v1::ListTasksResponse, Status> {
+        let invalid = || Reject::FieldInvalid {
+            field: "page_token",
+            value: token.to_owned(),
+            expected: "the next_page_token of the page before",
+        };
+        let after = match token {
+            "" => None,
+            token => Some(TaskId::parse(token).ok_or_else(|| refuse(&invalid()))?),
+        };
+        let reader = self.engine.reader().clone();
+        let read = tokio::task::spawn_blocking(move || read_page(&reader, &filter, after, size));
+        let tasks = read.await.map_err(|error| broken("listing tasks", &error))??;
+        let full = tasks.len() == size;
+        let next_page_token = tasks.last().filter(|_| full).map(|task| task.id.clone()).unwrap_or_default();
+        let tasks = tasks.into_iter().map(|task| self.named_task(task)).collect();
+        Ok(v1::ListTasksResponse { tasks, next_page_token })
+    }
+
+    /// The task as `task show` has it: with its input, its result and the reason of its state.
+    pub(crate) async fn with_details(&self, task: Task) -> Result<v1::Task, Status> {
+        let mut shown = self.named_task(view::task::task(&task));
+        if let Some(input) = self.input_of(task.id).await? {
+            shown.prompt = (!input.prompt.is_empty()).then_some(input.prompt);
+            shown.run = input.run;
+        }
+        let id = task.id;
+        let why = move |state: &State, now: Time| fusion_core::explain::explain_task(state, id, now);
+        if let Ok(Some(why)) = self.engine.look(why).await {
+            shown.reason = why.summary;
+        }
+        if matches!(task.state, TaskState::Succeeded { .. }) {
+            let result = self.result_of(&task, RESULT_SHOWN_BYTES).await.ok();
+            shown.result = result.map(|result| String::from_utf8_lossy(&result.data).into_owned());
+        }
+        Ok(shown)
+    }
+
+    async fn input_of(&self, id: TaskId) -> Result<Option<TaskInput>, Status> {
+        let reader = self.engine.reader().clone();
+        let read = tokio::task::spawn_blocking(move || reader.get(&input_key(id)));
+        let body = read.await.map_err(|error| broken("reading a prompt", &error))?;
+        let body = body.map_err(|error| broken("reading a prompt", &error))?;
+        Ok(body.and_then(|body| TaskInput::decode(&body).ok()))
+    }
+
+    /// The result of an ended task: what its last attempt wrote to standard output, by the agent's
+    /// result format.
+    pub(crate) async fn result_of(&self, task: &Task, limit: usize) -> Result<v1::TaskResult, Status> {
+        let state = task.state.word();
+        let no_result = || refuse(&Reject::NoResult { task: task.id.to_string(), state });
+        let attempt =
+            task.attempts.last().filter(|_| task.state.ended_at().is_some()).ok_or_else(no_result)?;
+        if attempt.exit().is_some_and(|exit| exit.out_bytes == 0) {
+            return Ok(v1::TaskResult::default());
+        }
+        let output = self.log_of(task.id, attempt)?.output(limit).await;
+        let output = output.map_err(|error| refuse_log(task.id, &error))?;
+        let agent = attempt.lease.agent;
+        let format = self
+            .engine
+            .look(move |state, _| state.agent(agent).map(|agent| agent.spec.recipe.result.clone()));
+        let format = format.await.ok().flatten();
+        let data = match (format, task.spec.kind) {
+            (Some(format), fusion_core::task::TaskKind::Prompt) if !output.truncated => {
+                extract(&format, &output.bytes).unwrap_or(output.bytes)
+            }
+            (_, _) => output.bytes,
+        };
+        Ok(v1::TaskResult { data, truncated: output.truncated })
+    }
+
+    fn log_of(&self, task: TaskId, attempt: &Attempt) -> Result<Log, Status> {
+        let lease = attempt.lease;
+        let log = self.runtime.log(lease.agent, lease.incarnation, lease.serial);
+        log.map_err(|error| refuse_log(task, &error))
+    }
+
+    /// The output of one attempt.
+    pub(crate) async fn task_logs(
+        &self,
+        caller: Caller,
+        ask: v1::TailTaskLogsRequest,
+    ) -> Result<LogStream, Status> {
+        let task = self.find_task(caller, ask.task).await?;
+        let attempt = match ask.attempt {
+            None => task.attempts.last().cloned(),
+            Some(number) => {
+                let found = task.attempts.iter().find(|attempt| attempt.number == number).cloned();
+                let invalid = || Reject::FieldInvalid {
+                    field: "attempt",
+                    value: number.to_string(),
+                    expected: "the number of an attempt of this task",
+                };
+                Some(found.ok_or_else(|| refuse(&invalid()))?)
+            }
+        };
+        let (sender, stream) = mpsc::channel(16);
+        let door = self.clone();
+        tokio::spawn(async move {
+            let result = door.pump_task(task.id, attempt, ask.offset, ask.follow, &sender).await;
+            if let Err(status) = result {
+                // The client may be gone already.
+                drop(sender.send(Err(status)).await);
+            }
+        });
+        Ok(Box::pin(ReceiverStream::new(stream)))
+    }
+
+    /// One attempt after the other, as long as `follow` says and the task has not ended.
+    async fn pump_task(
+        &self,
+        task: TaskId,
+        first: Option<Attempt>,
+        offset: u64,
+        follow: bool,
+        sender: &mpsc::Sender<Result<v1::LogChunk, Status>>,
+    ) -> Result<(), Status> {
+        let mut next = first;
+        let mut offset = offset;
+        loop {
+            let done = match &next {
+                Some(attempt) => {
+                    self.pump_attempt(task, attempt, offset, follow, sender).await?;
+                    attempt.number
+                }
+                None => 0,
+            };
+            if !follow || sender.is_closed() {
+                return Ok(());
+            }
+            offset = 0;
+            next = self.attempt_after(task, done).await?;
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for the attempt after number `done`; `None` when the task ends without one.
+    async fn attempt_after(&self, id: TaskId, done: u32) -> Result<Option<Attempt>, Status> {
+        let check = move |state: &State| {
+            let Some(task) = state.task(id) else { return Some(None) };
+            let next = task.attempts.iter().find(|attempt| attempt.number > done).cloned();
+            match (next, task.state.ended_at()) {
+                (Some(next), _) => Some(Some(next)),
+                (None, Some(_)) => Some(None),
+                (None, None) => None,
+            }
+        };
+        self.engine.wait(Key::Task(id), check).await.map_err(|reject| refuse(&reject))
+    }
+
+    async fn pump_attempt(
+        &self,
+        task: TaskId,
+        attempt: &Attempt,
+        offset: u64,
+        follow: bool,
+        sender: &mpsc::Sender<Result<v1::LogChunk, Status>>,
+    ) -> Result<(), Status> {
+        let mut log = self.log_of(task, attempt)?;
+        let failed = |error: LogError| refuse_log(task, &error);
+        if offset > 0 {
+            log.seek(offset).await.map_err(failed)?;
+        }
+        if follow && !attempt.is_over() {
+            let (engine, number) = (self.engine.clone(), attempt.number);
+            let ended = async move {
+                let over = move |state: &State| {
+                    let found = state.task(task).and_then(|task| {
+                        task.attempts.iter().find(|attempt| attempt.number == number).cloned()
+                    });
+                    found.is_none_or(|attempt| attempt.is_over()).then_some(())
+                };
+                // A stopping engine ends the log too: the client comes back to the next daemon.
+                drop(engine.wait(Key::Task(task), over).await);
+            };
+            log = log.follow(ended).map_err(failed)?;
+        }
+        while let Some(chunk) = log.next().await.map_err(failed)? {
+            let chunk = show_chunk(task, attempt.number, chunk);
+            if sender.send(Ok(chunk)).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The output of all attempts that an agent worked on, oldest first.
+    pub(crate) async fn agent_logs(
+        &self,
+        caller: Caller,
+        ask: v1::TailAgentLogsRequest,
+    ) -> Result<LogStream, Status> {
+        let text = ask.agent;
+        let found =
+            self.engine.look(move |state, _| state.find_agent(caller, &text).map(|agent| agent.id)).await;
+        let agent = found.and_then(|found| found).map_err(|reject| refuse(&reject))?;
+        let (sender, stream) = mpsc::channel(16);
+        let door = self.clone();
+        tokio::spawn(async move {
+            if let Err(status) = door.pump_agent(agent, ask.follow, &sender).await {
+                // The client may be gone already.
+                drop(sender.send(Err(status)).await);
+            }
+        });
+        Ok(Box::pin(ReceiverStream::new(stream)))
+    }
+
+    async fn pump_agent(
+        &self,
+        agent: AgentId,
+        follow: bool,
+        sender: &mpsc::Sender<Result<v1::LogChunk, Status>>,
+    ) -> Result<(), Status> {
+        let mut last = (0, 0);
+        loop {
+            let next = move |state: &State| next_work(state, agent, last);
+            let next = match follow {
+                true => self.engine.wait(Key::Agent(agent), next).await,
+                false => self.engine.look(move |state, _| next(state).flatten()).await,
+            };
+            let Some((task, attempt)) = next.map_err(|reject| refuse(&reject))? else { return Ok(()) };
+            last = (attempt.lease.incarnation, attempt.lease.serial);
+            self.pump_attempt(task, &attempt, 0, follow, sender).await?;
+            if sender.is_closed() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The agent's first attempt after `last`; `Some(None)` when none will come, `None` to wait.
+fn next_work(state: &State, agent: AgentId, last: (u32, u32)) -> Option<Option<(TaskId, Attempt)>> {
+    let attempts = state.tasks().flat_map(|task| task.attempts.iter().map(move |attempt| (task.id, attempt)));
+    let next = attempts
+        .filter(|(_, attempt)| attempt.lease.agent == agent)
+        .filter(|(_, attempt)| (attempt.lease.incarnation, attempt.lease.serial) > last)
+        .min_by_key(|(_, attempt)| (attempt.lease.incarnation, attempt.lease.serial));
+    match next {
+        Some((task, attempt)) => Some(Some((task, attempt.clone()))),
+        None if state.agent(agent).is_none_or(fusion_core::Agent::is_terminated) => Some(None),
+        None => None,
+    }
+}
+
+fn show_chunk(task: TaskId, attempt: u32, chunk: Chunk) -> v1::LogChunk {
+    let stream = match chunk.stream {
+        LogKind::Out => v1::LogStream::Stdout,
+        LogKind::Err => v1::LogStream::Stderr,
+    };
+    v1::LogChunk {
+        stream: stream.into(),
+        data: chunk.bytes,
+        task: task.to_string(),
+        attempt,
+        next_offset: chunk.next_offset,
+        dropped_bytes: chunk.dropped_before,
+    }
+}
+
+fn refuse_log(task: TaskId, error: &LogError) -> Status {
+    match error {
+        LogError::Gone { .. } => refuse(&Reject::LogsGone { task: task.to_string() }),
+        LogError::Read { .. } => broken("reading the log", error),
+    }
+}
+
+fn read_page(
+    reader: &Reader,
+    filter: &Filter,
+    after: Option<TaskId>,
+    size: usize,
+) -> Result<Vec<v1::Task>, Status> {
+    let mut found = Vec::new();
+    let mut after = after.map(task_key);
+    loop {
+        let page = reader.range(b"task/", after.as_deref(), PAGE, Direction::Descending);
+        let page = page.map_err(|error| broken("listing tasks", &error))?;
+        for entry in &page {
+            let Some(mut task) = decode_task(&entry.body).filter(|task| filter.takes(task)) else { continue };
+            let attempts = attempts_of(reader, task.id).map_err(|error| broken("listing tasks", &error))?;
+            task.attempts = attempts;
+            found.push(view::task::task(&task));
+            if found.len() == size {
+                return Ok(found);
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
+            Some(_) | None => return Ok(found),
+        }
+    }
+}

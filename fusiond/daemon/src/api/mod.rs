@@ -1,0 +1,161 @@
+//! The doors: gRPC services on the main socket and on every agent's own socket.
+//!
+//! A door translates and identifies; the core decides. Nothing here keeps state of its own.
+//!
+//! Not for: rules, words for people beyond those of the wire.
+
+mod agents;
+mod connect;
+mod events;
+mod history;
+mod profiles;
+mod refuse;
+mod submit;
+mod system;
+mod tasks;
+mod view;
+
+pub use connect::{Connection, Origin};
+
+use crate::caller::Names;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::health::Probe;
+use crate::paths::Paths;
+use crate::profile::Profiles;
+use crate::runtime::Runtime;
+use fusion_core::{Caller, Reject};
+use fusion_proto::v1;
+use refuse::refuse;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status};
+
+/// The largest message that is read: 1 MiB of prompt and what stands around it.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// What every service needs.
+pub struct Shared {
+    /// The one writer.
+    pub engine: Engine,
+    /// The hands, for logs and for what this machine can enforce.
+    pub runtime: Runtime,
+    /// Names of users.
+    pub names: Names,
+    /// What agents can be made of.
+    pub profiles: Profiles,
+    /// Where things lie.
+    pub paths: Paths,
+    /// Settings in force.
+    pub config: Config,
+    /// What doctor looks at.
+    pub probe: Probe,
+    /// When the daemon started, in milliseconds since 1970, and what its start had to mend.
+    pub started_at: fusion_core::Time,
+    /// Empty, or what was rebuilt.
+    pub recovered: String,
+    /// Asks the daemon to end.
+    pub shutdown: mpsc::Sender<crate::shutdown::Ask>,
+}
+
+/// One service per noun; all of them hold the same things.
+#[derive(Clone)]
+pub(crate) struct Door(Arc<Shared>);
+
+impl std::ops::Deref for Door {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Door {
+    /// Who is calling.
+    pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+        let origin = request.extensions().get::<Origin>().cloned();
+        let origin = origin.unwrap_or_else(|| Origin::unknown("the connection carries no identity"));
+        origin.caller().map_err(|reject| refuse(&reject))
+    }
+
+    /// The name of a user, for people.
+    pub(crate) fn name_of(&self, uid: &str) -> String {
+        uid.parse().map_or_else(|_| uid.to_owned(), |uid| self.names.name(uid))
+    }
+
+    /// Puts the owner's name in.
+    pub(crate) fn named_agent(&self, mut agent: v1::Agent) -> v1::Agent {
+        agent.user = self.name_of(&agent.user);
+        agent
+    }
+
+    /// Puts the owner's name in.
+    pub(crate) fn named_task(&self, mut task: v1::Task) -> v1::Task {
+        task.user = self.name_of(&task.user);
+        task
+    }
+}
+
+/// Serves all connections until `stop` resolves.
+///
+/// # Errors
+/// When the transport cannot be set up.
+pub async fn serve(
+    shared: Shared,
+    connections: mpsc::Receiver<Connection>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let door = Door(Arc::new(shared));
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(fusion_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the generated descriptor set is valid");
+    let incoming = tokio_stream::StreamExt::map(ReceiverStream::new(connections), Ok::<_, std::io::Error>);
+    tonic::transport::Server::builder()
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(
+            v1::agent_service_server::AgentServiceServer::new(door.clone())
+                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+        )
+        .add_service(
+            v1::task_service_server::TaskServiceServer::new(door.clone())
+                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+        )
+        .add_service(v1::event_service_server::EventServiceServer::new(door.clone()))
+        .add_service(v1::profile_service_server::ProfileServiceServer::new(door.clone()))
+        .add_service(v1::system_service_server::SystemServiceServer::new(door))
+        .serve_with_incoming_shutdown(incoming, stop)
+        .await
+}
+
+/// A page of a list: `size` clamped to 1..=1000, 100 when unset.
+pub(crate) fn page_size(asked: i32) -> usize {
+    match usize::try_from(asked) {
+        Ok(0) | Err(_) => 100,
+        Ok(size) => size.min(1000),
+    }
+}
+
+/// A duration of the wire in milliseconds.
+pub(crate) fn millis(
+    field: &'static str,
+    span: Option<prost_types::Duration>,
+) -> Result<Option<fusion_core::Millis>, Reject> {
+    let Some(span) = span else { return Ok(None) };
+    let invalid = || Reject::FieldInvalid {
+        field,
+        value: format!("{}s", span.seconds),
+        expected: "a duration from 0 to 10 years",
+    };
+    let seconds = u64::try_from(span.seconds).map_err(|_| invalid())?;
+    let nanos = u64::try_from(span.nanos).map_err(|_| invalid())?;
+    if seconds > 315_360_000 || nanos >= 1_000_000_000 {
+        return Err(invalid());
+    }
+    Ok(Some(fusion_core::Millis(seconds * 1000 + nanos.div_ceil(1_000_000))))
+}

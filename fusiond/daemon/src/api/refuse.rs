@@ -1,0 +1,37 @@
+//! From a refusal to a gRPC status: code by class, `google.rpc.ErrorInfo` with the stable reason, and
+//! the hint.
+//!
+//! Not for: the words of a refusal (`fusion_core::reject`).
+
+use fusion_core::Reject;
+use fusion_core::reject::Class;
+use std::collections::HashMap;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The domain of every reason.
+const DOMAIN: &str = "fusion";
+
+/// The status that a caller gets.
+pub(crate) fn refuse(reject: &Reject) -> Status {
+    let code = match reject.class() {
+        Class::Invalid => Code::InvalidArgument,
+        Class::NotFound => Code::NotFound,
+        Class::State => Code::FailedPrecondition,
+        Class::Permission => Code::PermissionDenied,
+        Class::Limit => Code::ResourceExhausted,
+        Class::Exists => Code::AlreadyExists,
+        Class::Unavailable => Code::Unavailable,
+    };
+    let metadata = HashMap::from([("hint".to_owned(), reject.hint())]);
+    let details = ErrorDetails::with_error_info(reject.code(), DOMAIN, metadata);
+    Status::with_error_details(code, reject.to_string(), details)
+}
+
+/// A bug or a disk that does not answer: not the caller's fault.
+pub(crate) fn broken(what: &str, error: &dyn std::error::Error) -> Status {
+    tracing::error!(what, %error, "request failed");
+    let metadata = HashMap::from([("hint".to_owned(), "the daemon's log tells more".to_owned())]);
+    let details = ErrorDetails::with_error_info("internal", DOMAIN, metadata);
+    Status::with_error_details(Code::Internal, format!("{what}: {error}"), details)
+}

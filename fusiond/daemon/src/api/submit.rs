@@ -1,0 +1,239 @@
+//! From a submit request to a command: checks sizes and texts, takes the fingerprint, splits the hot
+//! part that the core sees from the bytes that are stored beside it.
+//!
+//! Not for: limits and references; the core knows those.
+
+use super::agents::check_env;
+use super::{Door, millis};
+use crate::runtime::TaskInput;
+use fusion_core::task::{OnLost, SubmitTask, TaskKind, Timeouts, submit};
+use fusion_core::{Caller, Reject, TaskId, Time, Uid};
+use fusion_proto::v1;
+use sha2::{Digest, Sha256};
+
+/// The longest prompt.
+pub(crate) const PROMPT_BYTES_MAX: usize = 1 << 20;
+
+/// The longest command, all arguments together; one argument may have 128 KiB (execve(2),
+/// `MAX_ARG_STRLEN`).
+pub(crate) const COMMAND_BYTES_MAX: usize = 256 << 10;
+const ARGUMENT_BYTES_MAX: usize = (128 << 10) - 1;
+
+/// How much of the first line tables show.
+const TITLE_CHARS_MAX: usize = 80;
+
+/// Hash of a request id within a user; 0 for none.
+pub(crate) fn request_hash(owner: Uid, request_id: &str) -> u64 {
+    if request_id.is_empty() {
+        return 0;
+    }
+    hash(|digest| {
+        digest.update(owner.0.to_be_bytes());
+        digest.update(request_id);
+    })
+    .max(1)
+}
+
+fn hash(feed: impl FnOnce(&mut Sha256)) -> u64 {
+    let mut digest = Sha256::new();
+    feed(&mut digest);
+    let bytes: [u8; 32] = digest.finalize().into();
+    u64::from_be_bytes(bytes[..8].try_into().expect("eight of thirty-two bytes"))
+}
+
+impl Door {
+    /// The command and the bytes that are stored beside the task.
+    pub(crate) fn plan_submit(
+        &self,
+        caller: Caller,
+        ask: v1::SubmitTaskRequest,
+    ) -> Result<(SubmitTask, TaskInput), Reject> {
+        let (owner, owner_name) = self.owner(caller, &ask.user)?;
+        let fingerprint = fingerprint(&ask);
+        let on_lost = plan_on_lost(ask.on_lost());
+        let env = check_env(ask.env)?;
+        let input = plan_input(ask.prompt, ask.run, env)?;
+        let timeouts = Timeouts {
+            run: millis("timeout", ask.timeout)?,
+            idle: millis("idle_timeout", ask.idle_timeout)?,
+            queue: millis("queue_timeout", ask.queue_timeout)?,
+        };
+        let submit = SubmitTask {
+            id: TaskId(0),
+            owner,
+            owner_name,
+            title: title(&input),
+            kind: input.kind,
+            input_bytes: u32::try_from(input_bytes(&input)).unwrap_or(u32::MAX),
+            priority: ask.priority.unwrap_or_else(|| submit::PRIORITY_DEFAULT.into()),
+            capabilities: ask.capabilities.into_iter().collect(),
+            agent: ask.agent,
+            key: ask.key,
+            request: request_hash(owner, &ask.request_id),
+            fingerprint,
+            labels: sorted(ask.labels),
+            timeouts,
+            retries: ask.retries.unwrap_or(0),
+            on_lost,
+            not_before: plan_instant(ask.not_before)?,
+            after: ask.after,
+        };
+        Ok((submit, input))
+    }
+}
+
+fn sorted(labels: std::collections::HashMap<String, String>) -> Vec<(String, String)> {
+    let mut labels: Vec<(String, String)> = labels.into_iter().collect();
+    labels.sort();
+    labels
+}
+
+fn plan_on_lost(asked: v1::OnLost) -> OnLost {
+    match asked {
+        v1::OnLost::Retry => OnLost::Retry,
+        v1::OnLost::Fail => OnLost::Fail,
+        v1::OnLost::Review | v1::OnLost::Unspecified => OnLost::Review,
+    }
+}
+
+fn plan_instant(at: Option<prost_types::Timestamp>) -> Result<Option<Time>, Reject> {
+    let Some(at) = at else { return Ok(None) };
+    let invalid = || Reject::FieldInvalid {
+        field: "not_before",
+        value: at.seconds.to_string(),
+        expected: "an instant after 1970 and before the year 9999",
+    };
+    let seconds = u64::try_from(at.seconds).ok().filter(|seconds| *seconds < 253_370_764_800);
+    let nanos = u64::try_from(at.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    match (seconds, nanos) {
+        (Some(seconds), Some(nanos)) => Ok(Some(Time(seconds * 1000 + nanos / 1_000_000))),
+        (None, _) | (_, None) => Err(invalid()),
+    }
+}
+
+fn plan_input(prompt: String, run: Vec<String>, env: Vec<(String, String)>) -> Result<TaskInput, Reject> {
+    if prompt.len() > PROMPT_BYTES_MAX {
+        return Err(Reject::TooLarge { what: "the prompt", bytes: prompt.len(), limit: PROMPT_BYTES_MAX });
+    }
+    if run.is_empty() {
+        if prompt.is_empty() {
+            return Err(Reject::FieldMissing { field: "prompt" });
+        }
+        if prompt.contains('\0') {
+            return Err(Reject::NulByte { what: "the prompt".to_owned() });
+        }
+        return Ok(TaskInput { kind: TaskKind::Prompt, prompt, run, env });
+    }
+    if !prompt.is_empty() {
+        return Err(Reject::FieldInvalid {
+            field: "run",
+            value: run.join(" ").chars().take(64).collect(),
+            expected: "either a prompt or a command",
+        });
+    }
+    check_command(&run)?;
+    Ok(TaskInput { kind: TaskKind::Run, prompt, run, env })
+}
+
+fn check_command(run: &[String]) -> Result<(), Reject> {
+    let bytes: usize = run.iter().map(|arg| arg.len() + 1).sum();
+    if bytes > COMMAND_BYTES_MAX {
+        return Err(Reject::TooLarge { what: "the command", bytes, limit: COMMAND_BYTES_MAX });
+    }
+    for (place, arg) in run.iter().enumerate() {
+        if arg.contains('\0') {
+            return Err(Reject::NulByte { what: format!("argument {place} of the command") });
+        }
+        if arg.len() > ARGUMENT_BYTES_MAX {
+            return Err(Reject::TooLarge {
+                what: "an argument",
+                bytes: arg.len(),
+                limit: ARGUMENT_BYTES_MAX,
+            });
+        }
+    }
+    match run.first() {
+        Some(program) if !program.is_empty() => Ok(()),
+        Some(_) | None => {
+            Err(Reject::FieldInvalid { field: "run", value: String::new(), expected: "a program first" })
+        }
+    }
+}
+
+fn input_bytes(input: &TaskInput) -> usize {
+    let run: usize = input.run.iter().map(String::len).sum();
+    let env: usize = input.env.iter().map(|(name, value)| name.len() + value.len()).sum();
+    input.prompt.len() + run + env
+}
+
+/// First line that says something, cut.
+fn title(input: &TaskInput) -> String {
+    let text = match input.kind {
+        TaskKind::Prompt => {
+            input.prompt.lines().find(|line| !line.trim().is_empty()).unwrap_or("").to_owned()
+        }
+        TaskKind::Run => input.run.join(" "),
+    };
+    let clean = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut title: String = clean.take(TITLE_CHARS_MAX + 1).collect();
+    if title.chars().count() > TITLE_CHARS_MAX {
+        title = title.chars().take(TITLE_CHARS_MAX - 1).chain(['…']).collect();
+    }
+    title
+}
+
+/// Hash of what is asked for, without key and request: the same key must mean the same work.
+fn fingerprint(ask: &v1::SubmitTaskRequest) -> u64 {
+    let span = |span: &Option<prost_types::Duration>| {
+        span.as_ref().map_or_else(String::new, |span| format!("{}.{}", span.seconds, span.nanos))
+    };
+    let instant =
+        ask.not_before.as_ref().map_or_else(String::new, |at| format!("{}.{}", at.seconds, at.nanos));
+    let mut capabilities = ask.capabilities.clone();
+    capabilities.sort();
+    let mut labels: Vec<_> = ask.labels.iter().collect();
+    labels.sort();
+    let mut env: Vec<_> = ask.env.iter().collect();
+    env.sort();
+    let form = format!(
+        "{:?}",
+        (
+            (&ask.prompt, &ask.run, &ask.agent, capabilities, ask.priority),
+            (span(&ask.timeout), span(&ask.idle_timeout), span(&ask.queue_timeout)),
+            (ask.retries, instant, &ask.after, ask.on_lost, labels, env),
+        )
+    );
+    hash(|digest| digest.update(form))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_the_first_line_that_says_something() {
+        let input = |prompt: &str| TaskInput {
+            kind: TaskKind::Prompt,
+            prompt: prompt.to_owned(),
+            run: Vec::new(),
+            env: Vec::new(),
+        };
+        assert_eq!(title(&input("\n  do\tit \nnow")), "do it");
+        assert_eq!(title(&input(&"x".repeat(200))).chars().count(), TITLE_CHARS_MAX);
+    }
+
+    #[test]
+    fn the_order_of_labels_does_not_change_the_fingerprint() {
+        let mut one = v1::SubmitTaskRequest { prompt: "p".to_owned(), ..Default::default() };
+        let mut two = one.clone();
+        for key in ["a", "b", "c"] {
+            one.labels.insert(key.to_owned(), String::new());
+        }
+        for key in ["c", "b", "a"] {
+            two.labels.insert(key.to_owned(), String::new());
+        }
+        assert_eq!(fingerprint(&one), fingerprint(&two));
+        two.prompt = "q".to_owned();
+        assert_ne!(fingerprint(&one), fingerprint(&two));
+    }
+}

@@ -1,0 +1,303 @@
+//! The task service: one method per verb.
+//!
+//! Not for: deciding; `fusion_core::task` does.
+
+use super::refuse::refuse;
+use super::{Door, history, millis, page_size, view};
+use crate::engine::Watch;
+use fusion_core::task::Resolution;
+use fusion_core::{Caller, Command, Done, Key, Reject, State, TaskId, TaskState, explain};
+use fusion_proto::v1;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+/// Submissions of one stream that may be under way; bounds memory when the client does not read.
+const SUBMITS_IN_FLIGHT: usize = 4096;
+
+type TaskStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl v1::task_service_server::TaskService for Door {
+    async fn submit_task(
+        &self,
+        request: Request<v1::SubmitTaskRequest>,
+    ) -> Result<Response<v1::Task>, Status> {
+        let caller = Self::caller(&request)?;
+        let (submit, input) =
+            self.plan_submit(caller, request.into_inner()).map_err(|reject| refuse(&reject))?;
+        let command = Command::SubmitTask(Box::new(submit));
+        let task = self.engine.ask(caller, command, Some(input), |state, _, done| view_of(state, done)).await;
+        self.answer(task.and_then(|task| task))
+    }
+
+    type SubmitTasksStream = TaskStream<v1::SubmitTasksResponse>;
+
+    async fn submit_tasks(
+        &self,
+        request: Request<Streaming<v1::SubmitTaskRequest>>,
+    ) -> Result<Response<Self::SubmitTasksStream>, Status> {
+        let caller = Self::caller(&request)?;
+        let (answers, stream) = mpsc::unbounded_channel();
+        let door = self.clone();
+        tokio::spawn(async move { door.submit_all(caller, request.into_inner(), answers).await });
+        // The permit travels with the answer and is freed when the transport has taken it.
+        let stream = UnboundedReceiverStream::new(stream).map(|(answer, _permit)| answer);
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn get_task(&self, request: Request<v1::GetTaskRequest>) -> Result<Response<v1::Task>, Status> {
+        let caller = Self::caller(&request)?;
+        let task = self.find_task(caller, request.into_inner().task).await?;
+        Ok(Response::new(self.with_details(task).await?))
+    }
+
+    async fn list_tasks(
+        &self,
+        request: Request<v1::ListTasksRequest>,
+    ) -> Result<Response<v1::ListTasksResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let size = page_size(ask.page_size);
+        let filter = history::Filter::new(caller, ask.filter.unwrap_or_default());
+        let page = self.list_page(filter, &ask.page_token, size).await?;
+        Ok(Response::new(page))
+    }
+
+    type WaitTasksStream = TaskStream<v1::Task>;
+
+    async fn wait_tasks(
+        &self,
+        request: Request<v1::WaitTasksRequest>,
+    ) -> Result<Response<Self::WaitTasksStream>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let ids = self.waited(caller, ask).await?;
+        let (found, stream) = mpsc::unbounded_channel();
+        for id in ids {
+            let watch = EndWatch { id, found: found.clone() };
+            self.engine.watch(Key::Task(id), watch).await.map_err(|reject| refuse(&reject))?;
+        }
+        let door = self.clone();
+        let stream = UnboundedReceiverStream::new(stream).map(move |task| Ok(door.named_task(task)));
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn cancel_task(
+        &self,
+        request: Request<v1::CancelTaskRequest>,
+    ) -> Result<Response<v1::Task>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let grace = millis("grace", ask.grace).map_err(|reject| refuse(&reject))?;
+        let command = Command::CancelTask { task: ask.task, grace: grace.unwrap_or(super::agents::GRACE) };
+        let id = self.engine.ask(caller, command, None, |_, _, done| task_of(done)).await;
+        let id = id.map_err(|reject| refuse(&reject))?;
+        // Cancelled is said only when nothing of the attempt is left.
+        let ended = move |state: &State| match state.task(id) {
+            Some(task) if !matches!(task.state, TaskState::Active(_)) => Some(Ok(view::task::task(task))),
+            Some(_) => None,
+            None => Some(Err(Reject::TaskNotFound { task: id.to_string() })),
+        };
+        let task = self.engine.wait(Key::Task(id), ended).await.and_then(|task| task);
+        self.answer(task)
+    }
+
+    async fn retry_task(&self, request: Request<v1::RetryTaskRequest>) -> Result<Response<v1::Task>, Status> {
+        let caller = Self::caller(&request)?;
+        self.order_task(caller, Command::RetryTask { task: request.into_inner().task }).await
+    }
+
+    async fn resolve_task(
+        &self,
+        request: Request<v1::ResolveTaskRequest>,
+    ) -> Result<Response<v1::Task>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let resolution = match ask.resolution() {
+            v1::Resolution::Retry => Resolution::Retry,
+            v1::Resolution::Fail => Resolution::Fail,
+            v1::Resolution::Succeed => Resolution::Succeed,
+            v1::Resolution::Unspecified => {
+                return Err(refuse(&Reject::FieldMissing { field: "resolution" }));
+            }
+        };
+        self.order_task(caller, Command::ResolveTask { task: ask.task, resolution }).await
+    }
+
+    type TailTaskLogsStream = history::LogStream;
+
+    async fn tail_task_logs(
+        &self,
+        request: Request<v1::TailTaskLogsRequest>,
+    ) -> Result<Response<Self::TailTaskLogsStream>, Status> {
+        let caller = Self::caller(&request)?;
+        self.task_logs(caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_task_result(
+        &self,
+        request: Request<v1::GetTaskResultRequest>,
+    ) -> Result<Response<v1::TaskResult>, Status> {
+        let caller = Self::caller(&request)?;
+        let task = self.find_task(caller, request.into_inner().task).await?;
+        let result = self.result_of(&task, history::RESULT_BYTES_MAX).await?;
+        Ok(Response::new(result))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::Explanation>, Status> {
+        let caller = Self::caller(&request)?;
+        let text = request.into_inner().subject;
+        let found = self.engine.look(move |state, now| explain_subject(state, caller, &text, now)).await;
+        found.and_then(|found| found).map(Response::new).map_err(|reject| refuse(&reject))
+    }
+}
+
+fn task_of(done: Done) -> TaskId {
+    match done {
+        Done::Task(id) | Done::Same(id) => id,
+        Done::Agent(_) | Done::Daemon => TaskId(0),
+    }
+}
+
+fn view_of(state: &State, done: Done) -> Result<v1::Task, Reject> {
+    let id = task_of(done);
+    state.task(id).map(view::task::task).ok_or_else(|| Reject::TaskNotFound { task: id.to_string() })
+}
+
+fn explain_subject(
+    state: &State,
+    caller: Caller,
+    text: &str,
+    now: fusion_core::Time,
+) -> Result<v1::Explanation, Reject> {
+    let (subject, word, why) = match state.find_task(caller, text) {
+        Ok(task) => (task.id.to_string(), task.state.word(), explain::explain_task(state, task.id, now)),
+        Err(Reject::TaskNotFound { .. }) => {
+            let agent = state.find_agent(caller, text).map_err(|reject| match reject {
+                Reject::AgentNotFound { .. } if text.starts_with(TaskId::PREFIX) => {
+                    Reject::TaskNotFound { task: text.to_owned() }
+                }
+                other => other,
+            })?;
+            (agent.id.to_string(), agent.life.word(), explain::explain_agent(state, agent.id, now))
+        }
+        Err(other) => return Err(other),
+    };
+    let why = why.unwrap_or_else(|| explain::Explanation { summary: String::new(), reasons: Vec::new() });
+    let reasons = why.reasons.into_iter().map(|reason| v1::Reason {
+        code: reason.code.to_owned(),
+        text: reason.text,
+        remedy: reason.remedy,
+    });
+    Ok(v1::Explanation { subject, state: word.to_owned(), summary: why.summary, reasons: reasons.collect() })
+}
+
+/// Tells a stream once when a task has ended.
+struct EndWatch {
+    id: TaskId,
+    found: mpsc::UnboundedSender<v1::Task>,
+}
+
+impl Watch for EndWatch {
+    fn check(&mut self, state: &State) -> bool {
+        match state.task(self.id) {
+            Some(task) if task.state.ended_at().is_none() => false,
+            Some(task) => {
+                // The stream may have been dropped by its client.
+                drop(self.found.send(view::task::task(task)));
+                true
+            }
+            None => true,
+        }
+    }
+
+    fn is_dead(&self) -> bool {
+        self.found.is_closed()
+    }
+}
+
+type Answered = (Result<v1::SubmitTasksResponse, Status>, tokio::sync::OwnedSemaphorePermit);
+
+impl Door {
+    fn answer(&self, task: Result<v1::Task, Reject>) -> Result<Response<v1::Task>, Status> {
+        task.map(|task| Response::new(self.named_task(task))).map_err(|reject| refuse(&reject))
+    }
+
+    async fn order_task(&self, caller: Caller, command: Command) -> Result<Response<v1::Task>, Status> {
+        let task = self.engine.ask(caller, command, None, |state, _, done| view_of(state, done)).await;
+        self.answer(task.and_then(|task| task))
+    }
+
+    /// Reads the whole stream; answers come in the order of the requests.
+    async fn submit_all(
+        &self,
+        caller: Caller,
+        mut requests: Streaming<v1::SubmitTaskRequest>,
+        answers: mpsc::UnboundedSender<Answered>,
+    ) {
+        let slots = Arc::new(Semaphore::new(SUBMITS_IN_FLIGHT));
+        while let Ok(Some(ask)) = requests.message().await {
+            let Ok(permit) = slots.clone().acquire_owned().await else { return };
+            if answers.is_closed() {
+                return;
+            }
+            self.submit_one(caller, ask, permit, &answers).await;
+        }
+    }
+
+    async fn submit_one(
+        &self,
+        caller: Caller,
+        ask: v1::SubmitTaskRequest,
+        permit: tokio::sync::OwnedSemaphorePermit,
+        answers: &mpsc::UnboundedSender<Answered>,
+    ) {
+        let line = ask.line;
+        let answers = answers.clone();
+        // The client may have gone; what was accepted stands.
+        let tell =
+            move |result: Result<Done, Reject>| drop(answers.send((Ok(line_answer(line, result)), permit)));
+        let (command, input, tell): (_, _, Box<dyn FnOnce(Result<Done, Reject>) + Send>) =
+            match self.plan_submit(caller, ask) {
+                Ok((submit, input)) => (Command::SubmitTask(Box::new(submit)), input, Box::new(tell)),
+                // Refused lines keep their place in the order: they pass through the engine as a look.
+                Err(reject) => {
+                    drop(self.engine.look(move |_, _| tell(Err(reject))).await);
+                    return;
+                }
+            };
+        let answer = Box::new(move |_: &State, _, result| tell(result));
+        // A stopped engine drops the answer, which ends the stream.
+        drop(self.engine.ask_later(caller, command, Some(input), answer).await);
+    }
+
+    async fn waited(&self, caller: Caller, ask: v1::WaitTasksRequest) -> Result<Vec<TaskId>, Status> {
+        let look = move |state: &State, _| -> Result<Vec<TaskId>, Reject> {
+            if ask.tasks.is_empty() {
+                let filter = history::Filter::new(caller, ask.filter.unwrap_or_default());
+                return Ok(state.tasks().filter(|task| filter.takes(task)).map(|task| task.id).collect());
+            }
+            ask.tasks.iter().map(|text| state.find_task(caller, text).map(|task| task.id)).collect()
+        };
+        self.engine.look(look).await.and_then(|found| found).map_err(|reject| refuse(&reject))
+    }
+}
+
+fn line_answer(line: u32, result: Result<Done, Reject>) -> v1::SubmitTasksResponse {
+    let outcome = match result {
+        Ok(done) => v1::submit_tasks_response::Outcome::Id(task_of(done).to_string()),
+        Err(reject) => v1::submit_tasks_response::Outcome::Refusal(v1::Failure {
+            code: reject.code().to_owned(),
+            message: reject.to_string(),
+            hint: reject.hint(),
+        }),
+    };
+    v1::SubmitTasksResponse { line, outcome: Some(outcome) }
+}

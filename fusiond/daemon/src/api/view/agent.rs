@@ -1,0 +1,77 @@
+//! Agents, as the wire shows them.
+//!
+//! Not for: the sentence that explains a state (`fusion_core::explain`).
+
+use super::timestamp;
+use fusion_core::agent::{Agent, AgentLife, Freeze, RestartPolicy};
+use fusion_core::{State, Time, explain};
+use fusion_proto::v1;
+
+/// The whole agent.
+pub(crate) fn agent(state: &State, agent: &Agent, now: Time) -> v1::Agent {
+    let recipe = &agent.spec.recipe;
+    let limits = agent.spec.limits;
+    v1::Agent {
+        id: agent.id.to_string(),
+        name: agent.spec.name.clone(),
+        user: agent.owner.0.to_string(),
+        profile: agent.spec.profile.clone(),
+        state: life(&agent.life).into(),
+        reason: reason(state, agent, now),
+        incarnation: agent.incarnation,
+        capabilities: agent.spec.capabilities.iter().map(str::to_owned).collect(),
+        workspace: recipe.workspace.clone(),
+        task: agent.life.work().map(|work| work.task.to_string()),
+        restart: restart(agent.spec.restart).into(),
+        limits: Some(v1::AgentLimits {
+            memory_bytes: limits.memory_bytes,
+            cpu_millis: limits.cpu_millis,
+            pids: limits.pids,
+        }),
+        sandbox: recipe.sandbox.clone(),
+        command: recipe.command.clone(),
+        create_time: Some(timestamp(agent.created_at)),
+        state_time: Some(timestamp(agent.life.since())),
+        backend: recipe.backend.clone(),
+        tasks_succeeded: agent.succeeded,
+        tasks_failed: agent.failed,
+    }
+}
+
+fn reason(state: &State, agent: &Agent, now: Time) -> String {
+    match &agent.life {
+        AgentLife::Idle { .. } | AgentLife::Busy { .. } | AgentLife::Terminated { .. } => String::new(),
+        AgentLife::Paused { freeze: Freeze::Asked, .. } => "the freeze is under way".to_owned(),
+        AgentLife::Starting { .. }
+        | AgentLife::Draining { .. }
+        | AgentLife::Paused { .. }
+        | AgentLife::Backoff { .. }
+        | AgentLife::Quarantined { .. }
+        | AgentLife::Stopping { .. } => {
+            explain::explain_agent(state, agent.id, now).map_or_else(String::new, |why| why.summary)
+        }
+    }
+}
+
+/// The state's word on the wire.
+pub(crate) fn life(life: &AgentLife) -> v1::AgentState {
+    match life {
+        AgentLife::Starting { .. } => v1::AgentState::Starting,
+        AgentLife::Idle { .. } => v1::AgentState::Idle,
+        AgentLife::Busy { .. } => v1::AgentState::Busy,
+        AgentLife::Draining { .. } => v1::AgentState::Draining,
+        AgentLife::Paused { .. } => v1::AgentState::Paused,
+        AgentLife::Backoff { .. } => v1::AgentState::Backoff,
+        AgentLife::Quarantined { .. } => v1::AgentState::Quarantined,
+        AgentLife::Stopping { .. } => v1::AgentState::Stopping,
+        AgentLife::Terminated { .. } => v1::AgentState::Terminated,
+    }
+}
+
+fn restart(policy: RestartPolicy) -> v1::RestartPolicy {
+    match policy {
+        RestartPolicy::Never => v1::RestartPolicy::Never,
+        RestartPolicy::OnFailure => v1::RestartPolicy::OnFailure,
+        RestartPolicy::Always => v1::RestartPolicy::Always,
+    }
+}

@@ -1,0 +1,240 @@
+//! Puts the house together: opens the store, loads the state, starts hands, engine and doors, waits
+//! for the end, closes everything in the opposite order.
+//!
+//! Not for: anything that happens in between.
+
+use crate::caller::{Door, Names};
+use crate::config::{Backend, Loaded};
+use crate::engine::{self, Engine};
+use crate::health::{Probe, Trees};
+use crate::paths::Paths;
+use crate::profile::{Profiles, Trust};
+use crate::runtime::{self, BackendChoice, Runtime};
+use crate::store::{self, Opened, Store};
+use crate::{api, inlet, shutdown};
+use anyhow::Context;
+use fusion_core::{AgentId, State, Time};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, oneshot};
+
+/// How long open streams may take to end after the last request.
+const STREAMS_GRACE: Duration = Duration::from_millis(500);
+
+/// Connections that wait to be served.
+const CONNECTIONS_MAX: usize = 256;
+
+/// Runs the daemon to its end.
+///
+/// # Errors
+/// What kept it from starting, or from closing cleanly.
+pub fn run(loaded: Loaded) -> anyhow::Result<()> {
+    let paths = loaded.paths.clone();
+    let (store, opened) = open_store(&loaded, &paths)?;
+    let names = Names::default();
+    let (core, notes) = loaded.config.core(|name| names.uid(name).ok().flatten());
+    for note in loaded.notes.iter().chain(&notes) {
+        tracing::warn!("{note}");
+    }
+    let state = engine::load(&store, core)
+        .context("loading the state; `fusionctl system restore` brings back a backup")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the asynchronous runtime")?;
+    let store = runtime.block_on(serve(loaded, paths, names, store, opened, state))?;
+    // Tasks that still hold a door would keep it open.
+    runtime.shutdown_timeout(STREAMS_GRACE);
+    store.close().context("closing the store; nothing is lost, the next start repeats the journal")
+}
+
+fn open_store(loaded: &Loaded, paths: &Paths) -> anyhow::Result<(Store, Opened)> {
+    let mut config = store::Config::new(&paths.store);
+    config.schema = engine::SCHEMA;
+    config.free_floor_bytes = loaded.config.store.free_floor_bytes;
+    let (store, opened) = Store::open(config)?;
+    if let Some(rebuilt) = &opened.rebuilt {
+        let reason = &rebuilt.reason;
+        tracing::error!(%reason, "the database was damaged and has been rebuilt from checkpoint and journal");
+    }
+    tracing::info!(
+        seq = opened.seq,
+        replayed = opened.replayed,
+        ms = opened.duration.as_millis(),
+        "store open"
+    );
+    Ok((store, opened))
+}
+
+async fn serve(
+    loaded: Loaded,
+    paths: Paths,
+    names: Names,
+    store: Store,
+    opened: Opened,
+    state: State,
+) -> anyhow::Result<Store> {
+    let epoch = state.meta.epoch + 1;
+    let cgroup = cgroup_name(&paths)?;
+    let shim = find_shim()?;
+    let (outcome_sender, outcomes) = mpsc::unbounded_channel();
+    let (agent_sender, agents) = mpsc::channel(CONNECTIONS_MAX);
+    let hands = hands_config(&loaded, &paths, &cgroup, &shim, epoch);
+    let hands = Runtime::start(hands, outcome_sender, agent_sender)?;
+    hands.sweep(&known(&state));
+    let listener = inlet::listen(&paths, &loaded.config.socket)
+        .with_context(|| format!("opening the socket {}", paths.socket.display()))?;
+    let door = Door::open(paths.uid, &cgroup).context("asking the name service")?;
+    let handle = tokio::runtime::Handle::current();
+    let parts = engine::Parts { state, store, outcomes, runtime: hands.clone(), handle };
+    let engine = engine::start(parts, epoch).context("starting the engine")?;
+
+    let (connection_sender, connections) = mpsc::channel(CONNECTIONS_MAX);
+    tokio::spawn(inlet::accept(listener, door, connection_sender.clone()));
+    tokio::spawn(inlet::accept_agents(agents, connection_sender));
+    let (ask_sender, asks) = mpsc::channel(1);
+    let shared = api::Shared {
+        engine: engine.clone(),
+        runtime: hands.clone(),
+        names,
+        profiles: load_profiles(&paths),
+        probe: probe(&loaded, &paths, &hands, shim),
+        config: loaded.config.clone(),
+        paths: paths.clone(),
+        started_at: now(),
+        recovered: recovered(&opened),
+        shutdown: ask_sender,
+    };
+    let (stop_sender, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(api::serve(shared, connections, async {
+        // Sent, or dropped with the sender: both mean the end.
+        drop(stopped.await);
+    }));
+    // Where nobody waits for it, the notice goes nowhere.
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), epoch, socket = %paths.socket.display(), "ready");
+
+    let ask = shutdown::wait(&paths, loaded.config.runtime.grace, asks).await.context("receiving signals")?;
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    tracing::info!(?ask, "stopping");
+    shutdown::end_agents(&engine, paths.uid, ask).await;
+    finish(engine, stop_sender, server, &paths, hands).await
+}
+
+/// Ends the doors, then the engine; hands the store back.
+async fn finish(
+    engine: Engine,
+    stop: oneshot::Sender<()>,
+    server: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    paths: &Paths,
+    hands: Runtime,
+) -> anyhow::Result<Store> {
+    // The server may have ended by itself.
+    drop(stop.send(()));
+    let abort = server.abort_handle();
+    if tokio::time::timeout(STREAMS_GRACE, server).await.is_err() {
+        abort.abort();
+    }
+    let store = engine.stop().await?;
+    // Gone already if somebody removed the folder.
+    drop(std::fs::remove_file(&paths.socket));
+    hands.remove_empty_cgroups();
+    Ok(store)
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn known(state: &State) -> Vec<(AgentId, u32)> {
+    let wanted = state.agents().filter(|agent| agent.life.wants_shim());
+    wanted.map(|agent| (agent.id, agent.incarnation)).collect()
+}
+
+fn hands_config(loaded: &Loaded, paths: &Paths, cgroup: &str, shim: &Path, epoch: u64) -> runtime::Config {
+    runtime::Config {
+        run_dir: paths.run.clone(),
+        state_dir: paths.state.clone(),
+        workspaces_root: paths.workspaces.clone(),
+        shim_path: shim.to_owned(),
+        backend: backend_choice(loaded.config.runtime.backend),
+        cgroup_name: cgroup.to_owned(),
+        epoch,
+        umask: 0o077,
+        log_quota_bytes: loaded.config.runtime.log_quota_bytes,
+    }
+}
+
+const fn backend_choice(backend: Backend) -> BackendChoice {
+    match backend {
+        Backend::Auto => BackendChoice::Auto,
+        Backend::CgroupV2 => BackendChoice::CgroupV2,
+        Backend::CgroupV1 => BackendChoice::CgroupV1,
+        Backend::None => BackendChoice::None,
+    }
+}
+
+fn probe(loaded: &Loaded, paths: &Paths, hands: &Runtime, shim: PathBuf) -> Probe {
+    let found = hands.probe();
+    let named = [("memory", found.memory), ("pids", found.pids), ("cpu", found.cpu)];
+    let controllers = named.into_iter().filter(|(_, how)| how.is_some()).map(|(name, _)| name.to_owned());
+    let controllers = controllers.collect();
+    let trees = match runtime::from_word(found.backend) {
+        Some(fusion_shim::cgroup::Kind::V2) => Trees::CgroupV2 { controllers },
+        Some(fusion_shim::cgroup::Kind::V1) => Trees::CgroupV1 { controllers },
+        Some(fusion_shim::cgroup::Kind::None) | None => Trees::None,
+    };
+    Probe { paths: paths.clone(), config: loaded.config.clone(), trees, shim: Some(shim) }
+}
+
+fn load_profiles(paths: &Paths) -> Profiles {
+    let trust = if paths.serves_all() { Trust::RootOnly } else { Trust::Readable };
+    let (profiles, problems) = Profiles::load(&paths.profiles, trust);
+    for problem in problems {
+        tracing::warn!(%problem, "a profile is left out");
+    }
+    profiles
+}
+
+fn recovered(opened: &Opened) -> String {
+    opened.rebuilt.as_ref().map_or_else(String::new, |rebuilt| {
+        let aside = rebuilt
+            .set_aside
+            .as_ref()
+            .map_or_else(String::new, |path| format!("; the old one is {}", path.display()));
+        format!("the database was rebuilt from checkpoint and journal ({}){aside}", rebuilt.reason)
+    })
+}
+
+/// The cgroup below which agents live is named after the state, so that two daemons never share one.
+fn cgroup_name(paths: &Paths) -> anyhow::Result<String> {
+    let file = paths.state.join("id");
+    if let Ok(text) = std::fs::read_to_string(&file)
+        && text.len() == 16
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return Ok(format!("fusion-{text}"));
+    }
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).context("drawing the state's id")?;
+    let id = format!("{:016x}", u64::from_le_bytes(bytes));
+    let draft = paths.state.join("id.tmp");
+    std::fs::write(&draft, &id).with_context(|| format!("writing {}", draft.display()))?;
+    std::fs::File::open(&draft)?.sync_all()?;
+    std::fs::rename(&draft, &file).with_context(|| format!("writing {}", file.display()))?;
+    std::fs::File::open(&paths.state)?.sync_all()?;
+    Ok(format!("fusion-{id}"))
+}
+
+/// The shim lies beside this program, or where the package puts it.
+fn find_shim() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("finding the own program")?;
+    let beside = own.with_file_name("fusion-shim");
+    let packaged = PathBuf::from("/usr/lib/fusiond/fusion-shim");
+    [beside, packaged]
+        .into_iter()
+        .find(|path| path.is_file())
+        .with_context(|| format!("no fusion-shim beside {} nor in /usr/lib/fusiond", own.display()))
+}

@@ -1,0 +1,211 @@
+//! The one writer: takes inputs in batches, asks the core, commits, and only then lets effects out
+//! and answers callers.
+//!
+//! ```text
+//!   asks ─┐                 ┌─ orders ─► runtime
+//!   looks ├─► turn: step*, commit ─┼─ answers ─► doors
+//!   outcomes ┘              └─ waiters, last seq ─► streams
+//! ```
+//!
+//! Not for: rules (`fusion-core`), bytes of logs, the wire.
+
+mod clock;
+mod ids;
+mod load;
+mod orders;
+mod record;
+mod turn;
+mod waiters;
+
+pub use load::{LoadError, load};
+pub use record::{SCHEMA, attempts_of, decode_event, decode_task, event_key, input_key, task_key};
+
+use crate::runtime::{Runtime, TaskInput};
+use crate::store::{Reader, Store};
+use fusion_core::{AgentId, Caller, Command, Done, Input, Key, Outcome, Reject, State, Time};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Requests that may wait for the engine before doors have to wait themselves.
+const ASKS_MAX: usize = 8192;
+
+/// Called with the committed state and what became of a command.
+pub type Answer = Box<dyn FnOnce(&State, Time, Result<Done, Reject>) + Send>;
+
+/// A message to the engine.
+pub(crate) enum Message {
+    /// A command, with the bytes that are stored beside a new task.
+    Ask { caller: Caller, command: Command, input: Option<TaskInput>, answer: Answer },
+    /// Reads the committed state.
+    Look(Box<dyn FnOnce(&State, Time) + Send>),
+    /// Reads the committed state now and whenever the entity changes, until it says that it is done.
+    Wait(Key, Box<dyn Watch>),
+    /// The daemon's own inputs: settings.
+    Own(Input),
+    /// Leave the loop after the present turn.
+    Stop(oneshot::Sender<Store>),
+}
+
+/// A door to the engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    asks: mpsc::Sender<Message>,
+    seq: watch::Receiver<u64>,
+    reader: Reader,
+}
+
+/// The engine has stopped; the daemon is on its way out.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the engine has stopped")]
+pub struct Stopped;
+
+/// What the engine thread is made of.
+pub struct Parts {
+    /// The state as loaded.
+    pub state: State,
+    /// Where it is kept.
+    pub store: Store,
+    /// Outcomes of the hands.
+    pub outcomes: mpsc::UnboundedReceiver<Outcome>,
+    /// The hands.
+    pub runtime: Runtime,
+    /// Where the lanes of the hands run.
+    pub handle: tokio::runtime::Handle,
+}
+
+/// Starts the engine thread; the first turn is the boot of `epoch`.
+///
+/// # Errors
+/// When no thread can be made.
+pub fn start(parts: Parts, epoch: u64) -> std::io::Result<Engine> {
+    let (asks, inbox) = mpsc::channel(ASKS_MAX);
+    let (seq_sender, seq) = watch::channel(parts.state.seq);
+    let reader = parts.store.reader();
+    let engine = turn::Loop::new(parts, inbox, seq_sender);
+    std::thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run(epoch))?;
+    Ok(Engine { asks, seq, reader })
+}
+
+impl Engine {
+    /// Asks for something; `view` makes the answer from the committed state.
+    ///
+    /// # Errors
+    /// The refusal; [`Reject::Stopping`] when the engine has stopped.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        caller: Caller,
+        command: Command,
+        input: Option<TaskInput>,
+        view: impl FnOnce(&State, Time, Done) -> T + Send + 'static,
+    ) -> Result<T, Reject> {
+        let (sender, answered) = oneshot::channel();
+        let answer: Answer = Box::new(move |state, now, result| {
+            // The caller may have hung up; the change stands all the same.
+            drop(sender.send(result.map(|done| view(state, now, done))));
+        });
+        self.send(Message::Ask { caller, command, input, answer }).await?;
+        answered.await.map_err(|_| Reject::Stopping)?
+    }
+
+    /// As [`Engine::ask`], without waiting for the answer: `answer` is called on the engine thread
+    /// and must not block.
+    ///
+    /// # Errors
+    /// [`Reject::Stopping`].
+    pub async fn ask_later(
+        &self,
+        caller: Caller,
+        command: Command,
+        input: Option<TaskInput>,
+        answer: Answer,
+    ) -> Result<(), Reject> {
+        self.send(Message::Ask { caller, command, input, answer }).await
+    }
+
+    /// Reads the committed state. `look` runs on the engine thread: it must be short.
+    ///
+    /// # Errors
+    /// [`Reject::Stopping`].
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State, Time) -> T + Send + 'static,
+    ) -> Result<T, Reject> {
+        let (sender, answered) = oneshot::channel();
+        let look = Box::new(move |state: &State, now| drop(sender.send(look(state, now))));
+        self.send(Message::Look(look)).await?;
+        answered.await.map_err(|_| Reject::Stopping)
+    }
+
+    /// Waits until `check` says something, asked now and at every change of the entity.
+    ///
+    /// # Errors
+    /// [`Reject::Stopping`].
+    pub async fn wait<T: Send + 'static>(
+        &self,
+        key: Key,
+        check: impl FnMut(&State) -> Option<T> + Send + 'static,
+    ) -> Result<T, Reject> {
+        let (watch, answered) = waiters::once(check);
+        self.send(Message::Wait(key, Box::new(watch))).await?;
+        answered.await.map_err(|_| Reject::Stopping)
+    }
+
+    /// As [`Engine::wait`], handing what `check` says to `found`, which must not block.
+    ///
+    /// # Errors
+    /// [`Reject::Stopping`].
+    pub async fn watch(&self, key: Key, watch: impl Watch + 'static) -> Result<(), Reject> {
+        self.send(Message::Wait(key, Box::new(watch))).await
+    }
+
+    /// Gives the core one of the daemon's own inputs.
+    ///
+    /// # Errors
+    /// [`Reject::Stopping`].
+    pub async fn tell(&self, input: Input) -> Result<(), Reject> {
+        self.send(Message::Own(input)).await
+    }
+
+    /// Ends the loop after the present turn and hands the store back.
+    ///
+    /// # Errors
+    /// [`Stopped`] when it has ended already.
+    pub async fn stop(&self) -> Result<Store, Stopped> {
+        let (sender, stopped) = oneshot::channel();
+        self.asks.send(Message::Stop(sender)).await.map_err(|_| Stopped)?;
+        stopped.await.map_err(|_| Stopped)
+    }
+
+    /// The sequence number of the last committed event, and its changes.
+    #[must_use]
+    pub fn seq(&self) -> watch::Receiver<u64> {
+        self.seq.clone()
+    }
+
+    /// History on disk.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    async fn send(&self, message: Message) -> Result<(), Reject> {
+        self.asks.send(message).await.map_err(|_| Reject::Stopping)
+    }
+}
+
+pub use waiters::Watch;
+
+/// Which agent an outcome is about; used by the log.
+pub(crate) fn subject_of(outcome: &Outcome) -> AgentId {
+    match outcome {
+        Outcome::ShimUp { agent, .. }
+        | Outcome::ShimFailed { agent, .. }
+        | Outcome::ShimGone { agent, .. }
+        | Outcome::AttemptStarted { agent, .. }
+        | Outcome::AttemptRefused { agent, .. }
+        | Outcome::AttemptExited { agent, .. }
+        | Outcome::Frozen { agent, .. }
+        | Outcome::Observed { agent, .. }
+        | Outcome::WorkspaceRemoved { agent }
+        | Outcome::WorkspaceKept { agent, .. } => *agent,
+    }
+}

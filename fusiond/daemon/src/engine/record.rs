@@ -1,0 +1,121 @@
+//! Stored shapes: which key holds which value. The bytes are postcard of the core's types; a change
+//! of any of those shapes is a new [`SCHEMA`] with a migration and a golden file.
+//!
+//! Not for: how bytes become durable (`store`).
+
+use crate::store::{Batch, Direction, ReadError, Reader};
+use fusion_core::state::Meta;
+use fusion_core::{Agent, AgentId, Attempt, Event, Key, State, Task, TaskId};
+use serde::de::DeserializeOwned;
+
+/// The version of all stored shapes.
+pub const SCHEMA: u32 = 1;
+
+pub(crate) const META: &[u8] = b"meta/daemon";
+pub(crate) const AGENT: &[u8] = b"agent/";
+pub(crate) const TASK: &[u8] = b"task/";
+pub(crate) const ATTEMPT: &[u8] = b"attempt/";
+pub(crate) const EVENT: &[u8] = b"event/";
+
+fn key(prefix: &[u8], id: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(prefix.len() + id.len() + 4);
+    key.extend_from_slice(prefix);
+    key.extend_from_slice(id);
+    key
+}
+
+fn agent_key(id: AgentId) -> Vec<u8> {
+    key(AGENT, &id.0.to_be_bytes())
+}
+
+/// Where a task is stored.
+#[must_use]
+pub fn task_key(id: TaskId) -> Vec<u8> {
+    key(TASK, &id.0.to_be_bytes())
+}
+
+pub(crate) fn attempt_key(task: TaskId, number: u32) -> Vec<u8> {
+    let mut bytes = key(ATTEMPT, &task.0.to_be_bytes());
+    bytes.extend_from_slice(&number.to_be_bytes());
+    bytes
+}
+
+/// Where the prompt, command and environment of a task are stored.
+#[must_use]
+pub fn input_key(task: TaskId) -> Vec<u8> {
+    key(b"input/", &task.0.to_be_bytes())
+}
+
+/// Where an event is stored.
+#[must_use]
+pub fn event_key(seq: u64) -> Vec<u8> {
+    key(EVENT, &seq.to_be_bytes())
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain data always has a postcard form")
+}
+
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    postcard::from_bytes(body).ok()
+}
+
+/// Reads an event back; `None` for bytes that are none.
+#[must_use]
+pub fn decode_event(body: &[u8]) -> Option<Event> {
+    decode(body)
+}
+
+/// Reads a task back, without its attempts.
+#[must_use]
+pub fn decode_task(body: &[u8]) -> Option<Task> {
+    decode(body)
+}
+
+pub(crate) fn decode_agent(body: &[u8]) -> Option<Agent> {
+    decode(body)
+}
+
+pub(crate) fn decode_attempt(body: &[u8]) -> Option<Attempt> {
+    decode(body)
+}
+
+pub(crate) fn decode_meta(body: &[u8]) -> Option<Meta> {
+    decode(body)
+}
+
+/// Puts the present value of an entity into the batch, or its deletion when it is gone.
+pub(crate) fn put(batch: &mut Batch, state: &State, touched: Key) {
+    match touched {
+        Key::Meta => batch.put(META, &encode(&state.meta)),
+        Key::Agent(id) => match state.agent(id) {
+            Some(agent) => batch.put(&agent_key(id), &encode(agent)),
+            None => batch.delete(&agent_key(id)),
+        },
+        Key::Task(id) => match state.task(id) {
+            Some(task) => batch.put(&task_key(id), &encode(task)),
+            None => batch.delete(&task_key(id)),
+        },
+        Key::Attempt(id, number) => {
+            let index = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);
+            if let Some(attempt) = state.task(id).and_then(|task| task.attempts.get(index)) {
+                batch.put(&attempt_key(id, number), &encode(attempt));
+            }
+        }
+    }
+}
+
+/// Puts an event into the batch.
+pub(crate) fn put_event(batch: &mut Batch, event: &Event) {
+    batch.put(&event_key(event.seq), &encode(event));
+}
+
+/// The attempts of a task, in the order of their numbers.
+///
+/// # Errors
+/// When the store does not answer.
+pub fn attempts_of(reader: &Reader, task: TaskId) -> Result<Vec<Attempt>, ReadError> {
+    let prefix = key(ATTEMPT, &task.0.to_be_bytes());
+    let entries = reader.range(&prefix, None, usize::MAX, Direction::Ascending)?;
+    Ok(entries.iter().filter_map(|entry| decode_attempt(&entry.body)).collect())
+}

@@ -1,0 +1,296 @@
+//! The engine's loop: gather a batch, step, commit, let out.
+//!
+//! The loop only picks; the core decides. Not for: shapes of values (`record`), what the hands need
+//! besides an effect (`orders`).
+
+use crate::engine::clock::Clock;
+use crate::engine::ids::Ids;
+use crate::engine::waiters::{Waiters, Watch};
+use crate::engine::{Answer, Message, Parts, orders, record, subject_of};
+use crate::runtime::{Runtime, TaskInput};
+use crate::store::{Batch, CommitError, Store};
+use fusion_core::{
+    AgentId, Command, Done, Input, Key, Out, Outcome, Reject, State, TaskId, Time, Turn, step, wake,
+};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// The most messages in one batch: bounds how long a caller waits for its turn.
+const BATCH_MAX: usize = 4096;
+
+/// The most bytes of task input in one record; a batch is cut before it grows beyond.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+
+/// How long a commit that found the disk full waits before it is tried again.
+const NO_SPACE_WAIT: Duration = Duration::from_millis(250);
+
+/// What one batch gathered for after the commit.
+#[derive(Default)]
+struct After {
+    answers: Vec<(Answer, Result<Done, Reject>)>,
+    looks: Vec<Box<dyn FnOnce(&State, Time) + Send>>,
+    waits: Vec<(Key, Box<dyn Watch>)>,
+    stop: Option<oneshot::Sender<Store>>,
+}
+
+/// The engine thread's own things.
+pub(crate) struct Loop {
+    state: State,
+    store: Store,
+    runtime: Runtime,
+    handle: tokio::runtime::Handle,
+    inbox: mpsc::Receiver<Message>,
+    outcomes: mpsc::UnboundedReceiver<Outcome>,
+    seq: watch::Sender<u64>,
+    clock: Clock,
+    ids: Ids,
+    waiters: Waiters,
+    batch: Batch,
+    out: Out,
+    /// Outcomes that the engine itself saw: an input that cannot be read back.
+    own_outcomes: Vec<Outcome>,
+}
+
+impl Loop {
+    pub(crate) fn new(parts: Parts, inbox: mpsc::Receiver<Message>, seq: watch::Sender<u64>) -> Self {
+        let last = last_instant(&parts);
+        Self {
+            state: parts.state,
+            store: parts.store,
+            runtime: parts.runtime,
+            handle: parts.handle,
+            inbox,
+            outcomes: parts.outcomes,
+            seq,
+            clock: Clock::start(last),
+            ids: Ids::default(),
+            waiters: Waiters::default(),
+            batch: Batch::new(),
+            out: Out::default(),
+            own_outcomes: Vec::new(),
+        }
+    }
+
+    /// Runs until [`Message::Stop`] or until every door is gone.
+    pub(crate) fn run(mut self, epoch: u64) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a single-threaded runtime with a timer needs no more than memory");
+        self.take(vec![Message::Own(Input::Boot { epoch })], Vec::new());
+        loop {
+            let (messages, outcomes) = runtime.block_on(self.gather());
+            let Some(messages) = messages else { return };
+            if let Some(stop) = self.take(messages, outcomes) {
+                // The daemon may have given up waiting; then the store is dropped, which loses nothing.
+                drop(stop.send(self.store));
+                return;
+            }
+        }
+    }
+
+    /// Waits for the next message, outcome or due instant, then takes all that is there. `None`: every
+    /// door is gone.
+    async fn gather(&mut self) -> (Option<Vec<Message>>, Vec<Outcome>) {
+        let mut messages = Vec::new();
+        let mut outcomes = std::mem::take(&mut self.own_outcomes);
+        if outcomes.is_empty() {
+            let wake = wake::next_wake(&self.state).map(|at| at.since(self.clock.now()).0);
+            let sleep = async {
+                match wake {
+                    Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let hands = !self.outcomes.is_closed() || !self.outcomes.is_empty();
+            tokio::select! {
+                biased;
+                _ = self.outcomes.recv_many(&mut outcomes, BATCH_MAX), if hands => {}
+                count = self.inbox.recv_many(&mut messages, BATCH_MAX) => {
+                    if count == 0 {
+                        return (None, outcomes);
+                    }
+                }
+                () = sleep => {}
+            }
+        }
+        while outcomes.len() < BATCH_MAX
+            && let Ok(outcome) = self.outcomes.try_recv()
+        {
+            outcomes.push(outcome);
+        }
+        let mut bytes = messages.iter().map(input_bytes).sum::<usize>();
+        while messages.len() < BATCH_MAX
+            && bytes < BATCH_BYTES_MAX
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            bytes += input_bytes(&message);
+            messages.push(message);
+        }
+        (Some(messages), outcomes)
+    }
+
+    /// One turn. Returns who asked for the end.
+    fn take(&mut self, messages: Vec<Message>, outcomes: Vec<Outcome>) -> Option<oneshot::Sender<Store>> {
+        let now = self.clock.now();
+        let mut after = After::default();
+        for outcome in outcomes {
+            self.step_outcome(now, outcome);
+        }
+        let room = messages.iter().any(is_new_work).then(|| self.store.space().ok);
+        for message in messages {
+            self.step_message(now, room != Some(false), message, &mut after);
+        }
+        if wake::next_wake(&self.state).is_some_and(|at| at <= now) {
+            self.step_own(now, Input::Tick);
+        }
+        self.commit();
+        self.state.trim();
+        let out = std::mem::take(&mut self.out);
+        self.let_out(&out);
+        for (answer, result) in after.answers {
+            answer(&self.state, now, result);
+        }
+        for look in after.looks {
+            look(&self.state, now);
+        }
+        self.waiters.wake(&self.state, &out.touched);
+        for (key, watch) in after.waits {
+            self.waiters.add(&self.state, key, watch);
+        }
+        after.stop
+    }
+
+    fn turn(now: Time) -> Turn {
+        let mut seed = [0; 8];
+        // Jitter and nonces: without entropy neither is safe.
+        getrandom::fill(&mut seed).expect("the kernel gives entropy after boot");
+        Turn { now, seed: u64::from_le_bytes(seed) }
+    }
+
+    fn step_outcome(&mut self, now: Time, outcome: Outcome) {
+        tracing::debug!(agent = %subject_of(&outcome), ?outcome, "outcome");
+        self.step_own(now, Input::Outcome(outcome));
+    }
+
+    fn step_own(&mut self, now: Time, input: Input) {
+        let done = step(&mut self.state, &mut self.out, Self::turn(now), input);
+        debug_assert!(done.is_ok(), "only commands are refused");
+    }
+
+    fn step_message(&mut self, now: Time, room: bool, message: Message, after: &mut After) {
+        match message {
+            Message::Ask { answer, .. } if !room => after.answers.push((answer, Err(Reject::NoSpace))),
+            Message::Ask { caller, mut command, input, answer } => {
+                let turn = Self::turn(now);
+                self.assign_id(turn, &mut command);
+                let result = step(&mut self.state, &mut self.out, turn, Input::Command { caller, command });
+                if let (Ok(Done::Task(id)), Some(input)) = (&result, input) {
+                    self.batch.put(&record::input_key(*id), &input.encode());
+                }
+                after.answers.push((answer, result));
+            }
+            Message::Look(look) => after.looks.push(look),
+            Message::Wait(key, watch) => after.waits.push((key, watch)),
+            Message::Own(input) => self.step_own(now, input),
+            Message::Stop(sender) => after.stop = Some(sender),
+        }
+    }
+
+    fn assign_id(&mut self, turn: Turn, command: &mut Command) {
+        let id = || (turn.draw(1), turn.draw(2));
+        match command {
+            Command::SpawnAgent(ask) => {
+                let (high, low) = id();
+                ask.id = AgentId(self.ids.next(turn.now, high, low));
+                // The door named the owner's folder; the agent's own lies below.
+                let folder = format!("{}/{}", ask.spec.recipe.workspace, ask.id);
+                ask.spec.recipe.workspace = folder;
+            }
+            Command::SubmitTask(ask) => {
+                let (high, low) = id();
+                ask.id = TaskId(self.ids.next(turn.now, high, low));
+            }
+            Command::PauseAgent { .. }
+            | Command::ResumeAgent { .. }
+            | Command::RestartAgent { .. }
+            | Command::TerminateAgent { .. }
+            | Command::CancelTask { .. }
+            | Command::RetryTask { .. }
+            | Command::ResolveTask { .. }
+            | Command::SetIntake(_)
+            | Command::StopAll { .. } => {}
+        }
+    }
+
+    /// Writes the whole batch as one record. Returns only when it is durable.
+    fn commit(&mut self) {
+        for key in &self.out.touched {
+            record::put(&mut self.batch, &self.state, *key);
+        }
+        for event in &self.out.events {
+            record::put_event(&mut self.batch, event);
+        }
+        if self.batch.is_empty() {
+            return;
+        }
+        loop {
+            match self.store.commit(&mut self.batch) {
+                Ok(_) => break,
+                Err(CommitError::NoSpace) => {
+                    // Nothing was written and nobody was told: agents go on, callers wait.
+                    tracing::error!("no room for the journal; trying again until there is");
+                    std::thread::park_timeout(NO_SPACE_WAIT);
+                }
+                Err(error) => {
+                    // What is on disk is unknown now. Agents live on in their shims; the service manager
+                    // starts the daemon again, and the journal tells what was kept.
+                    tracing::error!(%error, "the journal failed; ending at once");
+                    std::process::abort();
+                }
+            }
+        }
+        self.seq.send_replace(self.state.seq);
+    }
+
+    /// Hands the effects over, with what the hands need besides.
+    fn let_out(&mut self, out: &Out) {
+        if out.effects.is_empty() {
+            return;
+        }
+        let reader = self.store.reader();
+        let planned = orders::plan(&self.state, &out.effects, |task| {
+            reader.get(&record::input_key(task)).ok().flatten().and_then(|body| TaskInput::decode(&body).ok())
+        });
+        self.own_outcomes.extend(planned.impossible);
+        let _entered = self.handle.enter();
+        self.runtime.order(planned.orders);
+    }
+}
+
+/// The last instant that was written: the timeline never goes back behind it.
+fn last_instant(parts: &Parts) -> Time {
+    let body = parts.store.reader().get(&record::event_key(parts.state.seq)).ok().flatten();
+    body.and_then(|body| record::decode_event(&body)).map_or(Time(0), |event| event.at)
+}
+
+fn input_bytes(message: &Message) -> usize {
+    match message {
+        Message::Ask { input: Some(input), .. } => input.prompt.len(),
+        Message::Ask { input: None, .. }
+        | Message::Look(_)
+        | Message::Wait(..)
+        | Message::Own(_)
+        | Message::Stop(_) => 0,
+    }
+}
+
+/// Whether a message asks for something that needs lasting room on the disk.
+fn is_new_work(message: &Message) -> bool {
+    match message {
+        Message::Ask { command, .. } => {
+            matches!(command, Command::SubmitTask(_) | Command::SpawnAgent(_))
+        }
+        Message::Look(_) | Message::Wait(..) | Message::Own(_) | Message::Stop(_) => false,
+    }
+}

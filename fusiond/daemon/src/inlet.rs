@@ -1,0 +1,81 @@
+//! Where connections come in: the main socket, and the sockets of agents that the hands keep.
+//!
+//! Not for: requests (`api`).
+
+use crate::api::{Connection, Origin};
+use crate::caller::Door;
+use crate::config::Socket;
+use crate::paths::{Mode, Paths};
+use crate::runtime::AgentConnection;
+use rustix::fs::{AtFlags, CWD, Gid, Mode as FileMode, OFlags, chownat, open, openat, unlinkat};
+use std::io;
+use std::os::fd::AsRawFd;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+
+/// The group that may connect in system mode.
+const GROUP: &str = "fusion";
+
+/// Opens the main socket. The store's lock is held: whatever lies there is of a daemon that is gone.
+///
+/// # Errors
+/// Those of bind(2), chmod(2) and chown(2).
+pub fn listen(paths: &Paths, settings: &Socket) -> io::Result<UnixListener> {
+    let folder = open(&paths.run, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, FileMode::empty())?;
+    let name = paths.socket.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match unlinkat(&folder, name.as_str(), AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // A socket's path may have 108 bytes (unix(7)); the way through the descriptor is always short.
+    let short = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+    let listener = UnixListener::bind(&short)?;
+    let mode = settings.mode.unwrap_or_else(|| paths.socket_mode());
+    let group = settings.group.clone().or_else(|| (paths.mode == Mode::System).then(|| GROUP.to_owned()));
+    if let Some(group) = group {
+        match fusion_sys::account::group_id(&group)? {
+            Some(gid) => chownat(CWD, &short, None, Some(Gid::from_raw(gid)), AtFlags::empty())?,
+            None => tracing::warn!(group, "no such group: only root can connect to the socket"),
+        }
+    }
+    rustix::fs::chmodat(&folder, name.as_str(), FileMode::from_raw_mode(mode), AtFlags::empty())?;
+    drop(openat(&folder, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, FileMode::empty())?);
+    Ok(listener)
+}
+
+/// Takes connections from the main socket until nobody wants them any more.
+pub async fn accept(listener: UnixListener, door: Door, connections: mpsc::Sender<Connection>) {
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of descriptors: those that are served now give some back.
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = connections.closed() => return,
+        };
+        let origin = match door.identify(&stream) {
+            Ok(identity) => Origin::Known(identity.caller),
+            Err(error) => Origin::Unknown(error.to_string()),
+        };
+        if connections.send(Connection::new(stream, origin)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes connections from the agents' own sockets.
+pub async fn accept_agents(
+    mut agents: mpsc::Receiver<AgentConnection>,
+    connections: mpsc::Sender<Connection>,
+) {
+    while let Some(AgentConnection { agent, owner, stream }) = agents.recv().await {
+        if connections.send(Connection::of_agent(stream, agent, owner)).await.is_err() {
+            return;
+        }
+    }
+}
