@@ -78,6 +78,7 @@ async fn serve(
     let epoch = state.meta.epoch + 1;
     let cgroup = cgroup_name(&paths)?;
     let shim = find_shim()?;
+    #[expect(clippy::disallowed_methods, reason = "bounded by the agents: each has a few outcomes under way")]
     let (outcome_sender, outcomes) = mpsc::unbounded_channel();
     let (agent_sender, agents) = mpsc::channel(CONNECTIONS_MAX);
     let hands = hands_config(&loaded, &paths, &cgroup, &shim, epoch);
@@ -130,8 +131,7 @@ async fn finish(
     paths: &Paths,
     hands: Runtime,
 ) -> anyhow::Result<Store> {
-    // The server may have ended by itself.
-    drop(stop.send(()));
+    let _server_may_have_ended = stop.send(());
     let abort = server.abort_handle();
     if tokio::time::timeout(STREAMS_GRACE, server).await.is_err() {
         abort.abort();

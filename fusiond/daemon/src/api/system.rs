@@ -70,8 +70,7 @@ impl v1::system_service_server::SystemService for Door {
             v1::AgentsOnShutdown::Stop => Agents::Stop { grace: grace.unwrap_or(super::agents::GRACE) },
             v1::AgentsOnShutdown::Keep | v1::AgentsOnShutdown::Unspecified => Agents::Keep,
         };
-        // A second ask while the first is carried out changes nothing.
-        drop(self.shutdown.try_send(Ask { agents }));
+        let _first_ask_counts = self.shutdown.try_send(Ask { agents });
         Ok(Response::new(v1::ShutdownResponse {}))
     }
 

@@ -41,6 +41,7 @@ impl v1::task_service_server::TaskService for Door {
         request: Request<Streaming<v1::SubmitTaskRequest>>,
     ) -> Result<Response<Self::SubmitTasksStream>, Status> {
         let caller = Self::caller(&request)?;
+        #[expect(clippy::disallowed_methods, reason = "bounded by the permits that travel with the answers")]
         let (answers, stream) = mpsc::unbounded_channel();
         let door = self.clone();
         tokio::spawn(async move { door.submit_all(caller, request.into_inner(), answers).await });
@@ -76,6 +77,7 @@ impl v1::task_service_server::TaskService for Door {
         let caller = Self::caller(&request)?;
         let ask = request.into_inner();
         let ids = self.waited(caller, ask).await?;
+        #[expect(clippy::disallowed_methods, reason = "bounded by the number of tasks that were named")]
         let (found, stream) = mpsc::unbounded_channel();
         for id in ids {
             let watch = EndWatch { id, found: found.clone() };
@@ -179,13 +181,9 @@ fn explain_subject(
 ) -> Result<v1::Explanation, Reject> {
     let (subject, word, why) = match state.find_task(caller, text) {
         Ok(task) => (task.id.to_string(), task.state.word(), explain::explain_task(state, task.id, now)),
+        Err(reject @ Reject::TaskNotFound { .. }) if text.starts_with(TaskId::PREFIX) => return Err(reject),
         Err(Reject::TaskNotFound { .. }) => {
-            let agent = state.find_agent(caller, text).map_err(|reject| match reject {
-                Reject::AgentNotFound { .. } if text.starts_with(TaskId::PREFIX) => {
-                    Reject::TaskNotFound { task: text.to_owned() }
-                }
-                other => other,
-            })?;
+            let agent = state.find_agent(caller, text)?;
             (agent.id.to_string(), agent.life.word(), explain::explain_agent(state, agent.id, now))
         }
         Err(other) => return Err(other),
@@ -264,15 +262,15 @@ impl Door {
         // The client may have gone; what was accepted stands.
         let tell =
             move |result: Result<Done, Reject>| drop(answers.send((Ok(line_answer(line, result)), permit)));
-        let (command, input, tell): (_, _, Box<dyn FnOnce(Result<Done, Reject>) + Send>) =
-            match self.plan_submit(caller, ask) {
-                Ok((submit, input)) => (Command::SubmitTask(Box::new(submit)), input, Box::new(tell)),
-                // Refused lines keep their place in the order: they pass through the engine as a look.
-                Err(reject) => {
-                    drop(self.engine.look(move |_, _| tell(Err(reject))).await);
-                    return;
-                }
-            };
+        let (submit, input) = match self.plan_submit(caller, ask) {
+            Ok(planned) => planned,
+            // Refused lines keep their place in the order: they pass through the engine as a look.
+            Err(reject) => {
+                drop(self.engine.look(move |_, _| tell(Err(reject))).await);
+                return;
+            }
+        };
+        let command = Command::SubmitTask(Box::new(submit));
         let answer = Box::new(move |_: &State, _, result| tell(result));
         // A stopped engine drops the answer, which ends the stream.
         drop(self.engine.ask_later(caller, command, Some(input), answer).await);

@@ -31,12 +31,15 @@ const ASKS_MAX: usize = 8192;
 /// Called with the committed state and what became of a command.
 pub type Answer = Box<dyn FnOnce(&State, Time, Result<Done, Reject>) + Send>;
 
+/// Reads the committed state, once.
+pub(crate) type Look = Box<dyn FnOnce(&State, Time) + Send>;
+
 /// A message to the engine.
 pub(crate) enum Message {
     /// A command, with the bytes that are stored beside a new task.
     Ask { caller: Caller, command: Command, input: Option<TaskInput>, answer: Answer },
     /// Reads the committed state.
-    Look(Box<dyn FnOnce(&State, Time) + Send>),
+    Look(Look),
     /// Reads the committed state now and whenever the entity changes, until it says that it is done.
     Wait(Key, Box<dyn Watch>),
     /// The daemon's own inputs: settings.

@@ -6,7 +6,7 @@
 use crate::engine::clock::Clock;
 use crate::engine::ids::Ids;
 use crate::engine::waiters::{Waiters, Watch};
-use crate::engine::{Answer, Message, Parts, orders, record, subject_of};
+use crate::engine::{Answer, Look, Message, Parts, orders, record, subject_of};
 use crate::runtime::{Runtime, TaskInput};
 use crate::store::{Batch, CommitError, Store};
 use fusion_core::{
@@ -28,7 +28,7 @@ const NO_SPACE_WAIT: Duration = Duration::from_millis(250);
 #[derive(Default)]
 struct After {
     answers: Vec<(Answer, Result<Done, Reject>)>,
-    looks: Vec<Box<dyn FnOnce(&State, Time) + Send>>,
+    looks: Vec<Look>,
     waits: Vec<(Key, Box<dyn Watch>)>,
     stop: Option<oneshot::Sender<Store>>,
 }
