@@ -260,6 +260,7 @@ impl Store {
     ) -> Result<Store, OpenError> {
         let config = Arc::new(config);
         let pending = Arc::new(Pending::new(config.flush_bytes, config.pending_bytes_max));
+        pending.lock().journal_bytes = recovered.journal_bytes;
         let door = Arc::new(RwLock::new(Some(recovered.tree.view())));
         let journal = Writer::start(&home.journal, recovered.end, config.segment_bytes, reserve.clone())
             .map_err(io_error("open the newest segment in", &home.journal))?;

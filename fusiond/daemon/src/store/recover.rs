@@ -33,6 +33,8 @@ pub(super) struct Recovered {
     pub(super) tree: Tree,
     pub(super) end: journal::End,
     pub(super) checkpoint_seq: Seq,
+    /// Bytes of journal that no checkpoint covers, in whole segments.
+    pub(super) journal_bytes: u64,
     pub(super) opened: Opened,
 }
 
@@ -79,7 +81,13 @@ pub(super) fn recover(config: &Config, home: &Home) -> Result<Recovered, OpenErr
         journal_set_aside,
         duration: std::time::Duration::ZERO,
     };
-    Ok(Recovered { tree, end, checkpoint_seq, opened })
+    let journal_bytes = bytes_after(&found.segments, checkpoint_seq);
+    Ok(Recovered { tree, end, checkpoint_seq, journal_bytes, opened })
+}
+
+fn bytes_after(segments: &[segment::Segment], seq: Seq) -> u64 {
+    let after = segments.iter().filter(|s| s.first > seq);
+    after.map(|s| s.path.metadata().map_or(0, |m| m.len())).sum()
 }
 
 fn exists(home: &Home) -> bool {

@@ -22,6 +22,10 @@ use super::{Direction, SCHEMA_KEY};
 const CENSUS_KEY: &[u8] = b"\0census";
 const FIRST_KEY: &[u8] = &[1];
 
+/// Changes in one sled batch: below, the batches themselves cost more; above, memory. Few in tests, so that they
+/// see crashes in between.
+const PORTION: usize = if cfg!(test) { 32 } else { 256 };
+
 /// How long sled may take to let go of its file.
 const RELEASE_MAX: Duration = Duration::from_secs(2);
 
@@ -75,11 +79,25 @@ impl Tree {
         View { tree: (*self.db).clone() }
     }
 
-    /// Makes the changes, all or none of them, and counts them. Not durable before [`Tree::sync`].
+    /// Makes the changes and counts them. In portions, as one large sled batch keeps every page that it
+    /// replaces in memory until its end; after a crash in between the census is that of what is there, with
+    /// the number of the record before, so that a replay makes all the changes again. Not durable before
+    /// [`Tree::sync`].
     pub(super) fn apply(&mut self, changed: &Changed, seq: u64) -> io::Result<()> {
-        let mut census = Census { seq, ..self.census };
+        let mut rest = changed.iter().peekable();
+        while rest.peek().is_some() {
+            self.apply_portion(rest.by_ref().take(PORTION), self.census)?;
+        }
+        self.apply_portion(std::iter::empty(), Census { seq, ..self.census })
+    }
+
+    fn apply_portion<'a>(
+        &mut self,
+        portion: impl Iterator<Item = (&'a Bytes, &'a Option<Bytes>)>,
+        mut census: Census,
+    ) -> io::Result<()> {
         let mut batch = sled::Batch::default();
-        for (key, new) in changed {
+        for (key, new) in portion {
             let old = self.db.get(key).map_err(io_error)?;
             old.iter().for_each(|value| census.remove(value));
             match new {

@@ -12,7 +12,7 @@ const BODY: &str = "a body of some length";
 
 /// `records` commits that stay in the journal: the database is never written.
 fn written(dir: &Path, records: u64) {
-    let lazy = Config { flush_interval: Duration::from_secs(3600), ..config(dir) };
+    let lazy = Config { flush_interval: Duration::from_secs(3600), segment_bytes: 16 << 10, ..config(dir) };
     let (mut store, _) = Store::open(lazy).expect("it opens");
     for n in 1..=records {
         put(&mut store, &format!("task/{n:04}"), BODY);
@@ -108,10 +108,10 @@ fn a_broken_record_before_a_whole_one_is_refused_at_every_byte() {
 #[test]
 fn segments_that_are_missing_doubled_or_swapped_are_refused() {
     let dir = tempfile::tempdir().expect("a folder");
-    written(dir.path(), 3000);
+    written(dir.path(), 800);
     let all = segments(dir.path());
     assert!(all.len() >= 3, "{all:?}");
-    assert_eq!(read(dir.path()).expect("it reads").len(), 3000);
+    assert_eq!(read(dir.path()).expect("it reads").len(), 800);
     let (a, b) = (fs::read(&all[0].path).expect("it reads"), fs::read(&all[1].path).expect("it reads"));
 
     fs::write(&all[1].path, &a).expect("it writes");
@@ -155,15 +155,16 @@ fn a_journal_that_ends_before_the_database_is_set_aside() {
 #[test]
 fn old_segments_go_once_the_checkpoints_cover_them() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (mut store, _) = open(dir.path());
+    let small = Config { segment_bytes: 16 << 10, ..config(dir.path()) };
+    let (mut store, _) = Store::open(small).expect("it opens");
     for _ in 0..3 {
-        for n in 0..1500 {
+        for n in 0..400 {
             put(&mut store, &format!("task/{n:04}"), BODY);
         }
         store.checkpoint().expect("it is written");
     }
     let all = segments(dir.path());
-    assert!(all[0].first > 1 && all[0].first <= 3001, "{all:?}");
+    assert!(all[0].first > 1 && all[0].first <= 801, "{all:?}");
     assert_eq!(fs::read_dir(dir.path().join("checkpoint")).expect("it lists").count(), 2);
     let newest =
         fs::read_dir(dir.path().join("checkpoint")).expect("it lists").map(|e| e.expect("it lists").path());
@@ -176,6 +177,6 @@ fn old_segments_go_once_the_checkpoints_cover_them() {
     bytes[middle] ^= 1;
     fs::write(&newest, &bytes).expect("it writes");
     let (store, opened) = open(dir.path());
-    assert!(opened.rebuilt.is_some_and(|r| r.from == 3000));
-    assert_eq!(contents(&store).len(), 1500);
+    assert!(opened.rebuilt.is_some_and(|r| r.from == 800));
+    assert_eq!(contents(&store).len(), 400);
 }
