@@ -265,23 +265,23 @@ pub fn explain_agent(state: &State, id: AgentId, now: Time) -> Option<Explanatio
 
 /// What an idle agent waits for: the queued task that it comes nearest to.
 fn idle(state: &State, agent: &Agent) -> Explanation {
-    let Some(user) = state.index.users.get(&agent.owner) else {
-        return answer("no task is queued", Vec::new());
-    };
-    let head = user.open.iter().filter_map(|(wanted, lane)| Some((lane.first()?, wanted))).min();
-    match head {
-        None => answer("no task is queued for it", Vec::new()),
-        Some((place, wanted)) => {
-            let lacks = wanted.missing_from(&agent.spec.capabilities).join(", ");
-            let text = if lacks.is_empty() {
-                format!("{} waits for a slot", place.1)
-            } else {
-                format!("{} waits, but this agent lacks: {lacks}", place.1)
-            };
-            answer(
-                text.clone(),
-                vec![Reason::new("capabilities", text, format!("`fusionctl why {}`", place.1))],
-            )
-        }
+    if !state.is_free(agent) {
+        return answer("its shim is being found again after a start of the daemon", Vec::new());
     }
+    let offered = &agent.spec.capabilities;
+    let user = state.index.users.get(&agent.owner);
+    let open = user.into_iter().flat_map(|user| &user.open);
+    let aimed = user.and_then(|user| user.aimed.get(&agent.id)).into_iter().flatten();
+    let heads = open.chain(aimed).filter_map(|(wanted, lane)| Some((lane.first()?, wanted)));
+    let Some((place, wanted)) = heads.min_by_key(|(place, wanted)| (!wanted.within(offered), *place)) else {
+        return answer("no task is queued for it", Vec::new());
+    };
+    let task = place.1;
+    let lacks = wanted.missing_from(offered).join(", ");
+    let (code, text) = match (lacks.is_empty(), state.meta.intake) {
+        (false, _) => ("capabilities", format!("{task} waits, but this agent lacks: {lacks}")),
+        (true, Intake::Closed) => ("draining", format!("{task} waits, but the daemon is drained")),
+        (true, Intake::Open) => ("slots", format!("{task} waits for a slot")),
+    };
+    answer(text.clone(), vec![Reason::new(code, text, format!("`fusionctl why {task}`"))])
 }

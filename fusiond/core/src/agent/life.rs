@@ -377,8 +377,12 @@ pub(crate) fn shim_gone(
         | AgentLife::Busy { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. } => {
-            let cause = if witness.rebooted { Crash::Reboot } else { Crash::Died };
-            crashed(state, out, turn, id, cause, "its shim died".to_owned());
+            let (cause, reason) = if witness.rebooted {
+                (Crash::Reboot, "the machine was restarted")
+            } else {
+                (Crash::Died, "its shim died")
+            };
+            crashed(state, out, turn, id, cause, reason.to_owned());
         }
         AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } | AgentLife::Terminated { .. } => {}
     }

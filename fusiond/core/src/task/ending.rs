@@ -17,6 +17,9 @@ use crate::time::{Millis, Time};
 pub const EXIT_TRY_AGAIN: i32 = 75;
 /// How often it may ask.
 pub const SNOOZES_MAX: u32 = 100;
+/// How often in a row an attempt may be handed out again at once after it never began: then waits follow,
+/// so that an agent that declines every start does not get the same task without end.
+const REFUSALS_AT_ONCE: u32 = 3;
 /// Lost attempts after which a task with `--on-lost retry` is taken for the cause.
 pub const LOST_MAX: usize = 3;
 
@@ -98,6 +101,18 @@ pub(crate) fn attempt_lost(
     let asked = state.task(id).and_then(stop_asked);
     let began = how == Ending::Lost;
     let reason = failure.message.clone();
+    let failure = match asked {
+        Some(StopWhy::TimedOut) if began => overtime(),
+        Some(StopWhy::IdleTimedOut) if began => silence(),
+        Some(
+            StopWhy::Cancelled
+            | StopWhy::TimedOut
+            | StopWhy::IdleTimedOut
+            | StopWhy::Terminated
+            | StopWhy::Restarted,
+        )
+        | None => failure,
+    };
     let ended = Ended { at: turn.now, how, failure: Some(failure.clone()), counted: began };
     if let Some((number, lease)) = close(state, out, id, ended) {
         let (task, agent, incarnation) = (id, lease.agent, lease.incarnation);
@@ -110,8 +125,7 @@ pub(crate) fn attempt_lost(
     }
     let verdict = match (asked, began) {
         (Some(StopWhy::Cancelled), _) => Verdict::Cancelled,
-        (Some(StopWhy::TimedOut), true) => Verdict::Failure(overtime()),
-        (Some(StopWhy::IdleTimedOut), true) => Verdict::Failure(silence()),
+        (Some(StopWhy::TimedOut | StopWhy::IdleTimedOut), true) => Verdict::Failure(failure),
         (_, false) => Verdict::Again(failure),
         (None | Some(StopWhy::Terminated | StopWhy::Restarted), true) => {
             lost(state, out, turn, id, failure);
@@ -210,12 +224,27 @@ fn follow(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, verdict: Ver
         Verdict::Success => end(state, out, turn, id, Actor::Daemon, TaskState::Succeeded { at: turn.now }),
         Verdict::Cancelled => end(state, out, turn, id, Actor::Daemon, TaskState::Cancelled { at: turn.now }),
         Verdict::Again(failure) => {
+            let refusals = state.task(id).map_or(0, never_began);
+            if refusals > REFUSALS_AT_ONCE {
+                let nth = refusals - REFUSALS_AT_ONCE;
+                defer(state, out, turn, id, DeferWhy::Retry, nth, failure.message);
+                return;
+            }
             state.alter_task(out, id, |task| task.state = TaskState::Queued { since: turn.now });
             tell(state, out, turn, id, EventKind::TaskQueued { task: id, reason: failure.message });
         }
         Verdict::Snooze(failure) => snooze(state, out, turn, id, failure),
         Verdict::Failure(failure) => fail(state, out, turn, id, failure),
     }
+}
+
+/// How many of the last attempts never began.
+fn never_began(task: &Task) -> u32 {
+    let last = task.attempts.iter().rev();
+    let refused = last.take_while(|attempt| {
+        attempt.ending.as_ref().is_some_and(|ended| matches!(ended.how, Ending::NotStarted))
+    });
+    u32::try_from(refused.count()).unwrap_or(u32::MAX)
 }
 
 fn snooze(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failure) {
