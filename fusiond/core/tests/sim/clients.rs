@@ -1,0 +1,176 @@
+//! Users, an admin and agents who ask for anything at any time, sensible or not.
+//!
+//! Not for: when they ask (`life`).
+
+use crate::rng::Rng;
+use fusion_core::agent::{AgentSpec, RestartPolicy, SpawnAgent};
+use fusion_core::input::{Intake, PauseHow};
+use fusion_core::task::{OnLost, Resolution, SubmitTask, TaskKind, Timeouts};
+use fusion_core::{AgentId, Caller, Capabilities, Command, Millis, Rights, State, TaskId, Time, Uid};
+
+const USERS: [u32; 3] = [1000, 1001, 1002];
+const OFFERED: [&str; 3] = ["gpu", "net", "sh"];
+
+/// Ids sort by age to the millisecond, as the engine draws them.
+fn fresh(rng: &mut Rng, now: Time) -> u128 {
+    (u128::from(now.0) << 80) | (rng.wide() >> 48)
+}
+
+fn capabilities(rng: &mut Rng, permille: u64) -> Capabilities {
+    OFFERED.iter().filter(|_| rng.permille(permille)).copied().collect()
+}
+
+fn span(rng: &mut Rng, permille: u64, secs: u64) -> Option<Millis> {
+    rng.permille(permille).then(|| Millis(rng.below(secs * 1000)))
+}
+
+/// Somebody, and what they ask for.
+pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command) {
+    let caller = draw_caller(rng, state);
+    let command = match rng.below(1000) {
+        0..=439 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
+        440..=519 => Command::CancelTask { task: task_text(rng, state), grace: Millis(rng.below(4000)) },
+        520..=589 => Command::RetryTask { task: task_text(rng, state) },
+        590..=659 => Command::ResolveTask { task: lost_text(rng, state), resolution: draw_resolution(rng) },
+        660..=759 => Command::SpawnAgent(Box::new(draw_agent(rng, caller, now))),
+        760..=839 => Command::PauseAgent { agent: agent_text(rng, state), how: draw_how(rng) },
+        840..=919 => Command::ResumeAgent { agent: agent_text(rng, state) },
+        920..=949 => Command::RestartAgent { agent: agent_text(rng, state) },
+        950..=969 => {
+            Command::TerminateAgent { agent: agent_text(rng, state), grace: Millis(rng.below(4000)) }
+        }
+        970..=996 => Command::SetIntake(if rng.permille(300) { Intake::Closed } else { Intake::Open }),
+        _ => Command::StopAll { grace: Millis(rng.below(4000)) },
+    };
+    (caller, command)
+}
+
+pub(crate) fn admin() -> Caller {
+    Caller { uid: Uid(0), rights: Rights::Admin }
+}
+
+fn draw_caller(rng: &mut Rng, state: &State) -> Caller {
+    if rng.permille(250) {
+        return admin();
+    }
+    let agents: Vec<_> = state.agents().collect();
+    if rng.permille(100) && !agents.is_empty() {
+        let agent = rng.pick(&agents);
+        return Caller { uid: agent.owner, rights: Rights::Agent(agent.id) };
+    }
+    Caller { uid: Uid(*rng.pick(&USERS)), rights: Rights::User }
+}
+
+fn draw_how(rng: &mut Rng) -> PauseHow {
+    if rng.permille(500) { PauseHow::Freeze } else { PauseHow::Drain }
+}
+
+fn draw_resolution(rng: &mut Rng) -> Resolution {
+    *rng.pick(&[Resolution::Retry, Resolution::Retry, Resolution::Fail, Resolution::Succeed])
+}
+
+fn agent_text(rng: &mut Rng, state: &State) -> String {
+    let agents: Vec<_> = state.agents().collect();
+    if agents.is_empty() || rng.permille(30) {
+        return "nobody".to_owned();
+    }
+    let agent = rng.pick(&agents);
+    match rng.below(4) {
+        0 => agent.spec.name.clone(),
+        1 => agent.id.short(),
+        _ => agent.id.to_string(),
+    }
+}
+
+fn task_text(rng: &mut Rng, state: &State) -> String {
+    let tasks: Vec<_> = state.tasks().collect();
+    if tasks.is_empty() || rng.permille(30) {
+        return "tsk_nothing".to_owned();
+    }
+    let task = rng.pick(&tasks);
+    match (&task.spec.key, rng.below(4)) {
+        (Some(key), 0) => format!("key:{key}"),
+        (_, 1) => task.id.short(),
+        (Some(_) | None, _) => task.id.to_string(),
+    }
+}
+
+fn lost_text(rng: &mut Rng, state: &State) -> String {
+    let lost = state.tasks().find(|task| task.state.word() == "lost");
+    lost.map_or_else(|| task_text(rng, state), |task| task.id.to_string())
+}
+
+fn draw_agent(rng: &mut Rng, caller: Caller, now: Time) -> SpawnAgent {
+    let restart = *rng.pick(&[RestartPolicy::OnFailure, RestartPolicy::Always, RestartPolicy::Never]);
+    let owner = if caller.rights == Rights::Admin { Uid(*rng.pick(&USERS)) } else { caller.uid };
+    let name = format!("a{}", rng.below(5));
+    let request = if rng.permille(100) { 1 + rng.below(5) } else { 0 };
+    spawn(AgentId(fresh(rng, now)), owner, name, capabilities(rng, 700), restart, request)
+}
+
+/// An agent that is asked for.
+pub(crate) fn spawn(
+    id: AgentId,
+    owner: Uid,
+    name: String,
+    capabilities: Capabilities,
+    restart: RestartPolicy,
+    request: u64,
+) -> SpawnAgent {
+    let (limits, recipe) = Default::default();
+    let spec = AgentSpec { name, profile: "command".to_owned(), capabilities, restart, limits, recipe };
+    SpawnAgent { id, owner, owner_name: format!("user{}", owner.0), spec, request }
+}
+
+fn draw_task(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SubmitTask {
+    let owner = match caller.rights {
+        Rights::Admin => Uid(*rng.pick(&USERS)),
+        Rights::User | Rights::Agent(_) if rng.permille(20) => Uid(*rng.pick(&USERS)),
+        Rights::User | Rights::Agent(_) => caller.uid,
+    };
+    let mut ask = submit(TaskId(fresh(rng, now)), owner);
+    ask.capabilities = capabilities(rng, 250);
+    ask.priority = u32::try_from(rng.below(11)).expect("small");
+    ask.retries = u32::try_from(rng.below(3)).expect("small");
+    ask.on_lost = *rng.pick(&[OnLost::Review, OnLost::Retry, OnLost::Fail]);
+    ask.timeouts = Timeouts { run: span(rng, 300, 15), idle: span(rng, 250, 8), queue: span(rng, 150, 60) };
+    ask.not_before = span(rng, 100, 20).map(|wait| now.plus(wait));
+    if rng.permille(150) {
+        ask.agent = agent_text(rng, state);
+    }
+    if rng.permille(200) {
+        ask.key = format!("k{}", rng.below(10));
+        ask.fingerprint = rng.below(2);
+    }
+    if rng.permille(100) {
+        ask.request = 1 + rng.below(20);
+    }
+    if rng.permille(250) {
+        ask.after = (0..=rng.below(3)).map(|_| task_text(rng, state)).collect();
+    }
+    ask
+}
+
+/// A plain task.
+pub(crate) fn submit(id: TaskId, owner: Uid) -> SubmitTask {
+    SubmitTask {
+        id,
+        owner,
+        owner_name: format!("user{}", owner.0),
+        title: "work".to_owned(),
+        kind: TaskKind::Run,
+        input_bytes: 1,
+        priority: 5,
+        capabilities: Capabilities::default(),
+        agent: String::new(),
+        key: String::new(),
+        request: 0,
+        fingerprint: 0,
+        labels: Vec::new(),
+        timeouts: Timeouts::default(),
+        retries: 0,
+        on_lost: OnLost::Review,
+        not_before: None,
+        after: Vec::new(),
+    }
+}

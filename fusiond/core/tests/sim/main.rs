@@ -1,0 +1,17 @@
+//! The rules, proven: random lives in a world that fails, golden sessions, properties, tables.
+
+mod chooser;
+mod clients;
+mod explain;
+mod golden;
+mod hang;
+mod history;
+mod life;
+mod program;
+mod properties;
+mod rng;
+mod shim;
+mod store;
+mod tables;
+mod telling;
+mod world;

@@ -1,0 +1,98 @@
+//! A store that keeps what was committed and nothing else. Values go through serde, as on disk.
+//!
+//! Not for: torn writes and full disks, which are the real store's business.
+
+use fusion_core::state::Meta;
+use fusion_core::{Agent, Attempt, Config, Event, Key, Out, State, Task, TaskId};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub(crate) struct Store {
+    values: BTreeMap<Key, Vec<u8>>,
+    pub(crate) events: Vec<Event>,
+}
+
+fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("entities are plain data")
+}
+
+/// The present stored form of what `key` names; `None` when it is gone.
+fn image(state: &State, key: Key) -> Option<Vec<u8>> {
+    match key {
+        Key::Meta => Some(bytes(&state.meta)),
+        Key::Agent(id) => state.agent(id).map(bytes),
+        Key::Task(id) => state.task(id).map(bytes),
+        Key::Attempt(id, number) => {
+            state.task(id)?.attempts.iter().find(|attempt| attempt.number == number).map(bytes)
+        }
+    }
+}
+
+impl Store {
+    /// Writes a batch, all of it at once.
+    pub(crate) fn commit(&mut self, state: &State, out: &Out) -> Result<(), String> {
+        for key in &out.touched {
+            match image(state, *key) {
+                Some(value) => self.values.insert(*key, value),
+                None => self.values.remove(key),
+            };
+        }
+        for event in &out.events {
+            let expected = self.events.len() as u64 + 1;
+            if event.seq != expected {
+                return Err(format!("event {} where {expected} was due", event.seq));
+            }
+            self.events.push(event.clone());
+        }
+        Ok(())
+    }
+
+    /// One task with its attempts.
+    pub(crate) fn task(&self, id: TaskId) -> Option<Task> {
+        let mut task: Task = serde_json::from_slice(self.values.get(&Key::Task(id))?).expect("written above");
+        let attempts = self.values.range(Key::Attempt(id, 0)..=Key::Attempt(id, u32::MAX));
+        task.attempts = attempts.map(|(_, value)| read_attempt(value)).collect();
+        Some(task)
+    }
+
+    pub(crate) fn task_ids(&self) -> Vec<TaskId> {
+        let id = |key: &Key| match key {
+            Key::Task(id) => Some(*id),
+            Key::Meta | Key::Agent(_) | Key::Attempt(..) => None,
+        };
+        self.values.keys().filter_map(id).collect()
+    }
+
+    fn agents(&self) -> Vec<Agent> {
+        let agents = self.values.iter().filter(|(key, _)| matches!(key, Key::Agent(_)));
+        agents.map(|(_, value)| serde_json::from_slice(value).expect("written above")).collect()
+    }
+
+    /// What a daemon finds at its start.
+    pub(crate) fn load(&self, config: Config) -> State {
+        let meta: Option<Meta> =
+            self.values.get(&Key::Meta).map(|value| serde_json::from_slice(value).expect("written above"));
+        let tasks = self.task_ids().into_iter().filter_map(|id| self.task(id)).collect();
+        State::load(config, meta, self.events.len() as u64, self.agents(), tasks)
+    }
+
+    /// Compares with a state of which everything was committed.
+    pub(crate) fn compare(&self, state: &State) -> Result<(), String> {
+        for agent in self.agents() {
+            if state.agent(agent.id) != Some(&agent) {
+                return Err(format!("{} was changed and not touched", agent.id));
+            }
+        }
+        for task in state.tasks() {
+            if self.task(task.id).as_ref() != Some(task) {
+                return Err(format!("{} was changed and not touched", task.id));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_attempt(value: &[u8]) -> Attempt {
+    serde_json::from_slice(value).expect("written above")
+}

@@ -1,0 +1,206 @@
+//! One machine: the daemon with its state and its store, the shims, the wires between, one clock.
+//!
+//! A batch is several steps and one commit; a crash forgets everything since the last commit and
+//! whatever is still on a wire. Not for: deciding what happens next (`life`, `golden`).
+
+use crate::chooser::Chooser;
+use crate::history::History;
+use crate::rng::Rng;
+use crate::shim::{Fate, Shims, Who};
+use crate::store::Store;
+use fusion_core::step::Done;
+use fusion_core::{
+    AgentId, Caller, Command, Config, Effect, Event, Input, Millis, Out, Outcome, Reject, State, Time, Turn,
+    step, wake,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+pub(crate) struct World {
+    pub(crate) now: Time,
+    pub(crate) config: Config,
+    pub(crate) state: State,
+    pub(crate) out: Out,
+    pub(crate) store: Store,
+    pub(crate) shims: Shims,
+    pub(crate) history: History,
+    chooser: Chooser,
+    /// Orders that were written and not carried out, in order for each agent.
+    pub(crate) orders: BTreeMap<AgentId, VecDeque<Effect>>,
+    /// News that the daemon has not taken yet, in order for each shim.
+    pub(crate) news: BTreeMap<Who, VecDeque<Outcome>>,
+    pub(crate) up: bool,
+    epoch: u64,
+    seeds: Rng,
+}
+
+impl World {
+    pub(crate) fn new(config: Config, fate: Fate, seed: u64) -> Self {
+        Self {
+            now: Time(1_000_000),
+            state: State::load(config.clone(), None, 0, Vec::new(), Vec::new()),
+            config,
+            out: Out::default(),
+            store: Store::default(),
+            shims: Shims::new(fate),
+            history: History::default(),
+            chooser: Chooser::default(),
+            orders: BTreeMap::new(),
+            news: BTreeMap::new(),
+            up: false,
+            epoch: 0,
+            seeds: Rng::new(seed),
+        }
+    }
+
+    /// The daemon starts: reads the store, compares what is wanted with what is.
+    pub(crate) fn boot(&mut self) -> Result<(), String> {
+        self.state = self.store.load(self.config.clone());
+        self.state.trim();
+        self.chooser.begin(&self.state);
+        self.epoch += 1;
+        self.up = true;
+        self.take(Input::Boot { epoch: self.epoch })?.map_err(|reject| format!("boot: {reject}"))?;
+        Ok(())
+    }
+
+    /// The daemon dies. Shims live on.
+    pub(crate) fn crash(&mut self) -> Result<(), String> {
+        if self.out.is_empty() && self.up {
+            self.store.compare(&self.state)?;
+        }
+        self.out = Out::default();
+        self.orders.clear();
+        self.news.clear();
+        self.shims.hang_up();
+        self.up = false;
+        Ok(())
+    }
+
+    /// One step, and all that must hold after it.
+    pub(crate) fn take(&mut self, input: Input) -> Result<Result<Done, Reject>, String> {
+        let turn = Turn { now: self.now, seed: self.seeds.next() };
+        let idle = Chooser::idle(&self.state);
+        let effects = self.out.effects.len();
+        let may_refuse = matches!(input, Input::Command { .. });
+        let before =
+            (may_refuse && turn.seed.is_multiple_of(4)).then(|| (self.state.clone(), self.out.clone()));
+        let result = step(&mut self.state, &mut self.out, turn, input);
+        match &result {
+            Err(reject) if !may_refuse => return Err(format!("an outcome was refused: {reject}")),
+            Err(_) => {
+                if let Some((state, out)) = before {
+                    self.unchanged(&state, &out)?;
+                }
+            }
+            Ok(_) => {}
+        }
+        self.state.check().map_err(|broken| broken.join("; "))?;
+        if result.is_ok() {
+            self.state.check_work_conserving()?;
+            if wake::next_wake(&self.state).is_some_and(|at| at <= self.now) {
+                return Err("a timer is due after the step".to_owned());
+            }
+        }
+        self.chooser.verify(&idle, &self.state, &self.out.effects[effects..], self.now)?;
+        Ok(result)
+    }
+
+    fn unchanged(&self, state: &State, out: &Out) -> Result<(), String> {
+        let same = state.agents().eq(self.state.agents())
+            && state.tasks().eq(self.state.tasks())
+            && state.index() == self.state.index()
+            && (&state.meta, state.seq) == (&self.state.meta, self.state.seq)
+            && *out == self.out;
+        if same { Ok(()) } else { Err("a refusal changed something".to_owned()) }
+    }
+
+    pub(crate) fn ask(&mut self, caller: Caller, command: Command) -> Result<Result<Done, Reject>, String> {
+        self.take(Input::Command { caller, command })
+    }
+
+    /// Writes the batch; then its orders are on the wire. Returns the new events and orders.
+    pub(crate) fn commit(&mut self) -> Result<(Vec<Event>, Vec<Effect>), String> {
+        let out = std::mem::take(&mut self.out);
+        self.store.commit(&self.state, &out)?;
+        for event in &out.events {
+            self.history.record(event, &self.shims, &self.store)?;
+        }
+        for effect in &out.effects {
+            self.orders.entry(agent_of(effect)).or_default().push_back(effect.clone());
+        }
+        self.state.trim();
+        if self.state.index().ended.len() > self.config.ended_in_memory as usize {
+            return Err("more ended tasks in memory than configured".to_owned());
+        }
+        Ok((out.events, out.effects))
+    }
+
+    /// Carries out the oldest order for one agent.
+    pub(crate) fn carry_out(&mut self, agent: AgentId) -> Result<(), String> {
+        let Some(queue) = self.orders.get_mut(&agent) else { return Ok(()) };
+        let effect = queue.pop_front();
+        if queue.is_empty() {
+            self.orders.remove(&agent);
+        }
+        let Some(effect) = effect else { return Ok(()) };
+        let lease = if let Effect::Start { agent, incarnation, serial, .. } = effect {
+            Some((agent, incarnation, serial))
+        } else {
+            None
+        };
+        let news = self.shims.obey(effect, self.now)?;
+        if let Some(lease) = lease.filter(|lease| self.shims.began.contains(lease)) {
+            self.history.may_start(lease)?;
+        }
+        self.hear(news);
+        Ok(())
+    }
+
+    /// News for the daemon; nobody hears it while it is down.
+    pub(crate) fn hear(&mut self, news: Vec<(Who, Outcome)>) {
+        if self.up {
+            for (who, outcome) in news {
+                self.news.entry(who).or_default().push_back(outcome);
+            }
+        }
+    }
+
+    /// The daemon takes the oldest news of one shim.
+    pub(crate) fn take_news(&mut self, who: Who) -> Result<(), String> {
+        let Some(queue) = self.news.get_mut(&who) else { return Ok(()) };
+        let outcome = queue.pop_front();
+        if queue.is_empty() {
+            self.news.remove(&who);
+        }
+        if let Some(outcome) = outcome {
+            self.take(Input::Outcome(outcome))?.map_err(|reject| reject.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Time goes on, in the world and, if it is up, in the daemon.
+    pub(crate) fn pass(&mut self, span: Millis) -> Result<(), String> {
+        self.now = self.now.plus(span);
+        let news = self.shims.pass(self.now, span);
+        self.hear(news);
+        if self.up && wake::next_wake(&self.state).is_some_and(|at| at <= self.now) {
+            self.take(Input::Tick)?.map_err(|reject| reject.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+fn agent_of(effect: &Effect) -> AgentId {
+    match effect {
+        Effect::Launch { agent, .. }
+        | Effect::Adopt { agent, .. }
+        | Effect::Start { agent, .. }
+        | Effect::Stop { agent, .. }
+        | Effect::Ack { agent, .. }
+        | Effect::Freeze { agent, .. }
+        | Effect::Thaw { agent, .. }
+        | Effect::Observe { agent, .. }
+        | Effect::StopShim { agent, .. }
+        | Effect::RemoveWorkspace { agent } => *agent,
+    }
+}
