@@ -29,6 +29,11 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     match arguments.as_slice() {
         [verb, identity @ ..] if verb == "rm-tree" => remove::run(identity),
+        [flag] if flag == "--version" => {
+            let version = concat!("fusion-shim ", env!("CARGO_PKG_VERSION"), "\n");
+            let _unread = std::io::Write::write_all(&mut std::io::stdout(), version.as_bytes());
+            ExitCode::SUCCESS
+        }
         [state] => match startup::begin(state.as_ref()) {
             Ok(begun) => engine::Engine::new(begun).run(),
             Err(startup::StartupError::NotMine(_)) => ExitCode::from(fusion_shim::names::EXIT_NOT_MINE),
