@@ -280,6 +280,10 @@ impl Drop for Daemon {
             drop(child.wait());
         }
         processes::end_all(&self.root());
+        // The daemon names its control groups after this file.
+        if let Ok(id) = std::fs::read_to_string(self.root().join("state/id")) {
+            processes::remove_groups(&format!("fusion-{id}"));
+        }
         if self.setup.run_folder == RunFolder::Memory {
             drop(Command::new("umount").arg(self.run_folder()).status());
         }

@@ -68,28 +68,47 @@ pub fn status(pid: i32, key: &str) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-/// Ends all that belongs to `root`, thawing it first, and removes the control groups it stood in. For cleaning up:
-/// a story that needs this to leave nothing behind has failed in its own words before.
+/// Ends all that belongs to `root`, thawing it first. For cleaning up: a story that needs this to leave nothing behind
+/// has failed in its own words before.
 pub fn end_all(root: &Path) {
-    let mut groups = BTreeSet::new();
-    // A process may fork while it is being killed; each round finds what the one before let slip.
+    let mut empty_rounds = 0;
+    // A process may fork while it is being killed, and one in its execve(2) shows no environment: each round finds
+    // what the one before let slip, and only two empty ones in a row are believed.
     for _ in 0..50 {
         let living = below(root);
-        if living.is_empty() {
+        empty_rounds = if living.is_empty() { empty_rounds + 1 } else { 0 };
+        if empty_rounds == 2 {
             break;
         }
         for process in living {
-            groups.extend(own_groups(process.pid));
-            groups.iter().for_each(|group| thaw(group));
+            groups_of(process.pid).iter().for_each(|group| thaw(group));
             kill(process.pid, root);
         }
     }
-    let mut deepest_first: Vec<PathBuf> = groups.into_iter().collect();
-    deepest_first.sort_by_key(|group| std::cmp::Reverse(group.components().count()));
-    for group in deepest_first {
-        // Another daemon may stand in a parent; then the kernel refuses, rightly.
-        drop(std::fs::remove_dir(group));
+}
+
+/// Removes the control groups called `name`, with those in them, wherever a daemon may have made them.
+pub fn remove_groups(name: &str) {
+    let Ok(mounts) = std::fs::read_to_string("/proc/mounts") else { return };
+    let Ok(own) = std::fs::read_to_string("/proc/self/cgroup") else { return };
+    let places: BTreeSet<&str> =
+        own.lines().filter_map(|line| line.splitn(3, ':').nth(2)).chain(["/"]).collect();
+    for mount in mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()) {
+        let [_, folder, "cgroup" | "cgroup2", ..] = mount.as_slice() else { continue };
+        for place in &places {
+            remove_group(&Path::new(folder).join(place.trim_start_matches('/')).join(name));
+        }
     }
+}
+
+/// Removes a group and those in it; the kernel refuses while anything lives in one.
+fn remove_group(group: &Path) {
+    for entry in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_group(&entry.path());
+        }
+    }
+    drop(std::fs::remove_dir(group));
 }
 
 /// Sends `signal` to `pid` if it still belongs to `root`; false when it is gone.
@@ -144,17 +163,14 @@ fn effective_uid(folder: &Path) -> Option<u32> {
 }
 
 /// The control groups of `pid` that a daemon made, from /proc/PID/cgroup (cgroups(7)).
-fn own_groups(pid: i32) -> Vec<PathBuf> {
+fn groups_of(pid: i32) -> Vec<PathBuf> {
     let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/cgroup")) else { return Vec::new() };
     let mut groups = Vec::new();
     for line in text.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        for mount in mounts(controllers) {
-            let group = mount.join(path.trim_start_matches('/'));
-            let ours = group.ancestors().take_while(|folder| *folder != mount);
-            groups.extend(ours.filter(|folder| names_fusion(folder)).map(Path::to_path_buf));
-        }
+        let mounted = mounts(controllers).into_iter().map(|mount| mount.join(path.trim_start_matches('/')));
+        groups.extend(mounted.filter(|group| names_fusion(group)));
     }
     groups
 }

@@ -64,7 +64,8 @@ fn agent_terminate_goes_on_after_a_crash_of_the_daemon() {
     watch.expect("agent.stopping", &id);
     daemon.kill9();
     daemon.start_again();
-    ctl.agent_in("a", "terminated");
+    // Its name is free again, its id stays.
+    ctl.agent_in(&id, "terminated");
     assert_eq!(daemon.processes(), []);
     stopping.wait().unwrap();
 }

@@ -14,10 +14,10 @@ fn task_end_with_another_exit_code_is_a_failure_and_not_retried() {
     assert_eq!(ended["failure"]["code"], "exit_nonzero");
     assert_eq!(ended["attempts"].as_array().map(Vec::len), Some(1));
     assert_eq!(last_attempt(&ended)["exitCode"], 3);
-    let task = ctl.submit("signal 11", &[]);
+    let task = ctl.submit("signal 6", &[]);
     let ended = ctl.ended(&task);
     assert_eq!(ended["failure"]["code"], "signaled");
-    assert_eq!(last_attempt(&ended)["signal"], 11);
+    assert_eq!(last_attempt(&ended)["signal"], 6);
 }
 
 #[test]

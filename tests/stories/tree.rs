@@ -43,8 +43,9 @@ pub(crate) fn cancel_leaves_nothing(daemon: &Daemon) {
 }
 
 pub(crate) fn the_end_of_the_task_ends_what_it_left(daemon: &Daemon) {
-    let gate = "exit 0";
-    let (task, pids, _bell) = daemon_with_tree(daemon, gate);
+    let mut gate = daemon.fifo("gate");
+    let (task, pids, _bell) = daemon_with_tree(daemon, &format!("await {}", gate.path()));
+    gate.open_gate(1);
     let ctl = daemon.ctl();
     assert_eq!(ctl.ended(&task)["state"], "succeeded");
     ctl.agent_in("a", "idle");
@@ -106,7 +107,7 @@ pub(crate) fn a_killed_daemon_loses_nothing(mut daemon: Daemon) {
     assert!(processes::look(pid).is_some(), "the agent died with the daemon");
     daemon.start_again();
     assert_eq!(ctl.json(&["agent", "show", "a"])["state"], "busy");
-    assert_eq!(ctl.json(&["task", "show", &task])["state"], "running");
+    ctl.task_in(&task, "running");
     gate.open_gate(1);
     let ended = ctl.ended(&task);
     assert_eq!(ended["state"], "failed");

@@ -90,7 +90,10 @@ fn users_see_and_touch_only_what_is_theirs() {
 #[test]
 fn users_may_not_steer_the_daemon() {
     let (daemon, first, _) = daemon_with_two_users();
-    let file = daemon.folder().join("backup");
+    let folder = daemon.folder().join("open");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let file = folder.join("backup");
     for args in [
         vec!["system", "drain"],
         vec!["system", "shutdown"],
