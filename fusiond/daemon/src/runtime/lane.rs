@@ -79,8 +79,8 @@ enum Shim {
 
 struct Seeking {
     setup: Arc<Setup>,
-    /// When it is killed.
-    kill_at: Option<Instant>,
+    /// The end of the grace, once its end was ordered.
+    grace_until: Option<Instant>,
     wait: Wait,
     /// How long to wait before the look after the next.
     pause: Duration,
@@ -105,8 +105,10 @@ enum Event {
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// Between two looks at most.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// What a shim gets beyond the grace to end itself and say so.
-const KILL_MARGIN: Duration = Duration::from_secs(10);
+/// What a shim that serves gets beyond the grace, to kill the rest and say so.
+const SERVING_MARGIN: Duration = Duration::from_secs(10);
+/// What one that does not serve gets.
+const SILENT_MARGIN: Duration = Duration::from_secs(1);
 /// How long the kernel may take to take apart a process that has closed its connection.
 const END_LIMIT: Duration = Duration::from_secs(2);
 
@@ -187,46 +189,52 @@ impl Lane {
         }
     }
 
-    async fn adopt(&mut self, setup: Arc<Setup>, pause: Duration, kill_at: Option<Instant>) {
+    async fn adopt(&mut self, setup: Arc<Setup>, pause: Duration, grace_until: Option<Instant>) {
         let looked = look(&self.shared, setup.life(), setup.nonce).await;
-        self.settle(setup, looked, pause, kill_at).await;
+        self.settle(setup, looked, pause, grace_until).await;
     }
 
     /// What a look means.
-    async fn settle(&mut self, setup: Arc<Setup>, looked: Look, pause: Duration, kill_at: Option<Instant>) {
+    async fn settle(
+        &mut self,
+        setup: Arc<Setup>,
+        looked: Look,
+        pause: Duration,
+        grace_until: Option<Instant>,
+    ) {
         let life = setup.life();
         match looked {
             Look::Up(found) => match prepare_again(&self.shared, &setup).await {
-                Ok(prepared) => self.rise(setup, found, prepared, kill_at),
+                Ok(prepared) => self.rise(setup, found, prepared, grace_until),
                 Err(reason) => {
                     tracing::warn!(%life, reason, "a living agent cannot be adopted yet");
-                    self.seek(setup, Wait::Until(Instant::now() + pause), pause, kill_at);
+                    self.seek(setup, Wait::Until(Instant::now() + pause), pause, grace_until);
                 }
             },
             Look::Silent(connection) => {
                 tracing::warn!(%life, "a living shim does not answer");
-                self.seek(setup, Wait::Word(connection), pause, kill_at);
+                self.seek(setup, Wait::Word(connection), pause, grace_until);
             }
             Look::Foreign(reason) => {
                 tracing::warn!(%life, reason, "ending a shim that does not serve this daemon");
-                self.force(setup, None, kill_at).await;
+                self.force(setup, None, grace_until).await;
             }
-            Look::Unreachable => self.bury(setup, pause, kill_at).await,
+            Look::Unreachable => self.bury(setup, pause, grace_until).await,
         }
     }
 
-    fn seek(&mut self, setup: Arc<Setup>, wait: Wait, pause: Duration, kill_at: Option<Instant>) {
+    fn seek(&mut self, setup: Arc<Setup>, wait: Wait, pause: Duration, grace_until: Option<Instant>) {
         let pause = (pause * 2).min(PAUSE_MAX);
-        self.shim = Shim::Seeking(Seeking { setup, kill_at, wait, pause });
+        self.shim = Shim::Seeking(Seeking { setup, grace_until, wait, pause });
     }
 
     /// The shim serves.
-    fn rise(&mut self, setup: Arc<Setup>, found: Found, prepared: Prepared, kill_at: Option<Instant>) {
+    fn rise(&mut self, setup: Arc<Setup>, found: Found, prepared: Prepared, grace_until: Option<Instant>) {
         let life = setup.life();
         match Up::new(&self.shared, setup, found, prepared) {
             Ok((mut up, outcome)) => {
                 self.shared.tell(outcome);
-                if let Some(at) = kill_at {
+                if let Some(at) = grace_until {
                     up.shut_down(at);
                     up.flush();
                 }
@@ -245,9 +253,9 @@ impl Lane {
                 }
                 self.shim = Shim::Up(up);
             }
-            Shim::Seeking(Seeking { setup, kill_at, wait: Wait::Word(connection), pause }) => {
+            Shim::Seeking(Seeking { setup, grace_until, wait: Wait::Word(connection), pause }) => {
                 let looked = judge(&self.shared, setup.nonce, connection, reply);
-                self.settle(setup, looked, pause, kill_at).await;
+                self.settle(setup, looked, pause, grace_until).await;
             }
             Shim::Seeking(seeking @ Seeking { wait: Wait::Until(_), .. }) => {
                 self.shim = Shim::Seeking(seeking)
@@ -266,7 +274,9 @@ impl Lane {
                 }
                 self.bury(setup, PAUSE_MIN, stop).await;
             }
-            Shim::Seeking(Seeking { setup, kill_at, pause, .. }) => self.bury(setup, pause, kill_at).await,
+            Shim::Seeking(Seeking { setup, grace_until, pause, .. }) => {
+                self.bury(setup, pause, grace_until).await
+            }
             Shim::Down => {}
         }
     }
@@ -274,15 +284,15 @@ impl Lane {
     async fn act_in_time(&mut self) {
         match std::mem::replace(&mut self.shim, Shim::Down) {
             Shim::Up(up) => {
-                let (setup, kill_at, process) = up.into_parts();
+                let (setup, grace_until, process) = up.into_parts();
                 tracing::warn!(life = %setup.life(), "killing a shim that does not end");
-                self.force(setup, process, kill_at).await;
+                self.force(setup, process, grace_until).await;
             }
-            Shim::Seeking(Seeking { setup, kill_at, pause, .. }) => {
-                if kill_at.is_some_and(|at| at <= Instant::now()) {
-                    self.force(setup, None, kill_at).await;
+            Shim::Seeking(Seeking { setup, grace_until, pause, .. }) => {
+                if grace_until.is_some_and(|until| until + SILENT_MARGIN <= Instant::now()) {
+                    self.force(setup, None, grace_until).await;
                 } else {
-                    self.adopt(setup, pause, kill_at).await;
+                    self.adopt(setup, pause, grace_until).await;
                 }
             }
             Shim::Down => {}
@@ -291,41 +301,41 @@ impl Lane {
 
     /// `StopShim`: the living is asked first; of the dead what is left is cleared away.
     async fn stop(&mut self, incarnation: u32, grace: Duration) {
-        let kill_at = Instant::now() + grace + KILL_MARGIN;
+        let grace_until = Instant::now() + grace;
         match &mut self.shim {
-            Shim::Up(up) if up.incarnation() == incarnation => up.shut_down(kill_at),
+            Shim::Up(up) if up.incarnation() == incarnation => up.shut_down(grace_until),
             Shim::Seeking(seeking) if seeking.setup.incarnation == incarnation => {
-                seeking.kill_at = Some(seeking.kill_at.map_or(kill_at, |at| at.min(kill_at)));
+                seeking.grace_until = Some(seeking.grace_until.map_or(grace_until, |at| at.min(grace_until)));
                 if let Wait::Word(connection) = &mut seeking.wait {
-                    connection.send(&shutdown(kill_at));
+                    connection.send(&shutdown(grace_until));
                 }
             }
             Shim::Up(_) | Shim::Seeking(_) | Shim::Down => {
                 let life = Life { agent: self.agent, incarnation };
                 let witness = self.end(life, None, None).await;
-                self.tell_gone(life, witness, Some(kill_at));
+                self.tell_gone(life, witness, Some(grace_until));
             }
         }
     }
 
     /// Of the dead; if it lives, it is sought.
-    async fn bury(&mut self, setup: Arc<Setup>, pause: Duration, kill_at: Option<Instant>) {
+    async fn bury(&mut self, setup: Arc<Setup>, pause: Duration, grace_until: Option<Instant>) {
         let (life, nonce) = (setup.life(), setup.nonce);
         match self.shared.blocking(move |shared| bury(shared, life, Some(nonce))).await {
-            Ok(Burial::Done(witness)) => self.tell_gone(life, witness, kill_at),
-            Ok(Burial::Alive) => self.seek(setup, Wait::Until(Instant::now() + pause), pause, kill_at),
+            Ok(Burial::Done(witness)) => self.tell_gone(life, witness, grace_until),
+            Ok(Burial::Alive) => self.seek(setup, Wait::Until(Instant::now() + pause), pause, grace_until),
             Err(error) => {
                 tracing::error!(%life, error = %error, "a dead incarnation cannot be cleared away yet");
-                self.seek(setup, Wait::Until(Instant::now() + pause), pause, kill_at);
+                self.seek(setup, Wait::Until(Instant::now() + pause), pause, grace_until);
             }
         }
     }
 
     /// Of the living that does not serve.
-    async fn force(&mut self, setup: Arc<Setup>, process: Option<PidFd>, kill_at: Option<Instant>) {
+    async fn force(&mut self, setup: Arc<Setup>, process: Option<PidFd>, grace_until: Option<Instant>) {
         let life = setup.life();
         let witness = self.end(life, Some(setup.nonce), process).await;
-        self.tell_gone(life, witness, kill_at);
+        self.tell_gone(life, witness, grace_until);
     }
 
     /// Returns when nothing of the incarnation is left, however long that takes: nothing else may happen to it before.
@@ -374,10 +384,14 @@ impl Shim {
     fn due(&self) -> Option<Instant> {
         match self {
             Self::Down => None,
-            Self::Up(up) => up.kill_at(),
-            Self::Seeking(Seeking { kill_at, wait: Wait::Word(_), .. }) => *kill_at,
-            Self::Seeking(Seeking { kill_at, wait: Wait::Until(at), .. }) => {
-                Some(kill_at.map_or(*at, |kill_at| kill_at.min(*at)))
+            Self::Up(up) => up.grace_until().map(|until| until + SERVING_MARGIN),
+            Self::Seeking(Seeking { grace_until, wait, .. }) => {
+                let kill_at = grace_until.map(|until| until + SILENT_MARGIN);
+                let look_at = match wait {
+                    Wait::Word(_) => None,
+                    Wait::Until(at) => Some(*at),
+                };
+                kill_at.into_iter().chain(look_at).min()
             }
         }
     }
@@ -399,9 +413,9 @@ enum After {
     Leave,
 }
 
-/// A shutdown whose grace is over [`KILL_MARGIN`] before the kill from outside.
-fn shutdown(kill_at: Instant) -> Request {
-    let grace = kill_at.saturating_duration_since(Instant::now()).saturating_sub(KILL_MARGIN);
+/// The order to end, with what is left of the grace.
+fn shutdown(grace_until: Instant) -> Request {
+    let grace = grace_until.saturating_duration_since(Instant::now());
     Request::Shutdown { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) }
 }
 

@@ -31,8 +31,8 @@ pub(super) struct Up {
     told: u32,
     /// Acknowledgements that wait for a start to ride with, or for the end of the batch.
     acks: Vec<u32>,
-    /// When it is killed, once its end was ordered.
-    kill_at: Option<Instant>,
+    /// The end of the grace, once its end was ordered.
+    grace_until: Option<Instant>,
     _accepting: Accepting,
 }
 
@@ -50,8 +50,9 @@ impl Up {
         let process = process_of(&welcome);
         let told = told_by(&welcome);
         let outcome = shim_up(&setup, *welcome);
-        let (template, acks, kill_at) = (prepared.template, Vec::new(), None);
-        let up = Self { setup, connection, process, template, told, acks, kill_at, _accepting: accepting };
+        let (template, acks, grace_until) = (prepared.template, Vec::new(), None);
+        let up =
+            Self { setup, connection, process, template, told, acks, grace_until, _accepting: accepting };
         Ok((up, outcome))
     }
 
@@ -59,12 +60,12 @@ impl Up {
         self.setup.incarnation
     }
 
-    pub(super) fn kill_at(&self) -> Option<Instant> {
-        self.kill_at
+    pub(super) fn grace_until(&self) -> Option<Instant> {
+        self.grace_until
     }
 
     pub(super) fn into_parts(self) -> (Arc<Setup>, Option<Instant>, Option<PidFd>) {
-        (self.setup, self.kill_at, self.process)
+        (self.setup, self.grace_until, self.process)
     }
 
     pub(super) async fn next(&mut self) -> io::Result<Reply> {
@@ -107,10 +108,10 @@ impl Up {
         }
     }
 
-    /// Asks for the end of everything; of two orders the earlier kill counts.
-    pub(super) fn shut_down(&mut self, kill_at: Instant) {
-        self.kill_at = Some(self.kill_at.map_or(kill_at, |at| at.min(kill_at)));
-        self.connection.send(&shutdown(kill_at));
+    /// Asks for the end of everything; of two orders the earlier one counts.
+    pub(super) fn shut_down(&mut self, grace_until: Instant) {
+        self.grace_until = Some(self.grace_until.map_or(grace_until, |at| at.min(grace_until)));
+        self.connection.send(&shutdown(grace_until));
     }
 
     /// The end of a batch: what has no start to ride with goes alone.
