@@ -55,6 +55,7 @@ enum Shutdown {
 /// What woke the loop.
 #[derive(Default)]
 struct Woken {
+    signals: bool,
     listener: bool,
     link: bool,
     stranger: bool,
@@ -96,10 +97,12 @@ impl Engine {
     pub(crate) fn run(mut self) -> ExitCode {
         loop {
             let woken = self.wait();
-            self.take_signals();
+            if woken.signals {
+                self.take_signals();
+            }
             self.listen_to_daemon(&woken);
             self.read_output(&woken);
-            self.do_what_is_due();
+            self.do_what_is_due(&woken);
             self.flush();
             if self.is_done() {
                 // The shim's own cgroup cannot go while the shim is in it: the daemon removes that one.
@@ -132,10 +135,11 @@ impl Engine {
         if poll(&mut polled, timeout.as_ref()).unwrap_or(0) == 0 {
             return Woken::default();
         }
-        let mut events = polled.iter().skip(1);
-        let [listener, link, stranger, out, err] = sources
-            .map(|(fd, _)| fd.is_some() && events.next().is_some_and(|polled| !polled.revents().is_empty()));
-        Woken { listener, link, stranger, out, err }
+        let mut events = polled.iter().map(|polled| !polled.revents().is_empty());
+        let signals = events.next().unwrap_or(false);
+        let [listener, link, stranger, out, err] =
+            sources.map(|(fd, _)| fd.is_some() && events.next().unwrap_or(false));
+        Woken { signals, listener, link, stranger, out, err }
     }
 
     /// The earliest moment with something to do; `None` sleeps until the world speaks.
@@ -151,7 +155,7 @@ impl Engine {
     }
 
     fn take_signals(&mut self) {
-        // SIGCHLD needs no more than the wake-up: children are asked for in every turn.
+        // SIGCHLD needs no more than the wake-up: it makes this turn look at the attempt.
         while let Ok(Some(signal)) = self.begun.signals.next() {
             if signal == SIGTERM {
                 self.shut_down(SIGTERM_GRACE);
@@ -178,19 +182,30 @@ impl Engine {
     }
 
     fn read_output(&mut self, woken: &Woken) {
+        if !woken.out && !woken.err {
+            return;
+        }
         let unix_ms = now_unix_ms();
         let Some(attempt) = &mut self.attempt else { return };
         for (stream, readable) in [(Stream::Out, woken.out), (Stream::Err, woken.err)] {
-            if readable {
+            // A program that ends lets go of one pipe just before the other: one turn serves both.
+            let other_closed =
+                Stream::ALL.into_iter().any(|other| other != stream && attempt.pipe(other).is_none());
+            if readable || other_closed {
                 attempt.read(stream, &self.begun.state, unix_ms, &mut self.buffer);
             }
         }
     }
 
-    fn do_what_is_due(&mut self) {
-        self.announce();
-        self.look_at_freeze();
-        self.advance_attempt();
+    fn do_what_is_due(&mut self, woken: &Woken) {
+        let due = self.due_at().is_some_and(|due| due <= Instant::now());
+        if due {
+            self.announce();
+            self.look_at_freeze();
+        }
+        if due || woken.signals || self.attempt.as_ref().is_some_and(Attempt::is_draining) {
+            self.advance_attempt();
+        }
         self.advance_shutdown();
     }
 

@@ -245,7 +245,14 @@ const QUIET_ROUNDS: u32 = 2;
 /// rounds.
 const QUIET_ROUNDS_UNSURE: u32 = 10;
 
-/// Reads a small file of a cgroup by its open descriptor.
+/// Reads a file of a few lines, which the kernel gives in one piece, by its open descriptor.
+fn read_short(file: &impl std::os::fd::AsFd) -> io::Result<String> {
+    let mut text = Vec::with_capacity(1024);
+    rustix::io::pread(file, rustix::buffer::spare_capacity(&mut text), 0)?;
+    String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// Reads a whole file of a cgroup by its open descriptor.
 fn read_at(file: &impl std::os::fd::AsFd) -> io::Result<String> {
     let mut text = Vec::with_capacity(4096);
     loop {

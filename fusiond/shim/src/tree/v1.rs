@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use fusion_sys::file::write_all;
@@ -11,7 +11,7 @@ use fusion_sys::pidfd::PidFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::Signal;
 
-use super::{is_gone, parse_pids, read_at, value_of};
+use super::{is_gone, parse_pids, read_at, read_short, value_of};
 
 /// The cgroups of an incarnation.
 #[derive(Debug)]
@@ -23,8 +23,19 @@ pub struct Groups {
 
 #[derive(Debug)]
 struct Memory {
-    folder: PathBuf,
     oom_control: OwnedFd,
+    usage: OwnedFd,
+    peak: OwnedFd,
+}
+
+impl Memory {
+    fn open(folder: &Path) -> io::Result<Self> {
+        Ok(Self {
+            oom_control: open(&folder.join("memory.oom_control"), OFlags::RDONLY)?,
+            usage: open(&folder.join("memory.usage_in_bytes"), OFlags::RDONLY)?,
+            peak: open(&folder.join("memory.max_usage_in_bytes"), OFlags::RDWR)?,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -45,16 +56,7 @@ impl Groups {
             .chain(others.into_iter().flatten())
             .map(tasks)
             .collect::<io::Result<_>>()?;
-        let memory = match others[0] {
-            Some(folder) => {
-                let folder = PathBuf::from(folder);
-                Some(Memory {
-                    oom_control: open(&folder.join("memory.oom_control"), OFlags::RDONLY)?,
-                    folder,
-                })
-            }
-            None => None,
-        };
+        let memory = others[0].map(|folder| Memory::open(folder.as_ref())).transpose()?;
         Ok(Self { freezer: Freezer::open(freezer.as_ref())?, tasks, memory })
     }
 
@@ -79,32 +81,30 @@ impl Groups {
     }
 
     pub(super) fn memory_bytes(&self) -> Option<u64> {
-        self.memory_number("memory.usage_in_bytes")
+        number(&self.memory.as_ref()?.usage)
     }
 
     pub(super) fn oom_kills(&self) -> u32 {
-        let text = self.memory.as_ref().and_then(|memory| read_at(&memory.oom_control).ok());
+        let text = self.memory.as_ref().and_then(|memory| read_short(&memory.oom_control).ok());
         text.and_then(|text| value_of(&text, "oom_kill"))
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or(0)
     }
 
     pub(super) fn reset_peak_memory(&self) {
-        if let Some(memory) = &self.memory
-            && let Ok(file) = open(&memory.folder.join("memory.max_usage_in_bytes"), OFlags::WRONLY)
-        {
+        if let Some(memory) = &self.memory {
             // A peak that stays high is still a true bound.
-            let _refused = write_all(file, b"0");
+            let _refused = write_all(&memory.peak, b"0");
         }
     }
 
     pub(super) fn peak_memory_bytes(&self) -> Option<u64> {
-        self.memory_number("memory.max_usage_in_bytes")
+        number(&self.memory.as_ref()?.peak)
     }
+}
 
-    fn memory_number(&self, name: &str) -> Option<u64> {
-        std::fs::read_to_string(self.memory.as_ref()?.folder.join(name)).ok()?.trim().parse().ok()
-    }
+fn number(file: &OwnedFd) -> Option<u64> {
+    read_short(file).ok()?.trim().parse().ok()
 }
 
 impl Freezer {
@@ -122,7 +122,7 @@ impl Freezer {
     }
 
     fn is_frozen(&self) -> io::Result<bool> {
-        Ok(read_at(&self.state)?.trim() == "FROZEN")
+        Ok(read_short(&self.state)?.trim() == "FROZEN")
     }
 
     /// Stop all, kill all, let them die.

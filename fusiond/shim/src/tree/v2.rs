@@ -10,7 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::wire::Limits;
 
-use super::{is_gone, parse_pids, read_at, value_of};
+use super::{is_gone, parse_pids, read_at, read_short, value_of};
 
 /// The `agent` cgroup of an incarnation.
 ///
@@ -71,7 +71,7 @@ impl Group {
     }
 
     pub(super) fn is_empty(&self) -> io::Result<bool> {
-        Ok(value_of(&read_at(&self.events)?, "populated") == Some(0))
+        Ok(value_of(&read_short(&self.events)?, "populated") == Some(0))
     }
 
     pub(super) fn set_frozen(&self, frozen: bool) -> io::Result<()> {
@@ -80,7 +80,7 @@ impl Group {
     }
 
     pub(super) fn is_frozen(&self) -> io::Result<bool> {
-        Ok(value_of(&read_at(&self.events)?, "frozen") == Some(1))
+        Ok(value_of(&read_short(&self.events)?, "frozen") == Some(1))
     }
 
     pub(super) fn pids(&self) -> io::Result<Vec<u32>> {
@@ -92,7 +92,7 @@ impl Group {
     }
 
     pub(super) fn oom_kills(&self) -> u32 {
-        let text = self.memory_events.as_ref().and_then(|events| read_at(events).ok());
+        let text = self.memory_events.as_ref().and_then(|events| read_short(events).ok());
         text.and_then(|text| value_of(&text, "oom_kill"))
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or(0)
@@ -113,7 +113,7 @@ impl Group {
     }
 
     fn number(&self, name: &str) -> Option<u64> {
-        read_at(&open(&self.folder, name, OFlags::RDONLY).ok()?).ok()?.trim().parse().ok()
+        read_short(&open(&self.folder, name, OFlags::RDONLY).ok()?).ok()?.trim().parse().ok()
     }
 }
 

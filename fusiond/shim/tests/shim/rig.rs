@@ -278,9 +278,12 @@ impl Daemon {
                 return Some(reply);
             }
             let mut chunk = [0; 65536];
-            match self.socket.read(&mut chunk).expect("a reply in time") {
-                0 => return None,
-                count => self.inbox.extend_from_slice(&chunk[..count]),
+            match self.socket.read(&mut chunk) {
+                Ok(0) => return None,
+                Ok(count) => self.inbox.extend_from_slice(&chunk[..count]),
+                // A read with a time limit is not restarted by the kernel, whatever interrupts it.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => panic!("no reply in time: {error}"),
             }
         }
     }
