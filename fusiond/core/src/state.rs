@@ -169,10 +169,28 @@ impl State {
             state.agents.insert(agent.id, agent);
         }
         for task in tasks {
-            state.index.enter_task(&task);
-            state.tasks.insert(task.id, Box::new(task));
+            state.load_task(task);
         }
         state
+    }
+
+    /// A key may be used again when its task has ended and left the memory: then both are stored, and
+    /// the one that ended first stays out.
+    fn load_task(&mut self, task: Task) {
+        let key = task.spec.key.clone().and_then(|key| self.index.keys.get(&(task.owner, key)));
+        let request = self.index.requests.get(&(task.owner, task.spec.request));
+        let others: BTreeSet<TaskId> = key.into_iter().chain(request).copied().collect();
+        for id in others {
+            let Some(other) = self.tasks.get(&id).and_then(|other| other.state.ended_at()) else { return };
+            if task.state.ended_at().is_some_and(|at| at < other) {
+                return;
+            }
+            if let Some(other) = self.tasks.remove(&id) {
+                self.index.leave_task(&other);
+            }
+        }
+        self.index.enter_task(&task);
+        self.tasks.insert(task.id, Box::new(task));
     }
 
     /// Drops ended tasks beyond [`Config::ended_in_memory`] from memory, oldest first. They stay on
@@ -183,6 +201,20 @@ impl State {
             if let Some(task) = self.tasks.remove(&id) {
                 self.index.leave_task(&task);
             }
+        }
+    }
+
+    /// Drops one task from memory if it has ended before `cutoff`; whether it is not there any more.
+    /// For history that is removed from disk, too.
+    pub fn forget_ended(&mut self, id: TaskId, cutoff: Time) -> bool {
+        match self.tasks.get(&id) {
+            None => true,
+            Some(task) if task.state.ended_at().is_some_and(|at| at < cutoff) => {
+                self.index.leave_task(task);
+                self.tasks.remove(&id);
+                true
+            }
+            Some(_) => false,
         }
     }
 
