@@ -10,6 +10,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusion_core::Uid;
 use fusion_shim::cgroup::Kind;
 use fusion_shim::names;
 use fusion_shim::wire::{IncarnationSpec, Limits, PROTOCOL, SEGMENT_BYTES_DEFAULT};
@@ -34,6 +35,8 @@ pub(super) struct Prepared {
 
 /// How long a shim may take to serve. It needs a few milliseconds.
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long the name service may take.
+const NAME_LIMIT: Duration = Duration::from_secs(10);
 /// What is kept of a failed shim's last words.
 const WORDS_BYTES_MAX: u64 = 1024;
 
@@ -63,13 +66,16 @@ pub(super) async fn launch(shared: &Arc<Shared>, setup: &Arc<Setup>) -> Result<(
 
 /// What an adopted incarnation needs: nothing is made but the listener.
 pub(super) async fn prepare_again(shared: &Arc<Shared>, setup: &Arc<Setup>) -> Result<Prepared, String> {
+    let owner = owner_of(shared, setup.owner).await?;
     let setup = Arc::clone(setup);
-    shared
-        .blocking(move |shared| {
-            let owner = Owner::look_up(setup.owner)?;
-            prepare(shared, &setup, &owner)
-        })
-        .await
+    shared.blocking(move |shared| prepare(shared, &setup, &owner)).await
+}
+
+/// A name service that hangs keeps its thread, not the agent's lane.
+async fn owner_of(shared: &Arc<Shared>, uid: Uid) -> Result<Owner, String> {
+    let looking = shared.blocking(move |_| Owner::look_up(uid));
+    let found = tokio::time::timeout(NAME_LIMIT, looking).await;
+    found.unwrap_or_else(|_late| Err(format!("the name service does not answer for user {}", uid.0)))
 }
 
 /// A shim that is there already. An incarnation that is being launched has no attempts: one that does not answer as
@@ -96,8 +102,9 @@ fn clean(shared: &Shared, life: Life) -> io::Result<()> {
 
 async fn launch_fresh(shared: &Arc<Shared>, setup: &Arc<Setup>) -> Result<(Found, Prepared), String> {
     let (life, nonce) = (setup.life(), setup.nonce);
+    let owner = owner_of(shared, setup.owner).await?;
     let setup = Arc::clone(setup);
-    let prepared = shared.blocking(move |shared| make_and_start(shared, &setup)).await?;
+    let prepared = shared.blocking(move |shared| make_and_start(shared, &setup, &owner)).await?;
     match look(shared, life, nonce).await {
         Look::Up(found) => Ok((found, prepared)),
         Look::Silent(_) => Err("the new shim does not answer".to_owned()),
@@ -107,19 +114,18 @@ async fn launch_fresh(shared: &Arc<Shared>, setup: &Arc<Setup>) -> Result<(Found
 }
 
 /// Everything that blocks, in order.
-fn make_and_start(shared: &Shared, setup: &Setup) -> Result<Prepared, String> {
+fn make_and_start(shared: &Shared, setup: &Setup, owner: &Owner) -> Result<Prepared, String> {
     let life = setup.life();
     let said = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
-    let owner = Owner::look_up(setup.owner)?;
-    let user = workspace_user(shared, setup, &owner);
+    let user = workspace_user(shared, setup, owner);
     shared.workspaces.make(&user, setup.agent, setup.owner, owner.gid).map_err(|error| error.sentence())?;
     shared
         .places
         .forget_dead(setup.agent, setup.incarnation)
         .map_err(said("remove an older life's folder"))?;
     shared.places.make(life, &shared.boot_id).map_err(said("make the folders of the incarnation"))?;
-    write_spec(shared, setup, &owner)?;
-    let prepared = prepare(shared, setup, &owner)?;
+    write_spec(shared, setup, owner)?;
+    let prepared = prepare(shared, setup, owner)?;
     start_shim(shared, life)?;
     Ok(prepared)
 }

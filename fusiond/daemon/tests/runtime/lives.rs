@@ -54,6 +54,24 @@ fn a_launched_agent_works_as_its_owner_in_its_workspace_with_a_clean_environment
 }
 
 #[test]
+fn an_agent_of_the_daemons_own_user_keeps_its_identity() {
+    on_runtime(async {
+        let mut rig = Rig::new(BackendChoice::Auto, "");
+        let mut setup = (*rig.setup(1)).clone();
+        setup.owner = fusion_core::Uid(0);
+        setup.recipe.workspace.clear();
+        rig.order(Order::Launch { setup: setup.clone().into() });
+        assert!(matches!(rig.next().await, Outcome::ShimUp { .. }));
+        assert_eq!(code(&rig.run(1, "test $(id -u) = 0 && test $USER = root").await), 0);
+        rig.hands.runtime.order(vec![rig.ack(1), rig.stop_shim(1, 0)]);
+        assert!(matches!(rig.next().await, Outcome::ShimGone { .. }));
+        rig.order(Order::RemoveWorkspace { setup: setup.into() });
+        assert!(matches!(rig.next().await, Outcome::WorkspaceRemoved { .. }));
+        rig.clean_up().await;
+    });
+}
+
+#[test]
 fn ends_are_reported_with_their_cause_and_acknowledgements_ride_with_starts() {
     with_each_backend(|mut rig| async move {
         rig.launch().await;
@@ -206,6 +224,14 @@ fn a_folder_that_is_gone_means_a_reboot() {
         rig.order(Order::Adopt { setup: rig.setup(1) });
         let Outcome::ShimGone { witness, .. } = rig.next().await else { panic!("no end") };
         assert!(witness.rebooted && witness.started.is_empty());
+        // So does one that a disk has kept.
+        rig.order(Order::Launch { setup: rig.setup(2) });
+        assert!(matches!(rig.next().await, Outcome::ShimUp { .. }));
+        std::fs::write(rig.run_folder(2).join("boot"), [0; 16]).expect("the mark of another boot");
+        let shim = PidFd::open(shim_pid(&rig.run_folder(2))).expect("the shim lives");
+        shim.signal(Signal::KILL).expect("a signal");
+        let Outcome::ShimGone { witness, .. } = rig.next().await else { panic!("no end") };
+        assert!(witness.rebooted);
         rig.clean_up().await;
     });
 }
