@@ -149,8 +149,9 @@ impl Engine {
             Freeze::Freezing { next_look, .. } => Some(next_look),
             Freeze::Thawed | Freeze::Frozen => None,
         };
-        let moments =
-            [attempt.and_then(Attempt::due_at), attempt.and_then(|attempt| attempt.announce_at), freeze];
+        // Without a daemon there is nobody to tell.
+        let announce = attempt.filter(|_| self.link.is_some()).and_then(|attempt| attempt.announce_at);
+        let moments = [attempt.and_then(Attempt::due_at), announce, freeze];
         moments.into_iter().flatten().min()
     }
 

@@ -4,7 +4,7 @@ use fusion_shim::cgroup::{self, Kind};
 use fusion_shim::wire::{ExitKind, Limits, Reply, Request, StopWhy};
 use fusion_sys::pidfd::PidFd;
 
-use crate::rig::{Rig, code, processes_with, signal, uses_cgroup, wait_for_end, with_each_backend};
+use crate::rig::{Daemon, Rig, code, processes_with, signal, uses_cgroup, wait_for_end, with_each_backend};
 
 #[test]
 fn every_exit_is_told_truly() {
@@ -192,6 +192,41 @@ fn a_shutdown_ends_the_attempt_and_waits_for_the_acknowledgement() {
         rig.daemon.send(&Request::Ack { serials: vec![1] });
         rig.wait_for_shim_to_end();
         assert!(!rig.run_folder().join("exit.1").exists());
+    });
+}
+
+#[test]
+fn a_sigterm_to_the_shim_ends_the_agent_and_then_the_shim() {
+    with_each_backend(|rig| {
+        rig.start_until_output(1, "echo ready; exec sleep 1000");
+        rig.terminate_shim();
+        let record = rig.daemon.exited();
+        assert_eq!((signal(&record), record.stop), (Some(15), Some(StopWhy::Shutdown)));
+        assert_eq!(rig.daemon.receive(), Some(Reply::Stopped { survivors: 0 }));
+        // The daemon hangs up without an acknowledgement: the record is on disk before the shim ends.
+        rig.daemon = Daemon::unconnected();
+        rig.wait_for_shim_to_end();
+        assert!(rig.state_folder().join("exit.1").exists());
+    });
+}
+
+#[test]
+fn a_shim_with_nothing_to_do_sleeps() {
+    with_each_backend(|rig| {
+        let spec = rig.attempt(&["sleep", "1000"]);
+        rig.start(1, spec);
+        rig.daemon = Daemon::unconnected();
+        let mut busy = Rig::new(Kind::None, Limits::default());
+        let mut spend_time = |first: u32| {
+            for serial in first..first + 20 {
+                assert_eq!(code(&busy.run_script(serial, "exit 0")), Some(0));
+            }
+        };
+        // The hang-up is dealt with in this time.
+        spend_time(1);
+        let before = rig.shim_switches();
+        spend_time(21);
+        assert_eq!(rig.shim_switches(), before);
     });
 }
 

@@ -195,6 +195,17 @@ impl Rig {
         wait_for_end(&self.shim);
     }
 
+    pub(crate) fn terminate_shim(&self) {
+        self.shim.signal(Signal::TERM).expect("the shim lives");
+    }
+
+    /// How often the shim has left the processor: asleep means never.
+    pub(crate) fn shim_switches(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.welcome.pid)).expect("a status");
+        let lines = status.lines().filter(|line| line.contains("voluntary_ctxt_switches:"));
+        lines.filter_map(|line| line.split_once(':')?.1.trim().parse::<u64>().ok()).sum()
+    }
+
     pub(crate) fn wait_for_shim_to_end(&self) {
         wait_for_end(&self.shim);
     }
@@ -252,6 +263,11 @@ impl Daemon {
         let socket = UnixStream::connect(run.join("shim.sock")).expect("the shim listens");
         socket.set_read_timeout(Some(DEADLINE)).expect("a timeout");
         Self { socket, inbox: Vec::new() }
+    }
+
+    /// Nobody at either end.
+    pub(crate) fn unconnected() -> Self {
+        Self { socket: UnixStream::pair().expect("a socket pair").0, inbox: Vec::new() }
     }
 
     pub(crate) fn hello(run: &Path, epoch: u64) -> Result<(Self, Welcome), Box<Reply>> {
