@@ -88,7 +88,8 @@ async fn serve(
         .with_context(|| format!("opening the socket {}", paths.socket.display()))?;
     let door = Door::open(paths.uid, &cgroup).context("asking the name service")?;
     let handle = tokio::runtime::Handle::current();
-    let parts = engine::Parts { state, store, outcomes, runtime: hands.clone(), handle };
+    let history = loaded.config.tasks.history;
+    let parts = engine::Parts { state, store, outcomes, runtime: hands.clone(), history, handle };
     let engine = engine::start(parts, epoch).context("starting the engine")?;
 
     let (connection_sender, connections) = mpsc::channel(CONNECTIONS_MAX);

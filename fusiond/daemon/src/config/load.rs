@@ -263,6 +263,7 @@ impl Values {
                 retry_backoff: self.span("tasks.retry_backoff"),
                 retry_backoff_max: self.span("tasks.retry_backoff_max"),
                 ended_in_memory: self.count("tasks.ended_in_memory"),
+                history: self.span("tasks.history"),
             },
             workspaces: Workspaces {
                 root: self.path("workspaces.root"),

@@ -128,6 +128,8 @@ pub struct Tasks {
     pub retry_backoff_max: Millis,
     /// Ended tasks kept in memory.
     pub ended_in_memory: u32,
+    /// How long ended tasks, their logs and events are kept on disk.
+    pub history: Millis,
 }
 
 /// `[workspaces]`.

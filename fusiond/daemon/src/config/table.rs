@@ -117,6 +117,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "10000",
         "ended tasks kept in memory; older ones are read from disk",
     ),
+    now(
+        "tasks.history",
+        Kind::Span(Millis(1), Millis::from_secs(3660 * 86_400)),
+        "30d",
+        "how long ended tasks, their logs and events are kept on disk",
+    ),
     optional(
         "workspaces.root",
         Kind::Path,

@@ -13,6 +13,7 @@ mod clock;
 mod ids;
 mod load;
 mod orders;
+mod prune;
 mod record;
 mod turn;
 mod waiters;
@@ -22,7 +23,7 @@ pub use record::{SCHEMA, attempts_of, decode_event, decode_task, event_key, inpu
 
 use crate::runtime::{Runtime, TaskInput};
 use crate::store::{Reader, Store};
-use fusion_core::{AgentId, Caller, Command, Done, Input, Key, Outcome, Reject, State, Time};
+use fusion_core::{AgentId, Caller, Command, Done, Input, Key, Millis, Outcome, Reject, State, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait for the engine before doors have to wait themselves.
@@ -71,6 +72,8 @@ pub struct Parts {
     pub outcomes: mpsc::UnboundedReceiver<Outcome>,
     /// The hands.
     pub runtime: Runtime,
+    /// How long history is kept.
+    pub history: Millis,
     /// Where the lanes of the hands run.
     pub handle: tokio::runtime::Handle,
 }

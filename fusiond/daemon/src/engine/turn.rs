@@ -5,6 +5,7 @@
 
 use crate::engine::clock::Clock;
 use crate::engine::ids::Ids;
+use crate::engine::prune::Pruner;
 use crate::engine::waiters::{Waiters, Watch};
 use crate::engine::{Answer, Look, Message, Parts, orders, record, subject_of};
 use crate::runtime::{Runtime, TaskInput};
@@ -45,6 +46,7 @@ pub(crate) struct Loop {
     clock: Clock,
     ids: Ids,
     waiters: Waiters,
+    pruner: Pruner,
     batch: Batch,
     out: Out,
     /// Outcomes that the engine itself saw: an input that cannot be read back.
@@ -65,6 +67,7 @@ impl Loop {
             clock: Clock::start(last),
             ids: Ids::default(),
             waiters: Waiters::default(),
+            pruner: Pruner::new(parts.history),
             batch: Batch::new(),
             out: Out::default(),
             own_outcomes: Vec::new(),
@@ -95,10 +98,10 @@ impl Loop {
         let mut messages = Vec::new();
         let mut outcomes = std::mem::take(&mut self.own_outcomes);
         if outcomes.is_empty() {
-            let wake = wake::next_wake(&self.state).map(|at| at.since(self.clock.now()).0);
+            let wake = self.next_wait();
             let sleep = async {
                 match wake {
-                    Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+                    Some(wait) => tokio::time::sleep(wait).await,
                     None => std::future::pending().await,
                 }
             };
@@ -130,6 +133,13 @@ impl Loop {
         (Some(messages), outcomes)
     }
 
+    /// How long until time alone brings something.
+    fn next_wait(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let due = wake::next_wake(&self.state).map(|at| Duration::from_millis(at.since(now).0));
+        [due, self.pruner.wait(now)].into_iter().flatten().min()
+    }
+
     /// One turn. Returns who asked for the end.
     fn take(&mut self, messages: Vec<Message>, outcomes: Vec<Outcome>) -> Option<oneshot::Sender<Store>> {
         let now = self.clock.now();
@@ -144,8 +154,10 @@ impl Loop {
         if wake::next_wake(&self.state).is_some_and(|at| at <= now) {
             self.step_own(now, Input::Tick);
         }
+        let logs = self.prune(now);
         self.commit();
         self.state.trim();
+        self.runtime.remove_logs(logs, &self.handle);
         let out = std::mem::take(&mut self.out);
         self.let_out(&out);
         for (answer, result) in after.answers {
@@ -220,6 +232,24 @@ impl Loop {
             | Command::ResolveTask { .. }
             | Command::SetIntake(_)
             | Command::StopAll { .. } => {}
+        }
+    }
+
+    /// Puts the end of old history into the batch; the logs that go with it.
+    fn prune(&mut self, now: Time) -> Vec<crate::engine::prune::Lease> {
+        if !self.out.events.is_empty() {
+            self.pruner.note_events(now);
+        }
+        if !self.pruner.is_due(now) {
+            return Vec::new();
+        }
+        let reader = self.store.reader();
+        match self.pruner.look(&reader, &mut self.state, &mut self.batch, now) {
+            Ok(pruned) => pruned.logs,
+            Err(error) => {
+                tracing::error!(%error, "old history could not be read; it is kept");
+                Vec::new()
+            }
         }
     }
 

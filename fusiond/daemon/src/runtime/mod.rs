@@ -16,6 +16,7 @@ mod attempt;
 mod backend;
 mod connection;
 mod death;
+mod erase;
 mod identity;
 mod lane;
 mod launch;
@@ -210,6 +211,15 @@ impl Runtime {
     /// As [`logs::Log::open`].
     pub fn log(&self, agent: AgentId, incarnation: u32, serial: u32) -> Result<logs::Log, logs::LogError> {
         logs::Log::open(&self.shared.config.state_dir, agent, incarnation, serial)
+    }
+
+    /// Removes the logs of ended attempts in the background, on the threads of `handle`.
+    pub fn remove_logs(&self, leases: Vec<fusion_core::task::Lease>, handle: &Handle) {
+        if leases.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        handle.spawn_blocking(move || erase::erase(&shared.config.state_dir, &leases));
     }
 
     /// Removes the daemon's cgroup folders, as far as no agent lives in them. For the very end.

@@ -1,0 +1,151 @@
+//! The end of history: events, ended tasks, their attempts, inputs and logs go when they are older
+//! than the settings say.
+//!
+//! Events are stored in the order of time, so the oldest stand first and tell what else is old;
+//! nothing is scanned. Not for: workspaces (`fusion_core::workspace`).
+
+use crate::engine::record;
+use crate::store::{Batch, Direction, ReadError, Reader};
+use fusion_core::{Event, EventKind, Millis, State, TaskId, Time};
+use std::time::Duration;
+
+/// Events looked at in one turn: bounds the size of its record.
+const PORTION: usize = 500;
+
+/// History is removed in portions of at least this much time, so that an idle daemon wakes seldom.
+const COARSE: Millis = Millis::from_secs(3600);
+
+/// An attempt whose log is to be removed.
+pub(crate) type Lease = fusion_core::task::Lease;
+
+/// When to look, and what for.
+#[derive(Debug)]
+pub(crate) struct Pruner {
+    history: Millis,
+    next_at: Option<Time>,
+}
+
+/// What one look came to.
+#[derive(Debug, Default)]
+pub(crate) struct Pruned {
+    /// Logs of these attempts go after the commit.
+    pub(crate) logs: Vec<Lease>,
+}
+
+impl Pruner {
+    /// Looks first at the first turn.
+    pub(crate) fn new(history: Millis) -> Self {
+        Self { history, next_at: Some(Time(0)) }
+    }
+
+    /// How long until the next look; `None` while there is no history.
+    pub(crate) fn wait(&self, now: Time) -> Option<Duration> {
+        self.next_at.map(|at| Duration::from_millis(at.since(now).0))
+    }
+
+    /// Whether the time has come.
+    pub(crate) fn is_due(&self, now: Time) -> bool {
+        self.next_at.is_some_and(|at| at <= now)
+    }
+
+    /// New events were written: there is history again.
+    pub(crate) fn note_events(&mut self, now: Time) {
+        if self.next_at.is_none() {
+            self.next_at = Some(now.plus(self.history).plus(COARSE));
+        }
+    }
+
+    /// Puts the deletion of one portion of old history into the batch.
+    ///
+    /// # Errors
+    /// When the store does not answer; nothing was put then.
+    pub(crate) fn look(
+        &mut self,
+        reader: &Reader,
+        state: &mut State,
+        batch: &mut Batch,
+        now: Time,
+    ) -> Result<Pruned, ReadError> {
+        let cutoff = Time(now.0.saturating_sub(self.history.0));
+        let page = reader.range(record::EVENT, None, PORTION, Direction::Ascending)?;
+        let events: Vec<Event> = page.iter().filter_map(|entry| record::decode_event(&entry.body)).collect();
+        let mut pruned = Pruned::default();
+        // The newest event stays: it carries the sequence over a restart.
+        let last = state.seq;
+        let old = events.iter().filter(|event| event.at < cutoff && event.seq < last);
+        for event in old {
+            if let Some(task) = ended_task(&event.kind) {
+                prune_task(reader, state, batch, task, cutoff, &mut pruned)?;
+            }
+            batch.delete(&record::event_key(event.seq));
+        }
+        let rest = events.iter().find(|event| event.at >= cutoff || event.seq >= last);
+        self.next_at = match rest {
+            Some(oldest) if oldest.at >= cutoff => Some(oldest.at.plus(self.history).plus(COARSE)),
+            Some(_) | None if page.len() < PORTION => None,
+            Some(_) | None => Some(now),
+        };
+        Ok(pruned)
+    }
+}
+
+/// The task that this event says has ended.
+fn ended_task(kind: &EventKind) -> Option<TaskId> {
+    match kind {
+        EventKind::TaskSucceeded { task, .. }
+        | EventKind::TaskFailed { task, .. }
+        | EventKind::TaskTimedOut { task, .. }
+        | EventKind::TaskCancelled { task } => Some(*task),
+        EventKind::DaemonStarted { .. }
+        | EventKind::IntakeClosed
+        | EventKind::IntakeOpened
+        | EventKind::AgentSpawned { .. }
+        | EventKind::AgentReady { .. }
+        | EventKind::AgentPaused { .. }
+        | EventKind::AgentDraining { .. }
+        | EventKind::AgentResumed { .. }
+        | EventKind::AgentCrashed { .. }
+        | EventKind::AgentBackedOff { .. }
+        | EventKind::AgentQuarantined { .. }
+        | EventKind::AgentStopping { .. }
+        | EventKind::AgentRestarted { .. }
+        | EventKind::AgentTerminated { .. }
+        | EventKind::WorkspaceRemoved { .. }
+        | EventKind::WorkspaceKept { .. }
+        | EventKind::TaskSubmitted { .. }
+        | EventKind::TaskQueued { .. }
+        | EventKind::TaskDeferred { .. }
+        | EventKind::TaskStarted { .. }
+        | EventKind::AttemptExited { .. }
+        | EventKind::AttemptLost { .. }
+        | EventKind::AttemptNotStarted { .. }
+        | EventKind::StaleNews { .. }
+        | EventKind::TaskCancelling { .. }
+        | EventKind::TaskLost { .. }
+        | EventKind::TaskRetried { .. }
+        | EventKind::TaskResolved { .. } => None,
+    }
+}
+
+/// Removes a task, unless it was retried and has not ended, or ended again later.
+fn prune_task(
+    reader: &Reader,
+    state: &mut State,
+    batch: &mut Batch,
+    id: TaskId,
+    cutoff: Time,
+    pruned: &mut Pruned,
+) -> Result<(), ReadError> {
+    let Some(body) = reader.get(&record::task_key(id))? else { return Ok(()) };
+    let ended = record::decode_task(&body).and_then(|task| task.state.ended_at());
+    if ended.is_none_or(|at| at >= cutoff) || !state.forget_ended(id, cutoff) {
+        return Ok(());
+    }
+    for attempt in record::attempts_of(reader, id)? {
+        batch.delete(&record::attempt_key(id, attempt.number));
+        pruned.logs.push(attempt.lease);
+    }
+    batch.delete(&record::input_key(id));
+    batch.delete(&record::task_key(id));
+    Ok(())
+}
