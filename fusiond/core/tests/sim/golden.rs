@@ -137,6 +137,11 @@ impl Session {
                 ExitKind::Signaled { signal: signal.parse().expect("a signal") },
                 now,
             ),
+            ("errno", [errno]) => {
+                let errno = errno.parse().expect("an error number");
+                let (stage, message) = ("execve".to_owned(), "it did not start".to_owned());
+                shims.end_by_itself(who, ExitKind::StartFailed { stage, errno, message }, now)
+            }
             ("obey", []) => shims.finish(who, ExitKind::Signaled { signal: 15 }, now),
             ("shim", [word @ ("declines" | "accepts")]) => {
                 shims.alive.get_mut(&who).expect("it lives").declines = *word == "declines";

@@ -18,6 +18,9 @@ pub(crate) fn check(world: &World) -> Result<(), String> {
             excuse(world, id).map_err(|broken| format!("{id} hangs as {}: {broken}", task.state.word()))?;
         }
     }
+    if let Some(agent) = world.state.agents().find(|agent| agent.is_terminated()) {
+        return Err(format!("the leftovers of {} stay for ever", agent.id));
+    }
     if let Some(who) = world.shims.alive.keys().find(|who| !wanted(world, **who)) {
         return Err(format!("shim {} of {} lives on for nobody", who.1, who.0));
     }

@@ -7,6 +7,7 @@ mod golden;
 mod hang;
 mod history;
 mod life;
+mod limits;
 mod program;
 mod properties;
 mod rng;
