@@ -60,6 +60,10 @@ impl Home {
     }
 
     /// Takes the lock for as long as the file lives.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a lock that is let go tells nobody: flock(2) has no timeout to wait with"
+    )]
     pub(super) fn lock(&self) -> Result<File, OpenError> {
         let path = self.dir.join("lock");
         let file =

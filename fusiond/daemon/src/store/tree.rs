@@ -244,6 +244,10 @@ fn fingerprint_of(base: &Path, file: &PathBuf) -> io::Result<(String, u64, u32)>
 
 /// sled's threads let go of its file (it holds an flock) some time after the last handle is dropped, and a
 /// child of this process holds a copy between its fork and its exec.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a lock that is let go tells nobody: flock(2) has no timeout to wait with"
+)]
 fn open_when_released(path: &Path, cache_bytes: u64) -> io::Result<sled::Db> {
     let config = sled::Config::default().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
     let patience = Instant::now() + RELEASE_MAX;
@@ -262,6 +266,10 @@ fn is_locked(e: &io::Error) -> bool {
 }
 
 /// Waits until nobody has the database in `path` open; `false` if that takes too long.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a lock that is let go tells nobody: flock(2) has no timeout to wait with"
+)]
 pub(super) fn wait_released(path: &Path) -> bool {
     let patience = Instant::now() + RELEASE_MAX;
     let Ok(file) = File::open(path.join("db")) else { return true };

@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use rustix::fs::FallocateFlags;
@@ -81,7 +81,7 @@ enum Order {
 
 /// Keeps one spare segment ready, in a thread of its own that sleeps while there is one.
 pub(super) struct Spares {
-    orders: Option<Sender<Order>>,
+    orders: Option<SyncSender<Order>>,
     ready: Receiver<io::Result<Spare>>,
     ordered: bool,
     size: u64,
@@ -91,8 +91,9 @@ pub(super) struct Spares {
 impl Spares {
     /// Starts the thread and orders the first spare of `size` bytes.
     pub(super) fn start(dir: PathBuf, size: u64, reserve: Arc<Reserve>) -> io::Result<Spares> {
-        let (orders, inbox) = channel();
-        let (outbox, ready) = channel();
+        // One order at a time, and its answer.
+        let (orders, inbox) = sync_channel(1);
+        let (outbox, ready) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("store-segment".to_owned())
             .spawn(move || prepare(&dir, &reserve, &inbox, &outbox))?;
@@ -151,7 +152,7 @@ impl Drop for Spares {
     }
 }
 
-fn prepare(dir: &Path, reserve: &Reserve, inbox: &Receiver<Order>, outbox: &Sender<io::Result<Spare>>) {
+fn prepare(dir: &Path, reserve: &Reserve, inbox: &Receiver<Order>, outbox: &SyncSender<io::Result<Spare>>) {
     for order in inbox {
         let Order::Spare(size) = order else {
             reserve.refill();

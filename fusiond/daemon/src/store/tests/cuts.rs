@@ -89,6 +89,7 @@ impl Writer {
     }
 
     /// Returns once every thread of it stands still.
+    #[expect(clippy::disallowed_methods, reason = "a child that is not waited for keeps its pid")]
     fn stop(&self) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::STOP).expect("it is there");
