@@ -106,7 +106,7 @@ pub(crate) fn observed(
     // Nothing can be heard of a frozen tree: silence counts from the thaw at the earliest.
     let heard = last_output.max(agent.life.since());
     let Some(task) = state.task(work.task) else { return };
-    let Some(span) = task.spec.timeouts.idle else { return };
+    let Some(span) = task.spec.timeouts.or_idle(agent.spec.idle_timeout).idle else { return };
     let TaskState::Active(Active {
         clock: Clock::Ticking { idle_at: None, cpu_seen, .. }, stop: None, ..
     }) = task.state

@@ -208,10 +208,11 @@ pub(crate) fn attempt_started(
         return;
     };
     let number = ending::mark_started(state, out, work.task, at);
+    let idle = state.agent(id).and_then(|agent| agent.spec.idle_timeout);
     let told = state.alter_task(out, work.task, |task| {
         let TaskState::Active(active) = &mut task.state else { return None };
         let fresh = active.phase == Phase::Dispatched;
-        let clock = Clock::start(task.spec.timeouts, turn.now);
+        let clock = Clock::start(task.spec.timeouts.or_idle(idle), turn.now);
         let clock = if fresh || active.clock != Clock::Unset { rearm(active, clock) } else { clock };
         *active = Active { phase: Phase::Running { since: at }, clock, stop: active.stop };
         if paused {

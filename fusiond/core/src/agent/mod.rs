@@ -81,6 +81,8 @@ pub struct AgentSpec {
     pub restart: RestartPolicy,
     /// Upper limits of the whole tree.
     pub limits: AgentLimits,
+    /// Idle timeout of tasks that name none.
+    pub idle_timeout: Option<Millis>,
     /// The part that only the hands read.
     pub recipe: Recipe,
 }
@@ -108,6 +110,14 @@ pub struct Recipe {
     pub backend: String,
     /// Absolute path of the workspace.
     pub workspace: String,
+}
+
+impl Recipe {
+    /// Whether the prompt stands in the program's arguments, where every user can read it.
+    #[must_use]
+    pub fn takes_prompt_on_argv(&self) -> bool {
+        self.prompt == "argv" || self.command.iter().any(|arg| arg.contains("{{ prompt }}"))
+    }
 }
 
 /// Upper limits of one agent's tree.

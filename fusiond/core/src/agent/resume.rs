@@ -33,10 +33,12 @@ pub(crate) fn decide(
         | AgentLife::Stopping { .. }
         | AgentLife::Terminated { .. }) => return Err(super::wrong_state(id, &life, "resumed")),
     };
+    let idle = found.spec.idle_timeout;
     if let Some(work) = life.work() {
         state.alter_task(out, work.task, |task| {
             if let TaskState::Active(active) = &mut task.state {
-                active.clock = active.clock.tick(turn.now).look_again(task.spec.timeouts, turn.now);
+                let timeouts = task.spec.timeouts.or_idle(idle);
+                active.clock = active.clock.tick(turn.now).look_again(timeouts, turn.now);
             }
         });
     }

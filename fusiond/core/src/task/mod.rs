@@ -277,6 +277,14 @@ impl TaskState {
     }
 }
 
+impl Timeouts {
+    /// These, with the agent's idle timeout where none is named.
+    #[must_use]
+    pub fn or_idle(self, agents: Option<Millis>) -> Self {
+        Self { idle: self.idle.or(agents), ..self }
+    }
+}
+
 impl Task {
     /// The task that submitted it.
     #[must_use]

@@ -20,6 +20,8 @@ pub const LABELS_MAX: usize = 64;
 pub const RETRIES_MAX: u32 = 1000;
 /// The most unfinished tasks that one task's agent may submit.
 pub const SUBTASKS_MAX: u32 = 100;
+/// The longest prompt that may stand in a program's arguments.
+pub const PROMPT_ARGV_BYTES_MAX: u32 = 100 << 10;
 /// Priority of a task that names none.
 pub const PRIORITY_DEFAULT: u8 = 5;
 
@@ -210,6 +212,13 @@ fn find_target(state: &State, caller: Caller, ask: &SubmitTask) -> Result<Option
     }
     if agent.is_terminated() {
         return Err(super::super::agent::wrong_state(agent.id, &agent.life, "given a task"));
+    }
+    if ask.kind == TaskKind::Prompt
+        && ask.input_bytes > PROMPT_ARGV_BYTES_MAX
+        && agent.spec.recipe.takes_prompt_on_argv()
+    {
+        let (bytes, limit) = (ask.input_bytes as usize, PROMPT_ARGV_BYTES_MAX as usize);
+        return Err(Reject::TooLarge { what: "a prompt on the agent's argv", bytes, limit });
     }
     Ok(Some(agent.id))
 }

@@ -118,7 +118,15 @@ pub(crate) fn spawn(
     request: u64,
 ) -> SpawnAgent {
     let (limits, recipe) = Default::default();
-    let spec = AgentSpec { name, profile: "command".to_owned(), capabilities, restart, limits, recipe };
+    let spec = AgentSpec {
+        name,
+        profile: "command".to_owned(),
+        capabilities,
+        restart,
+        limits,
+        idle_timeout: None,
+        recipe,
+    };
     SpawnAgent { id, owner, owner_name: format!("user{}", owner.0), spec, request }
 }
 

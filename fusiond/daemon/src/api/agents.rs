@@ -4,7 +4,8 @@
 
 use super::refuse::refuse;
 use super::{Door, millis, page_size, view};
-use crate::profile::{Kind, Profile};
+use crate::profile::result::ResultFormat;
+use crate::profile::{Kind, Profile, Prompt};
 use crate::runtime;
 use fusion_core::agent::{AgentLife, AgentLimits, AgentSpec, Freeze, Recipe, RestartPolicy, SpawnAgent};
 use fusion_core::input::PauseHow;
@@ -213,6 +214,10 @@ impl Door {
             let kind = profile.kind.word().to_owned();
             return Err(Reject::ProfileKind { profile: profile.name.clone(), kind });
         }
+        if profile.prompt == Prompt::File || profile.result == ResultFormat::File {
+            let kind = "exec with prompt or result by file".to_owned();
+            return Err(Reject::ProfileKind { profile: profile.name.clone(), kind });
+        }
         let command = plan_command(profile, &ask.command)?;
         let sandbox = plan_sandbox(profile, &ask.sandbox)?;
         let limits = plan_limits(ask.limits)?;
@@ -241,6 +246,7 @@ impl Door {
             capabilities,
             restart: plan_restart(ask.restart),
             limits,
+            idle_timeout: profile.idle_timeout,
             recipe,
         };
         Ok(SpawnAgent { id: AgentId(0), owner, owner_name, spec, request })
