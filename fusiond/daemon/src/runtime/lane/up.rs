@@ -27,8 +27,6 @@ pub(super) struct Up {
     connection: Connection,
     process: Option<PidFd>,
     template: Template,
-    /// The highest attempt that the shim has told of: a repeated start of it is no news.
-    told: u32,
     /// Acknowledgements that wait for a start to ride with, or for the end of the batch.
     acks: Vec<u32>,
     /// The end of the grace, once its end was ordered.
@@ -48,11 +46,9 @@ impl Up {
         let accepting = listener::accept(prepared.listener, setup.agent, setup.owner, connections)?;
         let Found { connection, welcome } = found;
         let process = process_of(&welcome);
-        let told = told_by(&welcome);
         let outcome = shim_up(&setup, *welcome);
         let (template, acks, grace_until) = (prepared.template, Vec::new(), None);
-        let up =
-            Self { setup, connection, process, template, told, acks, grace_until, _accepting: accepting };
+        let up = Self { setup, connection, process, template, acks, grace_until, _accepting: accepting };
         Ok((up, outcome))
     }
 
@@ -129,18 +125,15 @@ impl Up {
         let (agent, incarnation) = (self.setup.agent, self.setup.incarnation);
         match reply {
             Reply::Started(started) => {
-                self.told = self.told.max(started.serial);
                 let (serial, at) = (started.serial, Time(started.at_unix_ms));
                 Some(Outcome::AttemptStarted { agent, incarnation, serial, at })
             }
             Reply::Exited(record) => {
                 let (serial, exit) = words::exit(record);
-                self.told = self.told.max(serial);
                 Some(Outcome::AttemptExited { agent, incarnation, serial, exit })
             }
-            Reply::StartRefused { serial, why: StartRefusedWhy::SerialUsed, .. } if serial == self.told => {
-                None
-            }
+            // It was started before: its record follows, or has been told.
+            Reply::StartRefused { why: StartRefusedWhy::SerialUsed, .. } => None,
             Reply::StartRefused { serial, highest, why } => {
                 let reason = words::refusal(why, highest);
                 Some(Outcome::AttemptRefused { agent, incarnation, serial, reason })
@@ -166,12 +159,6 @@ impl Up {
             cpu: Millis(observed.cpu_ms),
         }
     }
-}
-
-/// The highest attempt in a welcome.
-fn told_by(welcome: &Welcome) -> u32 {
-    let running = welcome.running.iter().map(|started| started.serial);
-    running.chain(welcome.exits.iter().map(|record| record.serial)).max().unwrap_or(0)
 }
 
 fn shim_up(setup: &Setup, welcome: Welcome) -> Outcome {
