@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use fusion_tests::{Deadline, Watch};
+use fusion_tests::processes::{self, Process};
+use fusion_tests::{Daemon, Deadline, Setup, Watch};
+use rustix::process::Signal;
 
 use crate::daemon_with_agent;
 
@@ -113,7 +115,7 @@ fn agent_restart_begins_the_next_incarnation_and_runs_the_task_again() {
     assert_eq!(agent["incarnation"], 2);
     let second: i32 = bell.next_pid();
     assert_ne!(first, second);
-    assert_eq!(fusion_tests::processes::look(first), None);
+    assert_eq!(processes::look(first), None);
     gate.open_gate(1);
     let ended = ctl.ended(&task);
     assert_eq!(ended["state"], "succeeded");
@@ -129,12 +131,35 @@ fn agent_restart_policy_starts_a_dead_shim_again() {
     let mut watch = Watch::from_now(&ctl);
     let shim =
         daemon.processes().into_iter().find(|process| process.command.contains(&id)).expect("it has a shim");
-    assert!(fusion_tests::processes::signal(shim.pid, &daemon.root(), rustix::process::Signal::KILL));
+    assert!(processes::signal(shim.pid, &daemon.root(), Signal::KILL));
     watch.expect("agent.crashed", &id);
     watch.expect("agent.ready", &id);
     let agent = ctl.json(&["agent", "show", "kept"]);
     assert_eq!(agent["state"], "idle");
     assert_eq!(agent["incarnation"], 2);
+}
+
+#[test]
+fn agent_quarantine_ends_a_crash_loop_until_a_restart_lifts_it() {
+    let config = "[runtime]\nrestart_backoff = \"20ms\"\nquarantine_crashes = 3\n".to_owned();
+    let daemon = Daemon::with(Setup { config, ..Setup::default() });
+    let ctl = daemon.ctl();
+    let id = ctl.spawn_fake("a", &["--restart", "always"]);
+    let mut watch = Watch::from_now(&ctl);
+    for crash in 1..=3 {
+        let shim = daemon.processes().into_iter().find(Process::is_shim).expect("it has a shim");
+        assert!(processes::signal(shim.pid, &daemon.root(), Signal::KILL));
+        watch.expect("agent.crashed", &id);
+        if crash < 3 {
+            watch.expect("agent.ready", &id);
+        }
+    }
+    watch.expect("agent.quarantined", &id);
+    assert_eq!(ctl.json(&["agent", "show", "a"])["state"], "quarantined");
+    assert!(ctl.json(&["why", "a"])["reasons"].to_string().contains("restart"));
+    ctl.ok(&["agent", "restart", "a"]);
+    let task = ctl.submit("say better", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
 }
 
 #[test]

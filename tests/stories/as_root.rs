@@ -1,5 +1,7 @@
 //! Stories that need root: several users, and each way of holding process trees forced.
 
 mod backends;
+mod limits;
+mod modes;
 mod principal;
 mod users;

@@ -1,8 +1,8 @@
 //! Stories of `task logs` and `task result`.
 
-use fusion_tests::stream;
+use fusion_tests::{Daemon, Setup, stream};
 
-use crate::daemon_with_agent;
+use crate::{daemon_with_agent, last_attempt};
 
 #[test]
 fn task_logs_are_in_the_order_in_which_they_were_written() {
@@ -62,4 +62,20 @@ fn task_result_of_a_task_that_has_not_ended_is_refused() {
     let (_daemon, ctl) = daemon_with_agent();
     let task = ctl.submit("say x", &["--capability", "fly"]);
     assert_eq!(ctl.refused(4, &["task", "result", &task])["code"], "no_result");
+}
+
+#[test]
+fn task_logs_beyond_the_quota_are_dropped_and_counted() {
+    let config = "[runtime]\nlog_quota = \"1M\"\n".to_owned();
+    let daemon = Daemon::with(Setup { config, ..Setup::default() });
+    let ctl = daemon.ctl();
+    ctl.spawn_fake("a", &[]);
+    let task = ctl.submit("flood 5000000 42", &[]);
+    let ended = ctl.ended(&task);
+    assert_eq!(ended["state"], "succeeded");
+    let dropped =
+        usize::try_from(last_attempt(&ended)["droppedBytes"].as_u64().expect("a loss is counted")).unwrap();
+    let kept = ctl.run(&["task", "logs", &task]).expect_code(0).stdout;
+    assert_eq!(kept.len() + dropped, 5_000_000);
+    assert!(stream(42, 5_000_000).ends_with(kept.as_bytes()), "the newest output is kept");
 }

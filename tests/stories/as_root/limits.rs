@@ -1,0 +1,43 @@
+//! Stories about limits that need a control group: memory and processes. Where the kernel offers them through v1
+//! alone, that is where they are shown.
+
+use fusion_tests::{Daemon, Setup};
+
+use crate::last_attempt;
+
+#[test]
+fn limits_of_memory_end_the_attempt_alone_and_say_so() {
+    let daemon = Daemon::with(Setup::with_backend("cgroup-v1"));
+    let ctl = daemon.ctl();
+    ctl.spawn_fake("a", &["--memory", "64M"]);
+    let task = ctl.submit("alloc 300", &[]);
+    let ended = ctl.ended(&task);
+    assert_eq!(ended["state"], "failed", "{ended}");
+    assert_eq!(ended["failure"]["code"], "oom_killed");
+    assert_eq!(last_attempt(&ended)["oomKilled"], true);
+    let next = ctl.submit("alloc 5", &[]);
+    let ended = ctl.ended(&next);
+    assert_eq!(ended["state"], "succeeded", "the agent works on: {ended}");
+    assert_eq!(ctl.json(&["agent", "show", "a"])["incarnation"], 1);
+}
+
+#[test]
+fn limits_of_processes_contain_a_fork_bomb() {
+    let daemon = Daemon::with(Setup::with_backend("cgroup-v1"));
+    let ctl = daemon.ctl();
+    ctl.ok(&["agent", "spawn", "a", "--profile", "shell", "--pids", "30"]);
+    let bomb = "for i in $(seq 100); do sleep 60 & done; wait";
+    let task = ctl.submit(bomb, &["--timeout", "2s"]);
+    let ended = ctl.ended(&task);
+    assert!(matches!(ended["state"].as_str(), Some("failed" | "timed_out")), "{ended}");
+    assert!(ctl.ok(&["task", "logs", &task]).contains("fork") || ended["state"] == "failed");
+    ctl.agent_in("a", "idle");
+    assert_eq!(daemon.processes().len(), 1, "the shim alone is left");
+}
+
+#[test]
+fn limits_that_cannot_be_enforced_are_refused() {
+    let daemon = Daemon::with(Setup::with_backend("none"));
+    let error = daemon.ctl().refused(4, &["agent", "spawn", "a", "--profile", "shell", "--memory", "64M"]);
+    assert_eq!(error["code"], "limit_unenforceable");
+}
