@@ -1,8 +1,9 @@
-//! `cargo xtask chaos kill`: the daemon is killed -9 at random points while agents work and users submit; then what
-//! the fake agents say they did is compared with what the daemon knows.
+//! `cargo xtask chaos`: the daemon is killed -9 at random points while agents work and users submit; then what the fake
+//! agents say they did is compared with what the daemon knows. `down`: they end while it is dead.
 //!
 //! Not here: crashes at named points and power cuts, which need hooks of their own.
 
+mod down;
 mod load;
 mod verdict;
 
@@ -13,6 +14,7 @@ use anyhow::{Context as _, bail};
 use fusion_proto::v1::AgentState;
 use fusion_tests::{Daemon, Deadline, Setup, wait_readable};
 
+pub(crate) use self::down::down;
 use self::load::{Load, Work};
 use self::verdict::Verdict;
 use crate::bench::stats::percentile;

@@ -22,6 +22,8 @@ usage: cargo xtask ERRAND
   bench submit [--count N]  the time of one submit against a raw probe, and from submit to process
   chaos kill [--cycles N] [--seed N]
                             kill -9 of the daemon at random points under load; count what is lost
+  chaos down [--cycles N] [--seed N]
+                            agents end while the daemon is dead; compare what it learns with the truth
   tidy                      check the rules of the house that no compiler checks
 ";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["bench", "tasks", flags @ ..] => bench::tasks::run(flags),
         ["bench", "submit", flags @ ..] => bench::submit::run(flags),
         ["bench", "probe", socket, file] => bench::probe::serve(socket, file),
+        ["chaos", "down", flags @ ..] => chaos::down(flags),
         ["chaos", "kill", flags @ ..] => chaos::kill(flags),
         ["demo"] => demo::run(),
         ["test"] => test::run(),

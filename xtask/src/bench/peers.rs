@@ -62,7 +62,7 @@ pub(crate) fn ensure_parallel() -> anyhow::Result<()> {
     if shell::succeeds("parallel", &["--version"]) {
         return Ok(());
     }
-    shell::run("apt-get", &["install", "-y", "-qq", "parallel"])
+    shell::run("apt-get", &["install", "-y", "-qq", "-o=Dpkg::Use-Pty=0", "parallel"])
         .context("GNU parallel is missing: install it")
 }
 
