@@ -182,7 +182,8 @@ impl Reject {
             Self::AgentLimit { .. }
             | Self::UserAgentLimit { .. }
             | Self::QueueFull { .. }
-            | Self::SubtaskLimit { .. } => Class::Limit,
+            | Self::SubtaskLimit { .. }
+            | Self::NoSpace => Class::Limit,
             Self::AgentState { .. }
             | Self::TaskState { .. }
             | Self::DependencyEnded { .. }
@@ -190,7 +191,7 @@ impl Reject {
             | Self::LimitUnenforceable { .. }
             | Self::SpawnFailed { .. }
             | Self::NoResult { .. } => Class::State,
-            Self::Stopping | Self::NoSpace => Class::Unavailable,
+            Self::Stopping => Class::Unavailable,
             Self::AmbiguousId { .. }
             | Self::NameInvalid { .. }
             | Self::PriorityInvalid { .. }

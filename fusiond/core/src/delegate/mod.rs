@@ -98,11 +98,12 @@ pub(crate) fn fits(agent: &Agent, task: &Task) -> bool {
 
 /// Leases the task to the agent: the next attempt, fenced by incarnation and serial.
 fn lease(state: &mut State, out: &mut Out, turn: Turn, task: TaskId, agent: AgentId) {
-    let Some((uid, lease)) = state.alter_agent(out, agent, |agent| {
+    let Some((uid, lease, sandbox)) = state.alter_agent(out, agent, |agent| {
         let serial = agent.next_serial;
         agent.next_serial += 1;
         agent.life = AgentLife::Busy { since: turn.now, work: Work { task, serial } };
-        (agent.owner, Lease { agent: agent.id, incarnation: agent.incarnation, serial })
+        let lease = Lease { agent: agent.id, incarnation: agent.incarnation, serial };
+        (agent.owner, lease, agent.spec.recipe.sandbox.as_str().into())
     }) else {
         return;
     };
@@ -111,6 +112,7 @@ fn lease(state: &mut State, out: &mut Out, turn: Turn, task: TaskId, agent: Agen
         task.attempts.push(Attempt {
             number,
             lease,
+            sandbox,
             dispatched_at: turn.now,
             started_at: None,
             ending: None,

@@ -14,6 +14,8 @@ pub struct Attempt {
     pub number: u32,
     /// Who has it.
     pub lease: Lease,
+    /// How it is confined; what cannot be enforced is refused at the spawn.
+    pub sandbox: Box<str>,
     /// When the lease was given.
     pub dispatched_at: Time,
     /// When the program began, once known.

@@ -106,7 +106,7 @@ fn attempt(attempt: &Attempt) -> v1::Attempt {
         failure: attempt.ending.as_ref().and_then(|ended| ended.failure.as_ref()).map(failure),
         start_time: attempt.started_at.map(timestamp),
         end_time: attempt.ending.as_ref().map(|ended| timestamp(ended.at)),
-        sandbox: "user".to_owned(),
+        sandbox: attempt.sandbox.to_string(),
         usage: exit.map(|exit| v1::Usage {
             cpu_seconds: exact_seconds(exit.cpu.0),
             peak_memory_bytes: exit.peak_memory_bytes,
