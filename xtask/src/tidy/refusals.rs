@@ -1,5 +1,6 @@
-//! Every refusal code has a page: what it means and what to do. Not here: what the page says.
+//! Every refusal and every failure code is explained: what it means and what to do. Not here: what the words say.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Problem;
@@ -8,25 +9,69 @@ use super::source::{Kind, Source};
 
 const REFUSALS: &str = "fusiond/core/src/reject.rs";
 const PAGES: &str = "docs/reference/errors";
+const FAILURES: &str = "fusiond/core/src/failure.rs";
+const TABLE: &str = "docs/reference/failures.md";
 
-/// Codes of the core without a page, and pages without a code.
+/// The word behind a code in the table of failures, which tells one from the other literals.
+const RETRIED: [&str; 4] = ["Request", "Default", "Always", "Never"];
+
+/// Codes of the core without a page or a line in the table, and pages without a code.
 pub(crate) fn check(root: &Path, sources: &[Source]) -> Vec<Problem> {
-    let Some(source) = sources.iter().find(|source| source.path == REFUSALS) else { return Vec::new() };
-    let codes = codes(source);
-    if codes.is_empty() {
-        return vec![Problem::new(
-            REFUSALS,
-            1,
-            "no `fn code` with string literals: the pages cannot be checked",
-        )];
+    let mut problems = Vec::new();
+    if let Some(source) = sources.iter().find(|source| source.path == REFUSALS) {
+        problems.extend(pages(root, &codes(source)));
     }
-    codes
-        .iter()
-        .filter(|(code, _)| !root.join(PAGES).join(format!("{code}.md")).is_file())
-        .map(|(code, line)| {
+    if let Some(source) = sources.iter().find(|source| source.path == FAILURES) {
+        let table = std::fs::read_to_string(root.join(TABLE)).unwrap_or_default();
+        problems.extend(lines_of_table(&table, &failures(source)));
+    }
+    problems
+}
+
+fn pages(root: &Path, codes: &[(String, usize)]) -> Vec<Problem> {
+    if codes.is_empty() {
+        let text = "no `fn code` with string literals: the pages cannot be checked";
+        return vec![Problem::new(REFUSALS, 1, text)];
+    }
+    let known: BTreeSet<&str> = codes.iter().map(|(code, _)| code.as_str()).chain(["README"]).collect();
+    let without_page = |(code, line): &(String, usize)| {
+        let missing = !root.join(PAGES).join(format!("{code}.md")).is_file();
+        missing.then(|| {
             Problem::new(REFUSALS, *line, format!("refusal `{code}` has no page: write {PAGES}/{code}.md"))
         })
-        .collect()
+    };
+    let mut problems: Vec<Problem> = codes.iter().filter_map(without_page).collect();
+    for entry in std::fs::read_dir(root.join(PAGES)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !known.contains(name.trim_end_matches(".md")) {
+            problems.push(Problem::new(
+                &format!("{PAGES}/{name}"),
+                1,
+                "no refusal has this code: remove the page",
+            ));
+        }
+    }
+    problems
+}
+
+fn lines_of_table(table: &str, codes: &[(String, usize)]) -> Vec<Problem> {
+    let missing = codes.iter().filter(|(code, _)| !table.contains(&format!("| `{code}` |")));
+    let problem = |(code, line): &(String, usize)| {
+        Problem::new(FAILURES, *line, format!("failure `{code}` is not in the table of {TABLE}: add it"))
+    };
+    missing.map(problem).collect()
+}
+
+/// The codes of the table in the core: `Name, "code", Retried, "meaning", "hint";`.
+fn failures(source: &Source) -> Vec<(String, usize)> {
+    let is_retried = |at| source.word(at).is_some_and(|word| RETRIED.contains(&word));
+    let code = |at: usize| match &source.tokens[at].kind {
+        Kind::Text(text) if source.is_sign(at + 1, ',') && is_retried(at + 2) => {
+            Some((text.clone(), source.tokens[at].line))
+        }
+        Kind::Text(_) | Kind::Word(_) | Kind::PathSeparator | Kind::Sign(_) => None,
+    };
+    (0..source.tokens.len()).filter_map(code).collect()
 }
 
 /// The string literals in `fn code`, with their lines.
@@ -66,5 +111,16 @@ mod tests {
         let problems = check(Path::new("/nonexistent"), &[source]);
         assert_eq!(problems.len(), 1);
         assert!(problems[0].text.contains("docs/reference/errors/not_found.md"));
+    }
+
+    #[test]
+    fn a_failure_without_a_line_in_the_table_is_a_problem() {
+        let source = Source::new(
+            FAILURES,
+            "failures! { A, \"a_b\", Never, \"meaning\", \"hint\"; B, \"b\", Always, \"\", \"\"; }",
+        );
+        let codes = failures(&source);
+        assert_eq!(codes.len(), 2);
+        assert_eq!(lines_of_table("| `a_b` | meaning |", &codes).len(), 1);
     }
 }
