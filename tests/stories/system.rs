@@ -105,7 +105,7 @@ fn system_backup_is_restored_into_an_empty_root() {
     ctl.ok(&["system", "backup", file.to_str().unwrap()]);
     let before = ctl.json(&["task", "show", &waiting]);
     daemon.stop_with(Signal::TERM);
-    std::fs::remove_dir_all(daemon.root().join("state")).unwrap();
+    std::fs::remove_dir_all(daemon.root().join("state/store")).unwrap();
     daemon.restore(&file);
     daemon.start_again();
     assert_eq!(ctl.json(&["task", "show", &waiting])["createTime"], before["createTime"]);
