@@ -30,6 +30,7 @@ const CONNECTIONS_MAX: usize = 256;
 /// What kept it from starting, or from closing cleanly.
 pub fn run(loaded: Loaded) -> anyhow::Result<()> {
     let paths = loaded.paths.clone();
+    remove_drafts(&paths.state);
     let (store, opened) = open_store(&loaded, &paths)?;
     let names = Names::default();
     let (core, notes) = loaded.config.core(|name| names.uid(name).ok().flatten());
@@ -47,6 +48,17 @@ pub fn run(loaded: Loaded) -> anyhow::Result<()> {
     // Tasks that still hold a door would keep it open.
     runtime.shutdown_timeout(STREAMS_GRACE);
     store.close().context("closing the store; nothing is lost, the next start repeats the journal")
+}
+
+/// Copies of the state that a crash left half made.
+fn remove_drafts(state: &Path) {
+    let Ok(entries) = std::fs::read_dir(state) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(api::BACKUP_PREFIX) {
+            // It costs room, nothing else.
+            drop(std::fs::remove_file(entry.path()));
+        }
+    }
 }
 
 fn open_store(loaded: &Loaded, paths: &Paths) -> anyhow::Result<(Store, Opened)> {

@@ -311,33 +311,49 @@ impl Door {
     ) -> Result<(), Status> {
         let mut last = (0, 0);
         loop {
-            let next = move |state: &State| next_work(state, agent, last);
-            let next = match follow {
-                true => self.engine.wait(Key::Agent(agent), next).await,
-                false => self.engine.look(move |state, _| next(state).flatten()).await,
-            };
-            let Some((task, attempt)) = next.map_err(|reject| refuse(&reject))? else { return Ok(()) };
-            last = (attempt.lease.incarnation, attempt.lease.serial);
-            self.pump_attempt(task, &attempt, 0, follow, sender).await?;
-            if sender.is_closed() {
+            let known = self.engine.look(move |state, _| attempts_on(state, agent, last)).await;
+            let known = known.map_err(|reject| refuse(&reject))?;
+            let is_idle = known.is_empty();
+            for (task, attempt) in known {
+                last = place(&attempt);
+                self.pump_attempt(task, &attempt, 0, follow, sender).await?;
+                if sender.is_closed() {
+                    return Ok(());
+                }
+            }
+            if is_idle && !(follow && self.works_again(agent, last).await?) {
                 return Ok(());
             }
         }
     }
+
+    /// Waits until the agent has an attempt after `last`; false when it will have none.
+    async fn works_again(&self, agent: AgentId, last: (u32, u32)) -> Result<bool, Status> {
+        let check = move |state: &State| match state.agent(agent) {
+            None => Some(false),
+            Some(agent) if agent.is_terminated() => Some(false),
+            Some(agent) => {
+                agent.life.work().filter(|work| (agent.incarnation, work.serial) > last).map(|_| true)
+            }
+        };
+        self.engine.wait(Key::Agent(agent), check).await.map_err(|reject| refuse(&reject))
+    }
 }
 
-/// The agent's first attempt after `last`; `Some(None)` when none will come, `None` to wait.
-fn next_work(state: &State, agent: AgentId, last: (u32, u32)) -> Option<Option<(TaskId, Attempt)>> {
+/// Where an attempt stands in the life of its agent.
+fn place(attempt: &Attempt) -> (u32, u32) {
+    (attempt.lease.incarnation, attempt.lease.serial)
+}
+
+/// The agent's attempts after `last`, oldest first. One pass over the tasks in memory.
+fn attempts_on(state: &State, agent: AgentId, last: (u32, u32)) -> Vec<(TaskId, Attempt)> {
     let attempts = state.tasks().flat_map(|task| task.attempts.iter().map(move |attempt| (task.id, attempt)));
-    let next = attempts
-        .filter(|(_, attempt)| attempt.lease.agent == agent)
-        .filter(|(_, attempt)| (attempt.lease.incarnation, attempt.lease.serial) > last)
-        .min_by_key(|(_, attempt)| (attempt.lease.incarnation, attempt.lease.serial));
-    match next {
-        Some((task, attempt)) => Some(Some((task, attempt.clone()))),
-        None if state.agent(agent).is_none_or(fusion_core::Agent::is_terminated) => Some(None),
-        None => None,
-    }
+    let mut found: Vec<(TaskId, Attempt)> = attempts
+        .filter(|(_, attempt)| attempt.lease.agent == agent && place(attempt) > last)
+        .map(|(task, attempt)| (task, attempt.clone()))
+        .collect();
+    found.sort_by_key(|(_, attempt)| place(attempt));
+    found
 }
 
 fn show_chunk(task: TaskId, attempt: u32, chunk: Chunk) -> v1::LogChunk {

@@ -16,6 +16,7 @@ mod tasks;
 mod view;
 
 pub use connect::{Connection, Origin};
+pub use system::BACKUP_PREFIX;
 
 use crate::caller::Names;
 use crate::config::Config;

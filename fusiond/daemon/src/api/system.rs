@@ -17,6 +17,9 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+/// How the copy that a backup streams is named in the state folder.
+pub const BACKUP_PREFIX: &str = ".backup-";
+
 /// Size of one piece of a backup.
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -85,7 +88,7 @@ impl v1::system_service_server::SystemService for Door {
         let reader = self.engine.reader().clone();
         let mut name = [0; 8];
         getrandom::fill(&mut name).map_err(|error| broken("naming the backup", &error))?;
-        let file = self.paths.state.join(format!(".backup-{:016x}", u64::from_le_bytes(name)));
+        let file = self.paths.state.join(format!("{BACKUP_PREFIX}{:016x}", u64::from_le_bytes(name)));
         tokio::task::spawn_blocking(move || {
             let result = reader.backup(&file).map_err(|error| broken("copying the state", &error));
             let result = result.and_then(|_| send_file(&file, &sender));
@@ -137,12 +140,8 @@ impl Door {
     /// Waits until no attempt runs.
     async fn wait_quiet(&self) -> Result<(), Status> {
         loop {
-            let next = |state: &State, _| {
-                state
-                    .tasks()
-                    .find(|task| matches!(task.state, fusion_core::TaskState::Active(_)))
-                    .map(|task| task.id)
-            };
+            let next =
+                |state: &State, _| state.agents().find_map(|agent| agent.life.work()).map(|work| work.task);
             let Some(id) = self.engine.look(next).await.map_err(|reject| refuse(&reject))? else {
                 return Ok(());
             };

@@ -200,18 +200,18 @@ impl Engine {
 
 pub use waiters::Watch;
 
-/// Which agent an outcome is about; used by the log.
-pub(crate) fn subject_of(outcome: &Outcome) -> AgentId {
+/// Which agent an outcome is about, and its name for the log. What an agent wrote never gets there.
+pub(crate) fn name_of(outcome: &Outcome) -> (AgentId, &'static str) {
     match outcome {
-        Outcome::ShimUp { agent, .. }
-        | Outcome::ShimFailed { agent, .. }
-        | Outcome::ShimGone { agent, .. }
-        | Outcome::AttemptStarted { agent, .. }
-        | Outcome::AttemptRefused { agent, .. }
-        | Outcome::AttemptExited { agent, .. }
-        | Outcome::Frozen { agent, .. }
-        | Outcome::Observed { agent, .. }
-        | Outcome::WorkspaceRemoved { agent }
-        | Outcome::WorkspaceKept { agent, .. } => *agent,
+        Outcome::ShimUp { agent, .. } => (*agent, "shim up"),
+        Outcome::ShimFailed { agent, .. } => (*agent, "shim failed"),
+        Outcome::ShimGone { agent, .. } => (*agent, "shim gone"),
+        Outcome::AttemptStarted { agent, .. } => (*agent, "attempt started"),
+        Outcome::AttemptRefused { agent, .. } => (*agent, "attempt refused"),
+        Outcome::AttemptExited { agent, .. } => (*agent, "attempt exited"),
+        Outcome::Frozen { agent, .. } => (*agent, "frozen"),
+        Outcome::Observed { agent, .. } => (*agent, "observed"),
+        Outcome::WorkspaceRemoved { agent } => (*agent, "workspace removed"),
+        Outcome::WorkspaceKept { agent, .. } => (*agent, "workspace kept"),
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::clock::Clock;
 use crate::engine::ids::Ids;
 use crate::engine::prune::Pruner;
 use crate::engine::waiters::{Waiters, Watch};
-use crate::engine::{Answer, Look, Message, Parts, orders, record, subject_of};
+use crate::engine::{Answer, Look, Message, Parts, name_of, orders, record};
 use crate::runtime::{Runtime, TaskInput};
 use crate::store::{Batch, CommitError, Store};
 use fusion_core::{
@@ -181,7 +181,8 @@ impl Loop {
     }
 
     fn step_outcome(&mut self, now: Time, outcome: Outcome) {
-        tracing::debug!(agent = %subject_of(&outcome), ?outcome, "outcome");
+        let (agent, name) = name_of(&outcome);
+        tracing::debug!(%agent, outcome = name);
         self.step_own(now, Input::Outcome(outcome));
     }
 
