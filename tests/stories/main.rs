@@ -10,6 +10,7 @@ mod as_root;
 mod event;
 mod input;
 mod profile;
+mod retention;
 mod survive;
 mod system;
 mod task;

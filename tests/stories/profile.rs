@@ -22,3 +22,20 @@ fn profile_show_tells_what_it_runs() {
     assert_eq!(shell["command"][0], "/bin/sh");
     assert_eq!(ctl.refused(3, &["profile", "show", "nobody"])["code"], "profile_not_found");
 }
+
+#[test]
+fn profile_idle_timeout_holds_for_tasks_that_name_none() {
+    let mut daemon = Daemon::start();
+    let folder = daemon.root().join("profiles.d");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let profile = "[profile.brief]\ncommand = [\"/bin/sh\"]\nidle_timeout = \"300ms\"\n";
+    std::fs::write(folder.join("brief.toml"), profile).expect("a file");
+    daemon.kill9();
+    daemon.start_again();
+    let ctl = daemon.ctl();
+    ctl.ok(&["agent", "spawn", "b", "--profile", "brief"]);
+    let task = ctl.submit("sleep 60", &[]);
+    let ended = ctl.ended(&task);
+    assert_eq!(ended["state"], "timed_out");
+    assert_eq!(ended["failure"]["code"], "timeout_idle");
+}
