@@ -48,6 +48,38 @@ impl Account {
     }
 }
 
+/// The day on which an account expires, in days since 1970 (shadow(5), field 8); `None` where there is no such day or
+/// no entry. Only root can ask.
+///
+/// # Errors
+/// Those of getspnam_r(3); `EINVAL` for a name with a NUL.
+pub fn expiry_day(name: &str) -> io::Result<Option<u64>> {
+    let name = CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let mut buffer = vec![0 as c_char; BUFFER_BYTES];
+    loop {
+        let mut entry = std::mem::MaybeUninit::<libc::spwd>::uninit();
+        let mut found = std::ptr::null_mut();
+        // SAFETY: all pointers are live for the call; `buffer` has the stated size.
+        let code = unsafe {
+            libc::getspnam_r(
+                name.as_ptr(),
+                entry.as_mut_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                &raw mut found,
+            )
+        };
+        match code {
+            libc::ERANGE if buffer.len() < BUFFER_BYTES_MAX => buffer.resize(buffer.len() * 4, 0),
+            0 if found.is_null() => return Ok(None),
+            // SAFETY: a non-null `found` points at `entry`, which the call has filled. -1 means no day.
+            0 => return Ok(u64::try_from(unsafe { (*found).sp_expire }).ok()),
+            code if is_absence(code) || code == libc::EACCES => return Ok(None),
+            code => return Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+}
+
 /// The id of a group; `None` if there is none.
 ///
 /// # Errors

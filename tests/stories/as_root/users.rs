@@ -143,3 +143,17 @@ fn users_with_many_tasks_do_not_starve_others() {
     gate.open_gate(1);
     assert_eq!(bell.next_line(), "second", "one task of another user waits for one turn, not for ten");
 }
+
+#[test]
+fn users_without_a_login_may_not_own_agents_unless_it_is_allowed() {
+    let daemon = Daemon::start();
+    // Every Debian and Fedora has the account `daemon`, whose shell is nologin.
+    let spawn = ["agent", "spawn", "a", "--profile", "shell", "--user", "daemon"];
+    assert_eq!(daemon.ctl().refused(5, &spawn)["code"], "user_unfit");
+    assert_eq!(daemon.ctl().json(&["agent", "list", "--all"]).as_array().map(Vec::len), Some(0));
+    drop(daemon);
+    let config = "allow_nologin_users = true\n".to_owned();
+    let daemon = Daemon::with(fusion_tests::Setup { config, ..fusion_tests::Setup::default() });
+    daemon.ctl().ok(&spawn);
+    assert_eq!(daemon.ctl().json(&["agent", "show", "a"])["user"], "daemon");
+}

@@ -4,6 +4,7 @@
 
 use super::refuse::refuse;
 use super::{Door, millis, page_size, view};
+use crate::caller::unfitness;
 use crate::profile::result::ResultFormat;
 use crate::profile::{Kind, Profile, Prompt};
 use crate::runtime;
@@ -208,6 +209,7 @@ impl Door {
 
     fn plan_spawn(&self, caller: Caller, ask: v1::CreateAgentRequest) -> Result<SpawnAgent, Reject> {
         let (owner, owner_name) = self.owner(caller, &ask.user)?;
+        self.check_fitness(owner, &owner_name)?;
         let profile = self.profiles.get(&ask.profile);
         let profile = profile.ok_or_else(|| Reject::ProfileNotFound { profile: ask.profile.clone() })?;
         if profile.kind != Kind::Exec {
@@ -270,6 +272,18 @@ impl Door {
             return Err(Reject::UserUnfit { user: user.to_owned(), reason });
         }
         Ok((Uid(uid), self.names.name(uid)))
+    }
+
+    /// Root starts nothing for accounts that are meant for nobody's work.
+    fn check_fitness(&self, owner: Uid, name: &str) -> Result<(), Reject> {
+        if !self.paths.serves_all() || owner.0 == self.paths.uid {
+            return Ok(());
+        }
+        let user = self.names.user(owner.0).ok().flatten();
+        match unfitness(owner.0, user.as_ref(), self.config.nologin_users) {
+            Some(reason) => Err(Reject::UserUnfit { user: name.to_owned(), reason }),
+            None => Ok(()),
+        }
     }
 
     fn make_name(&self, profile: &Profile, request: u64) -> Result<String, Reject> {

@@ -11,6 +11,7 @@
 //! is the engine's to know. Not here: what a caller may do.
 
 mod cgroup;
+mod fitness;
 mod names;
 
 use std::io;
@@ -21,6 +22,7 @@ use fusion_sys::peer;
 use fusion_sys::pidfd::PidFd;
 
 pub use self::cgroup::agent_of_cgroup;
+pub use self::fitness::unfitness;
 pub use self::names::{Names, User};
 
 /// The group whose members manage everything.

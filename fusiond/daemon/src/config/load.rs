@@ -13,8 +13,8 @@ use super::kind::Value;
 use super::problem::Origin;
 use super::table::{self, SETTINGS, Used};
 use super::{
-    Args, Backend, Config, Limits, Log, LogFormat, LogLevel, Problem, Runtime, Socket, Store, Tasks,
-    Workspaces, environment, read,
+    Args, Backend, Config, Limits, Log, LogFormat, LogLevel, NologinUsers, Problem, Runtime, Socket, Store,
+    Tasks, Workspaces, environment, read,
 };
 use crate::paths::{Mode, Paths};
 
@@ -250,6 +250,10 @@ impl Values {
                 users: self.users(per_user),
             },
             root_agents: if may_root { RootAgents::Allowed } else { RootAgents::Refused },
+            nologin_users: match self.get("allow_nologin_users") {
+                Some(Value::Switch(true)) => NologinUsers::Allowed,
+                _missing_or_off => NologinUsers::Refused,
+            },
             runtime: Runtime {
                 backend: self.word::<Backend>("runtime.backend"),
                 log_quota_bytes: self.bytes("runtime.log_quota"),

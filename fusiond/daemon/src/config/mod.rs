@@ -46,6 +46,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether root may own agents. Always allowed under `--root`.
     pub root_agents: RootAgents,
+    /// Whether accounts without a login may own agents.
+    pub nologin_users: NologinUsers,
     /// How agents are held.
     pub runtime: Runtime,
     /// How tasks are retried and kept.
@@ -58,6 +60,15 @@ pub struct Config {
     pub log: Log,
     /// The main socket.
     pub socket: Socket,
+}
+
+/// Whether accounts whose shell is `nologin` or `false` may own agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NologinUsers {
+    /// Refused: such an account is meant for nobody's work.
+    Refused,
+    /// Allowed.
+    Allowed,
 }
 
 /// `[limits]`.

@@ -53,6 +53,12 @@ const PROVIDERS: &[&str] = &["openrouter", "openai-compatible", "anthropic", "pl
 
 pub(super) const SETTINGS: &[Setting] = &[
     now("allow_root_agents", Kind::Switch, "false", "whether root may own agents; always so under `--root`"),
+    now(
+        "allow_nologin_users",
+        Kind::Switch,
+        "false",
+        "whether accounts whose shell is `nologin` or `false` may own agents",
+    ),
     now("limits.max_concurrent_agents", AGENTS, "200", "agents that are not terminated, overall"),
     now(
         "limits.max_running",

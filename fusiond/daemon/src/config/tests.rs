@@ -102,7 +102,7 @@ fn each_source_overrides_the_one_before() {
 
 #[test]
 fn every_setting_is_read() {
-    let text = "allow_root_agents = true\n[limits]\nmax_concurrent_agents = 1\nmax_running = 2\n\
+    let text = "allow_root_agents = true\nallow_nologin_users = true\n[limits]\nmax_concurrent_agents = 1\nmax_running = 2\n\
         [limits.per_user]\nmax_concurrent_agents = 3\nmax_queued_tasks = 4\n\
         [users.ada.limits]\nmax_concurrent_agents = 5\n[users.1000.limits]\nmax_queued_tasks = 6\n\
         [runtime]\nbackend = \"cgroup-v1\"\nlog_quota = \"1MiB\"\ngrace = \"0s\"\nrestart_backoff = \"1ms\"\n\
@@ -235,7 +235,7 @@ fn all_problems_are_told_at_once() {
         [
             "f.toml:2: unknown key `limits.max_runing`, the nearest known key is `limits.max_running`",
             "f.toml:4: `log.level`: expected one of \"error\", \"warn\", \"info\", \"debug\", \"trace\", found 3",
-            "f.toml.d/a.toml:1: unknown key `x`, known here are `allow_root_agents`, `limits`, `users`, `runtime`, \
+            "f.toml.d/a.toml:1: unknown key `x`, known here are `allow_root_agents`, `allow_nologin_users`, `limits`, `users`, `runtime`, \
              `tasks`, `workspaces`, `store`, `log`, `socket`, `redis`, `providers`, `api`, `dashboard`",
             "FUSION_LOG_FORMAT: expected one of \"text\", \"json\", \"journald\"",
             "FUSION_API_PORT: expected a whole number from 0 to 65535",
