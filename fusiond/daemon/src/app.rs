@@ -70,6 +70,10 @@ fn open_store(loaded: &Loaded, paths: &Paths) -> anyhow::Result<(Store, Opened)>
         let reason = &rebuilt.reason;
         tracing::error!(%reason, "the database was damaged and has been rebuilt from checkpoint and journal");
     }
+    if let Some(compacted) = &opened.compacted {
+        let (from_bytes, to_bytes) = (compacted.from_bytes, compacted.to_bytes);
+        tracing::info!(from_bytes, to_bytes, "the database had grown and has been compacted");
+    }
     tracing::info!(
         seq = opened.seq,
         replayed = opened.replayed,

@@ -23,6 +23,8 @@ pub(super) struct Home {
     pub(super) db: PathBuf,
     /// Where a database is built before it takes its place.
     pub(super) building: PathBuf,
+    /// The old database while a compacted one takes its place.
+    pub(super) replaced: PathBuf,
     pub(super) journal: PathBuf,
     pub(super) checkpoints: PathBuf,
     clean: PathBuf,
@@ -34,6 +36,7 @@ impl Home {
             dir: dir.to_owned(),
             db: dir.join("db"),
             building: dir.join("db.rebuilding"),
+            replaced: dir.join("db.replaced"),
             journal: dir.join("journal"),
             checkpoints: dir.join("checkpoint"),
             clean: dir.join("clean"),
@@ -134,6 +137,14 @@ pub(super) fn set_aside(path: &Path) -> Result<PathBuf, OpenError> {
     let target = { free }.find(|p| p.symlink_metadata().is_err()).expect("some number is free");
     fs::rename(path, &target).map_err(io_error("rename", path))?;
     Ok(target)
+}
+
+/// Removes the folder `path` with all that is in it, if it is there.
+pub(super) fn remove_folder(path: &Path) -> Result<(), OpenError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(e)),
+        Err(_) | Ok(()) => Ok(()),
+    }
 }
 
 /// Makes what happened to the names in `folder` durable.

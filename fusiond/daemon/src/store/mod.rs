@@ -18,6 +18,7 @@
 mod apply;
 mod batch;
 mod checkpoint;
+mod compact;
 mod error;
 mod home;
 mod journal;
@@ -89,6 +90,11 @@ pub struct Config {
     pub checkpoint_interval: Duration,
     /// Checkpoints kept; the journal is kept back to the oldest of them.
     pub checkpoints_kept: usize,
+    /// At start the database is rebuilt smaller when its files are larger than this many times what lives in
+    /// it …
+    pub compact_factor: u64,
+    /// … and larger than this many bytes.
+    pub compact_floor_bytes: u64,
     /// How the database is tried out in a process of its own before this one opens it.
     pub probe: Probe,
 }
@@ -130,6 +136,8 @@ impl Config {
             checkpoint_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(3600),
             checkpoints_kept: 2,
+            compact_factor: 4,
+            compact_floor_bytes: 64 << 20,
             probe: Probe::Command {
                 program: PathBuf::from("/proc/self/exe"),
                 args: vec![OsString::from(PROBE_ARGUMENT)],
@@ -156,6 +164,8 @@ pub struct Opened {
     pub rebuilt: Option<Rebuilt>,
     /// The journal ended before the (intact) database and was set aside here.
     pub journal_set_aside: Option<PathBuf>,
+    /// The database had grown far beyond what lives in it and was rebuilt smaller. No fault.
+    pub compacted: Option<Compacted>,
     /// How long it took.
     pub duration: Duration,
 }
@@ -169,6 +179,15 @@ pub struct Rebuilt {
     pub from: Seq,
     /// Where the old one is now; `None` when there was none (after a restore).
     pub set_aside: Option<PathBuf>,
+}
+
+/// What a compaction did to the files of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compacted {
+    /// Their bytes before.
+    pub from_bytes: u64,
+    /// Their bytes after.
+    pub to_bytes: u64,
 }
 
 /// Free space of the state folder.
@@ -421,6 +440,9 @@ impl Config {
         }
         if self.segment_bytes == 0 || self.checkpoints_kept == 0 || self.pending_bytes_max == 0 {
             return Err("segments, checkpoints and pending bytes are at least one");
+        }
+        if self.compact_factor == 0 {
+            return Err("a database is compacted above at least once its live bytes");
         }
         Ok(())
     }

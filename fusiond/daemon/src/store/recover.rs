@@ -7,23 +7,22 @@
 //!    └─► built anew from a checkpoint, ───────┘
 //!        the old one set aside
 //! ```
-//! Each step can be cut off by a crash and starts over. Nothing is deleted but half-built databases. When
-//! records are missing the answer is an error that says which.
+//! Each step can be cut off by a crash and starts over. Nothing is deleted but half-built databases and what
+//! a compaction replaced. When records are missing the answer is an error that says which.
 //!
 //! Not for: migrations, threads.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::batch::{self, Change};
 use super::error::{OpenError, io_error};
-use super::home::{Home, set_aside, sync_folder};
+use super::home::{Home, remove_folder, set_aside, sync_folder};
 use super::journal::{self, replay, segment};
 use super::pending::Layer;
 use super::tree::Tree;
 use super::value::Census;
-use super::{Backup, BackupError, Config, Opened, Rebuilt, SCHEMA_KEY, Seq, checkpoint, probe};
+use super::{Backup, BackupError, Config, Opened, Rebuilt, SCHEMA_KEY, Seq, checkpoint, compact, probe};
 
 /// Entries of a checkpoint go to the database in portions of this many bytes.
 const PORTION: u64 = 4 << 20;
@@ -46,6 +45,7 @@ struct Found {
 
 /// See the file's head.
 pub(super) fn recover(config: &Config, home: &Home) -> Result<Recovered, OpenError> {
+    compact::put_back(home)?;
     let found = Found {
         checkpoints: checkpoint::list(&home.checkpoints).map_err(io_error("list", &home.checkpoints))?,
         segments: segment::list(&home.journal).map_err(io_error("list", &home.journal))?,
@@ -71,6 +71,14 @@ pub(super) fn recover(config: &Config, home: &Home) -> Result<Recovered, OpenErr
         checkpoint_seq = seq;
         end = journal::End { seq, prev: 0, open: None };
     }
+    let mended = rebuilt.is_some() || journal_set_aside.is_some();
+    let mut compacted = None;
+    if compact::sweep(home) && !mended {
+        let done = compact::compact(tree, config, home, checkpoint_bytes(&found, checkpoint_seq))?;
+        tree = done.tree;
+        compacted = done.compacted;
+        checkpoint_seq = done.checkpoint_seq.unwrap_or(checkpoint_seq);
+    }
     let opened = Opened {
         fresh,
         schema_found,
@@ -79,6 +87,7 @@ pub(super) fn recover(config: &Config, home: &Home) -> Result<Recovered, OpenErr
         torn_bytes,
         rebuilt,
         journal_set_aside,
+        compacted,
         duration: std::time::Duration::ZERO,
     };
     let journal_bytes = bytes_after(&found.segments, checkpoint_seq);
@@ -88,6 +97,13 @@ pub(super) fn recover(config: &Config, home: &Home) -> Result<Recovered, OpenErr
 fn bytes_after(segments: &[segment::Segment], seq: Seq) -> u64 {
     let after = segments.iter().filter(|s| s.first > seq);
     after.map(|s| s.path.metadata().map_or(0, |m| m.len())).sum()
+}
+
+/// About what a checkpoint would take: the newest one, and the journal after it. The journal counts in full,
+/// so that changes that no checkpoint has yet are not mistaken for room to gain.
+fn checkpoint_bytes(found: &Found, checkpoint_seq: Seq) -> u64 {
+    let newest = found.checkpoints.first().and_then(|(_, path)| path.metadata().ok());
+    newest.map_or(0, |m| m.len()) + bytes_after(&found.segments, checkpoint_seq)
 }
 
 fn exists(home: &Home) -> bool {
@@ -188,12 +204,9 @@ fn rebuild(
 }
 
 /// Builds a database beside its place from one checkpoint.
-fn import(config: &Config, home: &Home, path: &Path) -> Result<checkpoint::Header, OpenError> {
+pub(super) fn import(config: &Config, home: &Home, path: &Path) -> Result<checkpoint::Header, OpenError> {
     let building = &home.building;
-    match fs::remove_dir_all(building) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error("remove", building)(e)),
-        Err(_) | Ok(()) => {}
-    }
+    remove_folder(building)?;
     let mut tree = Tree::open(building, config.cache_bytes).map_err(io_error("create", building))?;
     let mut portion = Layer::default();
     let (header, _) = checkpoint::read(path, |key, value| {
@@ -262,7 +275,7 @@ fn begin_journal_anew(tree: &Tree, home: &Home) -> Result<PathBuf, OpenError> {
     Ok(aside)
 }
 
-fn unwritten(path: &Path, e: BackupError) -> OpenError {
+pub(super) fn unwritten(path: &Path, e: BackupError) -> OpenError {
     match e {
         BackupError::Io { tried, path, source } => OpenError::Io { tried, path, source },
         other @ (BackupError::Closed | BackupError::Exists { .. } | BackupError::Inconsistent { .. }) => {

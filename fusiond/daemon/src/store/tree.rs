@@ -209,6 +209,16 @@ pub(super) fn is_empty(bounds: &Bounds) -> bool {
 
 /// Name, size and CRC-32 of every file of the closed database in `path`, sorted by name.
 pub(super) fn fingerprint(path: &Path) -> io::Result<Vec<(String, u64, u32)>> {
+    files(path)?.iter().map(|file| fingerprint_of(path, file)).collect()
+}
+
+/// Bytes of all the files of the database in `path`.
+pub(super) fn size(path: &Path) -> io::Result<u64> {
+    files(path)?.iter().map(|file| Ok(file.metadata()?.len())).sum()
+}
+
+/// Every file below `path`, sorted.
+fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -221,7 +231,7 @@ pub(super) fn fingerprint(path: &Path) -> io::Result<Vec<(String, u64, u32)>> {
         }
     }
     files.sort();
-    files.iter().map(|file| fingerprint_of(path, file)).collect()
+    Ok(files)
 }
 
 fn fingerprint_of(base: &Path, file: &PathBuf) -> io::Result<(String, u64, u32)> {

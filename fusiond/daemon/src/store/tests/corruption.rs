@@ -54,18 +54,6 @@ fn fill(store: &mut Store, rng: &mut Random, round: u32) {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("it is made");
-    for entry in fs::read_dir(from).expect("it lists") {
-        let entry = entry.expect("it lists");
-        let target = to.join(entry.file_name());
-        match entry.file_type().expect("it has a type").is_dir() {
-            true => copy_folder(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).expect("it copies")),
-        }
-    }
-}
-
 fn damage(db: &Path, rng: &mut Random) -> String {
     let mut files: Vec<PathBuf> =
         fs::read_dir(db).expect("it lists").map(|e| e.expect("it lists").path()).collect();

@@ -2,6 +2,7 @@
 //! tests start it again with one of the `*_child` tests and an argument.
 
 mod backup;
+mod compact;
 mod corruption;
 mod cuts;
 mod journal;
@@ -10,6 +11,7 @@ mod open;
 mod space;
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -74,6 +76,18 @@ fn contents(store: &Store) -> Vec<(String, Vec<u8>)> {
 fn last_segment(dir: &Path) -> PathBuf {
     let segments = super::journal::segment::list(&dir.join("journal")).expect("it lists");
     segments.last().expect("there is one").path.clone()
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("it is made");
+    for entry in fs::read_dir(from).expect("it lists") {
+        let entry = entry.expect("it lists");
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("it has a type").is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).expect("it copies")),
+        }
+    }
 }
 
 /// SplitMix64: the same numbers in every run.

@@ -20,6 +20,7 @@ enum Act {
     Close,
     Crash,
     LoseDatabase,
+    Compact,
 }
 
 /// Few and similar keys, so that they meet; bytes at the edges of the order.
@@ -43,6 +44,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Close),
         1 => Just(Act::Crash),
         1 => Just(Act::LoseDatabase),
+        1 => Just(Act::Compact),
     ]
 }
 
@@ -82,6 +84,11 @@ fn reopen(dir: &Path) -> Store {
     // The probe in a child has tests of its own; here it would only take time.
     let quick = Config { probe: Probe::Skip, checkpoint_bytes: 32 << 10, ..config(dir) };
     Store::open(quick).expect("it opens").0
+}
+
+fn reopen_small(dir: &Path) -> Store {
+    let eager = Config { compact_factor: 1, compact_floor_bytes: 0, probe: Probe::Skip, ..config(dir) };
+    Store::open(eager).expect("it opens").0
 }
 
 fn commit(store: &mut Store, model: &mut Model, changes: &[(Vec<u8>, Option<Vec<u8>>)]) {
@@ -130,6 +137,11 @@ fn run(acts: &[Act]) {
                 drop(store);
                 fs::remove_dir_all(dir.path().join("db")).expect("it is removed");
                 store = reopen(dir.path());
+                check_all(&store.reader(), &model);
+            }
+            Act::Compact => {
+                drop(store);
+                store = reopen_small(dir.path());
                 check_all(&store.reader(), &model);
             }
         }

@@ -116,7 +116,12 @@ fn a_migration_that_only_the_journal_has_is_recognised_as_newer() {
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let dir = tempfile::tempdir().expect("a folder");
-    for bad in [Config { schema: 0, ..config(dir.path()) }, Config { schema: 3, ..config(dir.path()) }] {
+    let usual = || config(dir.path());
+    for bad in [
+        Config { schema: 0, ..usual() },
+        Config { schema: 3, ..usual() },
+        Config { compact_factor: 0, ..usual() },
+    ] {
         assert!(matches!(Store::open(bad), Err(OpenError::Config(_))));
     }
 }
