@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use fusion_tests::{Deadline, binary, users, wait_readable};
+use fusion_tests::{Deadline, binary, processes, users, wait_for_exit, wait_readable};
 
 /// The gid of the group `fusion` in the cell.
 const FUSION: u32 = 60_010;
@@ -81,8 +81,16 @@ impl Cell {
 
 impl Drop for Cell {
     fn drop(&mut self) {
+        // The daemon names its control groups after this file, which ends with the cell.
+        let id = std::fs::read_to_string(format!("/proc/{}/root/var/lib/fusiond/id", self.pid));
         drop(self.init.kill());
         drop(self.init.wait());
+        // The first process of the cell ends when all others have.
+        let pid = self.pid.parse().ok().and_then(rustix::process::Pid::from_raw);
+        let _gone = pid.is_none_or(|pid| wait_for_exit(pid, Deadline::default()));
+        if let Ok(id) = id {
+            processes::remove_groups(&format!("fusion-{id}"));
+        }
     }
 }
 
@@ -173,7 +181,7 @@ fn user_mode_lives_in_the_folders_of_its_user() {
     let done = ctl(&["task", "submit", "--wait", "test $(id -u) = 60001"]);
     let stopped = ctl(&["system", "shutdown", "--agents", "stop"]);
     let ended = daemon.wait().unwrap();
-    fusion_tests::processes::end_all(folder.path());
+    processes::end_all(folder.path());
     assert!(ready && text(&status).contains("user"), "{}", text(&status));
     for output in [spawned, done, stopped] {
         assert_eq!(output.status.code(), Some(0), "{}", text(&output));
