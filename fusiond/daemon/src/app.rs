@@ -21,6 +21,11 @@ use tokio::sync::{mpsc, oneshot};
 /// How long open streams may take to end after the last request.
 const STREAMS_GRACE: Duration = Duration::from_millis(500);
 
+/// A task's value changes three times within its short life: what waits this long for the database goes
+/// there once. The journal keeps it meanwhile, and a start replays at most this much.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+const FLUSH_BYTES: u64 = 16 << 20;
+
 /// Connections that wait to be served.
 const CONNECTIONS_MAX: usize = 256;
 
@@ -65,6 +70,8 @@ fn open_store(loaded: &Loaded, paths: &Paths) -> anyhow::Result<(Store, Opened)>
     let mut config = store::Config::new(&paths.store);
     config.schema = engine::SCHEMA;
     config.free_floor_bytes = loaded.config.store.free_floor_bytes;
+    config.flush_interval = FLUSH_INTERVAL;
+    config.flush_bytes = FLUSH_BYTES;
     let (store, opened) = Store::open(config)?;
     if let Some(rebuilt) = &opened.rebuilt {
         let reason = &rebuilt.reason;

@@ -45,7 +45,7 @@ struct Rounds {
 /// When a side does not do its work.
 pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let rounds = number_flag(flags, "--rounds", 5)?;
-    let agents = number_flag(flags, "--agents", 2)?;
+    let agents = number_flag(flags, "--agents", 4)?;
     build_release()?;
     peers::ensure_parallel()?;
     say(&format!(
