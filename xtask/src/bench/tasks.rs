@@ -109,6 +109,9 @@ fn queue(stage: &Stage, count: u64) -> anyhow::Result<(Vec<String>, f64)> {
     let seconds = begin.elapsed().as_secs_f64();
     let ids: Vec<String> = printed.lines().map(str::to_owned).collect();
     ensure!(ids.len() as u64 == count, "{} of {count} tasks were accepted", ids.len());
+    // A copy of the state is made when the database has caught up: the submit's own work is not in the rates.
+    let copy = stage.daemon.folder().join("settled");
+    stage.daemon.ctl().ok(&["system", "backup", copy.to_str().context("a plain name")?]);
     Ok((ids, seconds))
 }
 
