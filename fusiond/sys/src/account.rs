@@ -31,8 +31,10 @@ impl Account {
     /// # Errors
     /// Those of getpwuid_r(3), of a name service that does not answer for example.
     pub fn by_uid(uid: u32) -> io::Result<Option<Self>> {
-        // SAFETY: `lookup` hands over live buffers of the stated size.
-        lookup(|entry, buffer, size, found| unsafe { libc::getpwuid_r(uid, entry, buffer, size, found) })
+        // SAFETY: `fetch` hands over live buffers of the stated size.
+        let ask = |entry, buffer, size, found| unsafe { libc::getpwuid_r(uid, entry, buffer, size, found) };
+        // SAFETY: the strings of a filled entry are NUL-terminated.
+        fetch(ask, |entry| unsafe { read_entry(entry) })?.transpose()
     }
 
     /// The user with this name; `None` if there is none.
@@ -40,11 +42,13 @@ impl Account {
     /// # Errors
     /// As [`Account::by_uid`]; `EINVAL` for a name with a NUL.
     pub fn by_name(name: &str) -> io::Result<Option<Self>> {
-        let name = CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-        // SAFETY: `name` is NUL-terminated and outlives the call; `lookup` hands over live buffers.
-        lookup(|entry, buffer, size, found| unsafe {
+        let name = c_string(name)?;
+        // SAFETY: `name` is NUL-terminated and outlives the call; `fetch` hands over live buffers.
+        let ask = |entry, buffer, size, found| unsafe {
             libc::getpwnam_r(name.as_ptr(), entry, buffer, size, found)
-        })
+        };
+        // SAFETY: the strings of a filled entry are NUL-terminated.
+        fetch(ask, |entry| unsafe { read_entry(entry) })?.transpose()
     }
 }
 
@@ -54,30 +58,12 @@ impl Account {
 /// # Errors
 /// Those of getspnam_r(3); `EINVAL` for a name with a NUL.
 pub fn expiry_day(name: &str) -> io::Result<Option<u64>> {
-    let name = CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let mut buffer = vec![0 as c_char; BUFFER_BYTES];
-    loop {
-        let mut entry = std::mem::MaybeUninit::<libc::spwd>::uninit();
-        let mut found = std::ptr::null_mut();
-        // SAFETY: all pointers are live for the call; `buffer` has the stated size.
-        let code = unsafe {
-            libc::getspnam_r(
-                name.as_ptr(),
-                entry.as_mut_ptr(),
-                buffer.as_mut_ptr(),
-                buffer.len(),
-                &raw mut found,
-            )
-        };
-        match code {
-            libc::ERANGE if buffer.len() < BUFFER_BYTES_MAX => buffer.resize(buffer.len() * 4, 0),
-            0 if found.is_null() => return Ok(None),
-            // SAFETY: a non-null `found` points at `entry`, which the call has filled. -1 means no day.
-            0 => return Ok(u64::try_from(unsafe { (*found).sp_expire }).ok()),
-            code if is_absence(code) || code == libc::EACCES => return Ok(None),
-            code => return Err(io::Error::from_raw_os_error(code)),
-        }
-    }
+    let name = c_string(name)?;
+    // SAFETY: `name` is NUL-terminated and outlives the call; `fetch` hands over live buffers.
+    let ask =
+        |entry, buffer, size, found| unsafe { libc::getspnam_r(name.as_ptr(), entry, buffer, size, found) };
+    // -1 means no day.
+    Ok(fetch(ask, |entry: &libc::spwd| u64::try_from(entry.sp_expire).ok())?.flatten())
 }
 
 /// The id of a group; `None` if there is none.
@@ -85,30 +71,15 @@ pub fn expiry_day(name: &str) -> io::Result<Option<u64>> {
 /// # Errors
 /// Those of getgrnam_r(3); `EINVAL` for a name with a NUL.
 pub fn group_id(name: &str) -> io::Result<Option<u32>> {
-    let name = CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let mut buffer = vec![0 as c_char; BUFFER_BYTES];
-    loop {
-        let mut entry = std::mem::MaybeUninit::<libc::group>::uninit();
-        let mut found = std::ptr::null_mut();
-        // SAFETY: all pointers are live for the call; `buffer` has the stated size.
-        let code = unsafe {
-            libc::getgrnam_r(
-                name.as_ptr(),
-                entry.as_mut_ptr(),
-                buffer.as_mut_ptr(),
-                buffer.len(),
-                &raw mut found,
-            )
-        };
-        match code {
-            libc::ERANGE if buffer.len() < BUFFER_BYTES_MAX => buffer.resize(buffer.len() * 4, 0),
-            0 if found.is_null() => return Ok(None),
-            // SAFETY: a non-null `found` points at `entry`, which the call has filled.
-            0 => return Ok(Some(unsafe { (*found).gr_gid })),
-            code if is_absence(code) => return Ok(None),
-            code => return Err(io::Error::from_raw_os_error(code)),
-        }
-    }
+    let name = c_string(name)?;
+    // SAFETY: `name` is NUL-terminated and outlives the call; `fetch` hands over live buffers.
+    let ask =
+        |entry, buffer, size, found| unsafe { libc::getgrnam_r(name.as_ptr(), entry, buffer, size, found) };
+    fetch(ask, |entry: &libc::group| entry.gr_gid)
+}
+
+fn c_string(text: &str) -> io::Result<CString> {
+    CString::new(text).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
 /// Enough for nearly every entry.
@@ -116,24 +87,27 @@ const BUFFER_BYTES: usize = 4096;
 /// A group of tens of thousands of members fits; a broken name service does not eat the memory.
 const BUFFER_BYTES_MAX: usize = 16 << 20;
 
-/// The codes that getpwnam(3) lists for "not found", besides 0.
+/// The codes that getpwnam(3) lists for "not found", besides 0; and EACCES, by which getspnam(3) answers whoever is
+/// not root.
 fn is_absence(code: c_int) -> bool {
-    matches!(code, libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM)
+    matches!(code, libc::ENOENT | libc::ESRCH | libc::EBADF | libc::EPERM | libc::EACCES)
 }
 
-fn lookup(
-    mut ask: impl FnMut(*mut libc::passwd, *mut c_char, usize, *mut *mut libc::passwd) -> c_int,
-) -> io::Result<Option<Account>> {
+/// Asks with ever larger buffers until the entry fits, and reads it while its strings are alive.
+fn fetch<E, T>(
+    mut ask: impl FnMut(*mut E, *mut c_char, usize, *mut *mut E) -> c_int,
+    read: impl FnOnce(&E) -> T,
+) -> io::Result<Option<T>> {
     let mut buffer = vec![0 as c_char; BUFFER_BYTES];
     loop {
-        let mut entry = std::mem::MaybeUninit::<libc::passwd>::uninit();
+        let mut entry = std::mem::MaybeUninit::<E>::uninit();
         let mut found = std::ptr::null_mut();
         let code = ask(entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &raw mut found);
         match code {
             libc::ERANGE if buffer.len() < BUFFER_BYTES_MAX => buffer.resize(buffer.len() * 4, 0),
             0 if found.is_null() => return Ok(None),
-            // SAFETY: a non-null `found` points at `entry`, whose strings lie in `buffer`; both are alive.
-            0 => return unsafe { read_entry(&*found) }.map(Some),
+            // SAFETY: a non-null `found` points at `entry`, which the call has filled; its strings lie in `buffer`.
+            0 => return Ok(Some(read(unsafe { &*found }))),
             code if is_absence(code) => return Ok(None),
             code => return Err(io::Error::from_raw_os_error(code)),
         }
