@@ -4,6 +4,7 @@
 
 use crate::agent::{AgentLife, life};
 use crate::effect::Effect;
+use crate::event::EventKind;
 use crate::failure::{Failure, FailureCode};
 use crate::ids::{AgentId, TaskId};
 use crate::index::Timer;
@@ -52,7 +53,10 @@ fn strike_task(state: &mut State, out: &mut Out, turn: Turn, id: TaskId) {
     let Some(task) = state.task(id) else { return };
     match &task.state {
         TaskState::Deferred { .. } => {
+            let owner = task.owner;
             state.alter_task(out, id, |task| task.state = TaskState::Queued { since: turn.now });
+            let kind = EventKind::TaskQueued { task: id, reason: "its time has come".to_owned() };
+            state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
         }
         TaskState::Queued { .. } => {
             let span = task.spec.timeouts.queue.unwrap_or_default();

@@ -384,13 +384,18 @@ pub(crate) fn end(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, acto
 }
 
 fn free(state: &mut State, out: &mut Out, turn: Turn, dependent: TaskId, needed: TaskId) {
-    state.alter_task(out, dependent, |task| {
+    let is_queued = state.alter_task(out, dependent, |task| {
         if let TaskState::Blocked { on } = &mut task.state {
             on.retain(|id| *id != needed);
             let on = std::mem::take(on);
             task.state = submit::first_state(&task.spec, on, turn.now);
         }
+        matches!(task.state, TaskState::Queued { .. })
     });
+    if is_queued == Some(true) {
+        let reason = "all that it comes after has succeeded".to_owned();
+        tell(state, out, turn, dependent, EventKind::TaskQueued { task: dependent, reason });
+    }
 }
 
 fn end_event(id: TaskId, ended: &TaskState, took: Millis) -> EventKind {
