@@ -22,8 +22,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
         &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "--deny", "warnings"],
     )?;
     deny(&cargo)?;
-    // The stories start the programs themselves, which no test target depends on.
-    shell::run(&cargo, &["build", "--workspace", "--bins", "--locked", "--quiet"])?;
+    // The stories start the programs themselves, which no test target depends on; built together with the tests they
+    // share what both need.
+    shell::run(&cargo, &["build", "--workspace", "--all-targets", "--locked", "--quiet"])?;
     let outcome = tests(&cargo);
     fusion_tests::users::remove_all();
     outcome?;
