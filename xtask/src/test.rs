@@ -41,7 +41,7 @@ fn deny(cargo: &str) -> anyhow::Result<()> {
 
 /// What needs no other users and no mounts.
 const WITHOUT_ROOT: &str = "not (test(as_root::) or (binary(house) and test(/^(lives|logs|workspaces)::/)) \
-    or test(a_power_cut_at_any_moment) or test(a_full_disk))";
+    or test(a_power_cut_at_any_moment) or test(a_full_disk) or test(below_the_floor))";
 
 fn tests(cargo: &str) -> anyhow::Result<()> {
     if !shell::succeeds(cargo, &["nextest", "--version"]) {
