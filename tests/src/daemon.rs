@@ -36,6 +36,10 @@ pub enum RunFolder {
     Memory,
 }
 
+/// Names the backend that every daemon is forced to use whose setup names none: `FUSION_STORIES_BACKEND=none cargo
+/// nextest run -p fusion-tests` tells all stories again that way.
+const BACKEND: &str = "FUSION_STORIES_BACKEND";
+
 /// A daemon in a temporary folder.
 #[derive(Debug)]
 pub struct Daemon {
@@ -263,6 +267,9 @@ impl Daemon {
             .expect("our own folder can be written");
         let mut command = Command::new(binary("fusiond"));
         command.arg("--root").arg(self.root()).arg("--config").arg(self.folder.path().join("fusiond.toml"));
+        if let Some(backend) = std::env::var_os(BACKEND).filter(|_| !self.setup.config.contains("backend")) {
+            command.arg("--backend").arg(backend);
+        }
         command.envs(self.setup.env.iter().map(|(key, value)| (key, value)));
         command.env_remove("NOTIFY_SOCKET").env_remove("XDG_RUNTIME_DIR");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
