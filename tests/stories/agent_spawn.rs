@@ -125,6 +125,7 @@ fn agent_spawn_builds_the_environment_from_nothing() {
     ] {
         assert!(result.lines().any(|found| found == line), "{line} is missing in:\n{result}");
     }
+    assert!(result.lines().any(|found| found.starts_with("TRACEPARENT=00-")), "{result}");
 }
 
 #[test]

@@ -81,6 +81,7 @@ impl Template {
         env.extend_from_slice(&self.env[..self.own]);
         env.push((b"FUSION_TASK_ID".to_vec(), task.to_string().into_bytes()));
         env.push((b"FUSION_ATTEMPT".to_vec(), number.to_string().into_bytes()));
+        env.push((b"TRACEPARENT".to_vec(), traceparent(task, number).into_bytes()));
         env.extend_from_slice(&self.env[self.own..]);
         for (name, value) in input.env.iter().filter(|(name, _)| !name.starts_with(OWN_PREFIX)) {
             put(&mut env, name, value.as_bytes());
@@ -118,6 +119,14 @@ impl Template {
         };
         (argv, stdin)
     }
+}
+
+/// The attempt as a span of its task's trace, so that what a program reports can be joined to it: W3C Trace Context
+/// level 1, section 3.2 (`version-trace_id-parent_id-flags`, the ids not zero). One trace for all attempts of a task.
+fn traceparent(task: TaskId, number: u32) -> String {
+    let low = u64::try_from(task.0 & u128::from(u64::MAX)).expect("masked to 64 bits");
+    let span = low.wrapping_add(u64::from(number)).max(1);
+    format!("00-{:032x}-{span:016x}-01", task.0.max(1))
 }
 
 /// Puts the prompt in its places; what the prompt itself contains is left as it is.
@@ -205,6 +214,14 @@ mod tests {
 
     fn texts(argv: &[Vec<u8>]) -> Vec<&str> {
         argv.iter().map(|word| std::str::from_utf8(word).expect("text")).collect()
+    }
+
+    #[test]
+    fn attempts_of_a_task_are_spans_of_one_trace() {
+        let (first, second) = (traceparent(TaskId(0x1f), 1), traceparent(TaskId(0x1f), 2));
+        assert_eq!(first, "00-0000000000000000000000000000001f-0000000000000020-01");
+        assert_eq!(first[..35], second[..35]);
+        assert_ne!(first, second);
     }
 
     #[test]

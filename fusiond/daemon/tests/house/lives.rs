@@ -45,6 +45,7 @@ fn a_launched_agent_works_as_its_owner_in_its_workspace_with_a_clean_environment
             "PWD",
             "SHELL",
             "TERM",
+            "TRACEPARENT",
             "USER",
         ];
         assert_eq!(names.iter().filter(|name| **name != "_").copied().collect::<Vec<_>>(), expected);
