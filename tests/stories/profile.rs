@@ -39,3 +39,11 @@ fn profile_idle_timeout_holds_for_tasks_that_name_none() {
     assert_eq!(ended["state"], "timed_out");
     assert_eq!(ended["failure"]["code"], "timeout_idle");
 }
+
+#[test]
+fn profile_show_of_a_name_that_is_nearly_right_says_what_is_perhaps_meant() {
+    let daemon = Daemon::start();
+    let refusal = daemon.ctl().refused(3, &["profile", "show", "shel"]);
+    assert_eq!(refusal["code"], "profile_not_found");
+    assert!(refusal["hint"].as_str().is_some_and(|hint| hint.contains("\"shell\"")), "{refusal}");
+}

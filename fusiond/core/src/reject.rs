@@ -79,7 +79,7 @@ pub enum Reject {
     RetryLimit { retries: u32 },
     // Below: refused at the door, before the core is asked.
     #[error("no profile \"{profile}\"")]
-    ProfileNotFound { profile: String },
+    ProfileNotFound { profile: String, nearest: Option<String> },
     #[error("profile \"{profile}\" needs a command")]
     CommandMissing { profile: String },
     #[error("profile \"{profile}\" takes no command")]
@@ -252,7 +252,12 @@ impl Reject {
             Self::TaskState { task, .. } => format!("`fusionctl why {task}` tells what it waits for"),
             Self::DependencyEnded { .. } => "retry that task first, or leave it out of `after`".into(),
             Self::RetryLimit { .. } => "use at most 1000".into(),
-            Self::ProfileNotFound { .. } => "`fusionctl profile list` shows those there are".into(),
+            Self::ProfileNotFound { nearest: Some(nearest), .. } => {
+                format!("is \"{nearest}\" meant? `fusionctl profile list` shows those there are")
+            }
+            Self::ProfileNotFound { nearest: None, .. } => {
+                "`fusionctl profile list` shows those there are".into()
+            }
             Self::CommandMissing { .. } => {
                 "put it behind `--`, as in `fusionctl agent spawn --profile command -- wc -l`".into()
             }

@@ -45,7 +45,7 @@ rejects! {
     TaskState { task: "tsk_1", state: "queued", verb: "retried" }
     DependencyEnded { task: "tsk_1" }
     RetryLimit { retries: 1001u32 }
-    ProfileNotFound { profile: "p" }
+    ProfileNotFound { profile: "p", nearest: String::from("shell") }
     CommandMissing { profile: "p" }
     CommandUnexpected { profile: "p" }
     ProfileKind { profile: "p", kind: "acp" }

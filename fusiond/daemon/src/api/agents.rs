@@ -211,7 +211,7 @@ impl Door {
         let (owner, owner_name) = self.owner(caller, &ask.user)?;
         self.check_fitness(owner, &owner_name)?;
         let profile = self.profiles.get(&ask.profile);
-        let profile = profile.ok_or_else(|| Reject::ProfileNotFound { profile: ask.profile.clone() })?;
+        let profile = profile.ok_or_else(|| self.profile_not_found(ask.profile.clone()))?;
         if profile.kind != Kind::Exec {
             let kind = profile.kind.word().to_owned();
             return Err(Reject::ProfileKind { profile: profile.name.clone(), kind });

@@ -34,8 +34,16 @@ impl v1::profile_service_server::ProfileService for Door {
         let name = request.into_inner().profile;
         match self.profiles.get(&name) {
             Some(profile) => Ok(Response::new(show(profile))),
-            None => Err(refuse(&Reject::ProfileNotFound { profile: name })),
+            None => Err(refuse(&self.profile_not_found(name))),
         }
+    }
+}
+
+impl Door {
+    /// The refusal, with the name that was perhaps meant.
+    pub(crate) fn profile_not_found(&self, profile: String) -> Reject {
+        let nearest = self.profiles.nearest(&profile).map(str::to_owned);
+        Reject::ProfileNotFound { profile, nearest }
     }
 }
 
