@@ -238,26 +238,21 @@ impl Reject {
             Self::CapabilityInvalid { .. } => {
                 "use 1 to 64 of a-z, A-Z, 0-9, '.', '_', '-', ':', '/', '+'".into()
             }
-            Self::CapabilityLimit { .. } => "use at most 64".into(),
+            Self::CapabilityLimit { .. } | Self::LabelLimit { .. } => "use at most 64".into(),
             Self::LabelInvalid { .. } => {
                 "use KEY=VALUE: a key of 1 to 63 characters without spaces, a value of at most 255".into()
             }
-            Self::LabelLimit { .. } => "use at most 64".into(),
             Self::KeyInvalid { .. } => "use 1 to 255 characters without control characters".into(),
             Self::KeyConflict { .. } => "use a new key for new work".into(),
             Self::DependencyLimit { .. } => {
                 "use at most 1000; put a task in between that gathers them".into()
             }
-            Self::AgentState { agent, .. } => format!("`fusionctl why {agent}` tells what it waits for"),
-            Self::TaskState { task, .. } => format!("`fusionctl why {task}` tells what it waits for"),
+            Self::AgentState { agent: id, .. } | Self::TaskState { task: id, .. } => {
+                format!("`fusionctl why {id}` tells what it waits for")
+            }
             Self::DependencyEnded { .. } => "retry that task first, or leave it out of `after`".into(),
             Self::RetryLimit { .. } => "use at most 1000".into(),
-            Self::ProfileNotFound { nearest: Some(nearest), .. } => {
-                format!("is \"{nearest}\" meant? `fusionctl profile list` shows those there are")
-            }
-            Self::ProfileNotFound { nearest: None, .. } => {
-                "`fusionctl profile list` shows those there are".into()
-            }
+            Self::ProfileNotFound { nearest, .. } => hint_profile(nearest.as_deref()),
             Self::CommandMissing { .. } => {
                 "put it behind `--`, as in `fusionctl agent spawn --profile command -- wc -l`".into()
             }
@@ -286,4 +281,9 @@ impl Reject {
             Self::CallerUnknown { .. } => "connect to the socket directly".into(),
         }
     }
+}
+
+fn hint_profile(nearest: Option<&str>) -> String {
+    let list = "`fusionctl profile list` shows those there are";
+    nearest.map_or_else(|| list.to_owned(), |nearest| format!("is \"{nearest}\" meant? {list}"))
 }
