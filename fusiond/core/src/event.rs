@@ -91,6 +91,8 @@ pub enum EventKind {
     TaskRetried { task: TaskId },
     /// Somebody decided a lost task.
     TaskResolved { task: TaskId, resolution: String },
+    /// Somebody asked its shim to end, past the daemon.
+    AgentStopped { agent: AgentId, incarnation: u32 },
 }
 
 /// What an event is about.
@@ -151,6 +153,7 @@ impl EventKind {
             Self::TaskLost { .. } => "task.lost",
             Self::TaskRetried { .. } => "task.retried",
             Self::TaskResolved { .. } => "task.resolved",
+            Self::AgentStopped { .. } => "agent.stopped",
         }
     }
 
@@ -172,7 +175,8 @@ impl EventKind {
             | Self::AgentTerminated { agent }
             | Self::WorkspaceRemoved { agent }
             | Self::WorkspaceKept { agent, .. }
-            | Self::StaleNews { agent, .. } => Subject::Agent(*agent),
+            | Self::StaleNews { agent, .. }
+            | Self::AgentStopped { agent, .. } => Subject::Agent(*agent),
             Self::TaskSubmitted { task }
             | Self::TaskQueued { task, .. }
             | Self::TaskDeferred { task, .. }

@@ -274,6 +274,6 @@ pub struct Witness {
     pub started: Vec<u32>,
     /// Whether the machine was booted since: then an absent record proves nothing.
     pub rebooted: bool,
-    /// Whether the end was asked for.
+    /// Whether the end was asked for, by the daemon or by somebody past it.
     pub stopped: bool,
 }

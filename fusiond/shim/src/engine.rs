@@ -14,7 +14,7 @@ use rustix::process::{Pid, getpid};
 
 use crate::attempt::{Attempt, Progress};
 use crate::link::Link;
-use crate::records::Records;
+use crate::records::{self, Records};
 use crate::startup::Begun;
 
 /// A shim at work.
@@ -281,6 +281,8 @@ impl Engine {
     fn shut_down(&mut self, grace: Duration) {
         if self.shutdown == Shutdown::No {
             self.shutdown = Shutdown::Asked;
+            // A full run folder makes the end look like a failure, which is the safer mistake.
+            let _taken_for_a_failure = records::mark_stopped(&self.begun.run, &self.begun.spec.nonce);
         }
         self.stop(StopWhy::Shutdown, grace);
     }

@@ -1,8 +1,9 @@
 //! The names of the files that a shim and its daemon share. Not here: what is in them (`wire`, `log`).
 //!
 //! ```text
-//! run/i/<agent>.<n>/     lock  spec  shim.sock  started.<k>  exit.<k>     in memory, made by the daemon
+//! run/i/<agent>.<n>/     lock  spec  shim.sock  started.<k>  exit.<k>  stopped     in memory, made by the daemon
 //! state/i/<agent>.<n>/   <k>.out  <k>.out.<base>  <k>.err  <k>.idx        on disk, made by the daemon
+//!                        <k>.result                                       of a program that gives it in a file
 //!                        exit.<k>                                         if the daemon hung up before it knew
 //! ```
 
@@ -15,9 +16,27 @@ pub const SPEC: &str = "spec";
 /// The control socket.
 pub const SOCKET: &str = "shim.sock";
 
+/// Written by the shim when it was asked to end: the nonce of its incarnation. Its end is then no failure.
+pub const STOPPED: &str = "stopped";
+
 /// The exit status of a shim that may not work here: the lock is held, the spec is not for it, or the run folder
 /// is gone (`EX_TEMPFAIL` of sysexits.h).
 pub const EXIT_NOT_MINE: u8 = 75;
+
+/// The folder in a workspace that holds the files of attempts.
+pub const FILES: &str = ".fusiond";
+
+/// The prompt, in the folder of an attempt.
+pub const INPUT: &str = "input";
+
+/// The result, in the folder of an attempt.
+pub const OUTPUT: &str = "output";
+
+/// The result that attempt `serial` gave in a file, kept in the state folder. There is none if it was empty.
+#[must_use]
+pub fn result(serial: u32) -> String {
+    format!("{serial}.result")
+}
 
 /// The mark of attempt `serial`, a [`crate::wire::StartMark`].
 #[must_use]

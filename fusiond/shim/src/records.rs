@@ -28,6 +28,11 @@ pub(crate) fn mark(run: &OwnedFd, mark: &StartMark) -> io::Result<()> {
     fusion_sys::file::write_all(file, &record_bytes(mark)?)
 }
 
+/// Notes that the shim was asked to end.
+pub(crate) fn mark_stopped(run: &OwnedFd, nonce: &[u8; 16]) -> io::Result<()> {
+    fusion_sys::file::write_all(create(run, names::STOPPED)?, nonce)
+}
+
 impl Records {
     /// Keeps a new record, in memory at least: a full run folder must not lose it while the shim lives.
     pub(crate) fn add(&mut self, run: &OwnedFd, record: ExitRecord) {

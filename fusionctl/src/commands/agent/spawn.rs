@@ -55,8 +55,11 @@ pub(crate) struct Args {
 /// The restart policies by their names on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Restart {
+    /// It stays terminated
     Never,
+    /// After an end that nobody asked for, and after a restart of the machine [default]
     OnFailure,
+    /// After every end but `agent terminate`, also when somebody asks the process itself to end
     Always,
 }
 

@@ -3,7 +3,8 @@
 //! Every outcome names the incarnation; news of another one is recorded and ignored. Not for: what
 //! the end of an attempt means for its task (`task::ending`).
 
-use crate::agent::{AfterStop, Agent, AgentLife, Cause, Freeze, RestartPolicy, Wish, Work, pause, terminate};
+use crate::agent::crash::{self, Crash};
+use crate::agent::{AfterStop, Agent, AgentLife, Cause, Freeze, Wish, Work, pause, terminate};
 use crate::effect::Effect;
 use crate::event::EventKind;
 use crate::failure::{Failure, FailureCode};
@@ -378,12 +379,13 @@ pub(crate) fn shim_gone(
         | AgentLife::Busy { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. } => {
-            let (cause, reason) = if witness.rebooted {
-                (Crash::Reboot, "the machine was restarted")
-            } else {
-                (Crash::Died, "its shim died")
+            let (cause, reason) = match (witness.rebooted, witness.stopped) {
+                // A machine that goes down asks every process to end.
+                (true, _) => (Crash::Reboot, "the machine was restarted"),
+                (false, true) => return crash::stopped(state, out, turn, id),
+                (false, false) => (Crash::Died, "its shim died"),
             };
-            crashed(state, out, turn, id, cause, reason.to_owned());
+            crash::crashed(state, out, turn, id, cause, reason.to_owned());
         }
         AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } | AgentLife::Terminated { .. } => {}
     }
@@ -415,7 +417,7 @@ pub(crate) fn shim_failed(
 ) {
     let Some(agent) = state.agent(id).filter(|agent| agent.incarnation == incarnation) else { return };
     match agent.life {
-        AgentLife::Starting { .. } => crashed(state, out, turn, id, Crash::Died, reason),
+        AgentLife::Starting { .. } => crash::crashed(state, out, turn, id, Crash::Died, reason),
         AgentLife::Stopping { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
@@ -423,71 +425,9 @@ pub(crate) fn shim_failed(
         | AgentLife::Paused { .. } => {
             // Nobody read its records: an attempt of it may have begun.
             let started = agent.life.work().map(|work| work.serial).into_iter().collect();
-            let witness = Witness { started, stopped: true, ..Witness::default() };
+            let witness = Witness { started, ..Witness::default() };
             shim_gone(state, out, turn, id, incarnation, witness);
         }
         AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } | AgentLife::Terminated { .. } => {}
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Crash {
-    /// The shim's own end: counts towards the quarantine.
-    Died,
-    /// The machine's: does not.
-    Reboot,
-}
-
-/// What follows an end that nobody asked for.
-fn crashed(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, crash: Crash, reason: String) {
-    let window = state.config.quarantine_window;
-    let Some((owner, incarnation, policy, crashes)) = state.alter_agent(out, id, |agent| {
-        if crash == Crash::Died {
-            agent.crashes.retain(|at| turn.now.since(*at) < window);
-            agent.crashes.push(turn.now);
-        }
-        agent.trouble = Some(reason.clone());
-        let crashes = u32::try_from(agent.crashes.len()).unwrap_or(u32::MAX);
-        (agent.owner, agent.incarnation, agent.spec.restart, crashes)
-    }) else {
-        return;
-    };
-    let kind = EventKind::AgentCrashed { agent: id, incarnation, reason };
-    state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
-    match policy {
-        RestartPolicy::Never => terminate::end(state, out, turn, Actor::Daemon, id, Cause::Policy),
-        RestartPolicy::OnFailure | RestartPolicy::Always => {
-            restart_after(state, out, turn, id, crash, crashes);
-        }
-    }
-}
-
-fn restart_after(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, crash: Crash, crashes: u32) {
-    if crash == Crash::Reboot || crashes <= 1 {
-        begin_incarnation(state, out, turn, id, Actor::Daemon);
-        return;
-    }
-    let Some(owner) = state.agent(id).map(|agent| agent.owner) else { return };
-    if crashes >= state.config.quarantine_crashes {
-        state.alter_agent(out, id, |agent| agent.life = AgentLife::Quarantined { since: turn.now });
-        let kind = EventKind::AgentQuarantined { agent: id, crashes };
-        state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
-        return;
-    }
-    let wait = backoff(
-        state.config.restart_base,
-        state.config.restart_max,
-        crashes - 2,
-        turn.draw(id.salt() ^ u64::from(crashes)),
-    );
-    let until = turn.now.plus(wait);
-    state.alter_agent(out, id, |agent| agent.life = AgentLife::Backoff { since: turn.now, until });
-    state.tell(out, turn.now, Actor::Daemon, Some(owner), EventKind::AgentBackedOff { agent: id, until });
-}
-
-/// Exponential backoff of which the upper half is jitter, so that agents that died together do not
-/// come back together, and none comes back at once.
-fn backoff(base: Millis, max: Millis, doublings: u32, draw: u64) -> Millis {
-    let full = base.0.saturating_mul(1u64.checked_shl(doublings).unwrap_or(u64::MAX)).min(max.0);
-    Millis(full / 2 + draw % (full / 2 + 1))
 }

@@ -13,6 +13,7 @@
 //! An agent of an `exec` profile is alive when its shim is up; a task's exit code never concerns its
 //! restart. Not for: which task it gets (`delegate`), how its processes are made (the daemon's hands).
 
+pub(crate) mod crash;
 pub mod life;
 pub mod pause;
 pub mod restart;
@@ -92,13 +93,13 @@ pub struct AgentSpec {
 pub struct Recipe {
     /// The argv of a prompt task, may hold `{{ prompt }}`.
     pub command: Vec<String>,
-    /// How the prompt reaches the program: `stdin` or `argv`.
+    /// How the prompt reaches the program: `stdin`, `argv` or `file`.
     pub prompt: String,
     /// `workspace` or `user`.
     pub home: String,
     /// `user`.
     pub sandbox: String,
-    /// `text`, `json[:PATH]`, `jsonl[:PATH]`.
+    /// `text`, `json[:PATH]`, `jsonl[:PATH]`, `file`.
     pub result: String,
     /// Added to the environment.
     pub env: Vec<(String, String)>,
@@ -136,7 +137,7 @@ pub struct AgentLimits {
 pub enum RestartPolicy {
     /// It stays terminated.
     Never,
-    /// Started again after an end that nobody asked for.
+    /// Started again after an end that nobody asked for, and after a restart of the machine.
     #[default]
     OnFailure,
     /// Started again after every end but `terminate`.

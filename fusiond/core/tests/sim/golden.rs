@@ -129,6 +129,7 @@ impl Session {
             ("shim", ["up"]) => shims.come_up(who),
             ("shim", ["fails"]) => shims.fail_launch(who, "no room for its folders"),
             ("shim", ["dies"]) => shims.bury(who, false),
+            ("shim", ["stops"]) => shims.stop_from_outside(who, now),
             ("exit", [code]) => {
                 shims.end_by_itself(who, ExitKind::Exited { code: code.parse().expect("a code") }, now)
             }
@@ -245,6 +246,7 @@ impl Session {
         let id = AgentId((1 << 80) + self.agents.len() as u128);
         let restart = match value(flags, "--restart") {
             Some("never") => RestartPolicy::Never,
+            Some("always") => RestartPolicy::Always,
             _ => RestartPolicy::OnFailure,
         };
         let offered = values(flags, "--capability").collect();

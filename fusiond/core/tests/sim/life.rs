@@ -76,7 +76,8 @@ impl Life {
             300..=549 => self.carry_out(),
             550..=799 => self.take_news(),
             800..=939 => self.pass(),
-            940..=959 => self.kill_shim(),
+            940..=954 => self.kill_shim(),
+            955..=959 => self.stop_shim(),
             960..=979 => self.crash(),
             980..=982 => self.reboot(),
             983..=989 => self.configure(),
@@ -133,6 +134,19 @@ impl Life {
         let who = *self.rng.pick(&alive);
         self.note(format!("shim {} of {} is killed", who.1, who.0));
         let news = self.world.shims.bury(who, false);
+        self.world.hear(news);
+        Ok(())
+    }
+
+    /// Somebody asks a shim to end, past the daemon.
+    fn stop_shim(&mut self) -> Result<(), String> {
+        let alive: Vec<Who> = self.world.shims.alive.keys().copied().collect();
+        if alive.is_empty() {
+            return Ok(());
+        }
+        let who = *self.rng.pick(&alive);
+        self.note(format!("shim {} of {} is asked to end", who.1, who.0));
+        let news = self.world.shims.stop_from_outside(who, self.world.now);
         self.world.hear(news);
         Ok(())
     }

@@ -317,6 +317,16 @@ impl Shims {
         news
     }
 
+    /// Somebody asks the shim to end, past the daemon.
+    pub(crate) fn stop_from_outside(&mut self, who: Who, now: Time) -> News {
+        let Some(shim) = self.alive.get_mut(&who) else { return Vec::new() };
+        shim.ending = true;
+        if let Some(run) = &mut shim.running {
+            run.ask_stop(StopWhy::Terminated, now.plus(Millis::from_secs(8)));
+        }
+        self.settle(who)
+    }
+
     fn forget(&mut self, who: Who, serial: u32) {
         if let Some(shim) = self.alive.get_mut(&who) {
             shim.exits.retain(|(other, _)| *other != serial);

@@ -108,6 +108,7 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::AgentBackedOff { .. }
         | EventKind::AgentQuarantined { .. }
         | EventKind::AgentStopping { .. }
+        | EventKind::AgentStopped { .. }
         | EventKind::AgentRestarted { .. }
         | EventKind::AgentTerminated { .. }
         | EventKind::WorkspaceRemoved { .. }

@@ -183,7 +183,7 @@ fn testimony(shared: &Shared, life: Life, nonce: Option<Nonce>, is_same_boot: bo
         exits: exits.into_values().map(words::exit).collect(),
         started: started.into_iter().collect(),
         rebooted: !is_same_boot,
-        stopped: false,
+        stopped: std::fs::read(gone.join(names::STOPPED)).is_ok_and(|by| by.try_into().is_ok_and(is_ours)),
     })
 }
 

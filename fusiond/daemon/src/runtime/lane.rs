@@ -359,7 +359,7 @@ impl Lane {
 
     fn tell_gone(&mut self, life: Life, mut witness: Witness, asked: Option<Instant>) {
         self.shim = Shim::Down;
-        witness.stopped = asked.is_some();
+        witness.stopped |= asked.is_some();
         let (agent, incarnation) = (life.agent, life.incarnation);
         self.shared.tell(Outcome::ShimGone { agent, incarnation, witness });
     }

@@ -1,7 +1,7 @@
 //! Where things are: the run and state folders of incarnations, their names, making and listing them.
 //!
 //! ```text
-//! run/i/<agent>.<n>/     0711  lock  spec  boot  shim.sock  agent.sock  started.<k>  exit.<k>
+//! run/i/<agent>.<n>/     0711  lock  spec  boot  shim.sock  agent.sock  started.<k>  exit.<k>  stopped
 //! run/gone/<agent>.<n>/  0711  the same, of a dead incarnation, until its agent's next order
 //! state/i/<agent>.<n>/   0700  logs, and exit records that the shim has synced
 //! ```
