@@ -1,6 +1,7 @@
 //! Stories that need root: several users, and each way of holding process trees forced.
 
 mod backends;
+mod files;
 mod limits;
 mod modes;
 mod principal;

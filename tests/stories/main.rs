@@ -15,6 +15,7 @@ mod survive;
 mod system;
 mod task;
 mod task_end;
+mod task_files;
 mod task_order;
 mod task_output;
 mod task_submit;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use fusion_tests::{Daemon, Deadline, Fifo, processes, stream};
+use fusion_tests::{Daemon, Deadline, Fifo, Watch, processes, stream};
 
 use crate::last_attempt;
 
@@ -180,6 +180,84 @@ pub(crate) fn usage_of_the_tree_is_reported(daemon: &Daemon) {
     assert!(usage["peakMemoryBytes"].as_u64().is_some_and(|bytes| bytes >= 20 << 20), "{ended}");
 }
 
+/// A shim that somebody asks to end, past the daemon, has not failed: only `always` starts it again.
+pub(crate) fn a_shim_that_is_asked_to_end_obeys_its_policy(mut daemon: Daemon) {
+    let ctl = daemon.ctl();
+    let mut watch = Watch::from_now(&ctl);
+    let ids: Vec<String> =
+        POLICIES.iter().map(|policy| ctl.spawn_fake(policy, &["--restart", policy])).collect();
+    let mut bell = daemon.fifo("bell");
+    let task = ctl.submit(&format!("ring {}\nstall", bell.path()), &["--agent", "always"]);
+    let first = bell.next_pid();
+    for id in &ids {
+        ask_shim_to_end(&daemon, id);
+        watch.expect("agent.stopped", id);
+    }
+    assert_ne!(bell.next_pid(), first, "the task runs again on the next incarnation");
+    let always = ctl.json(&["agent", "show", "always"]);
+    assert_eq!((always["state"].as_str(), always["incarnation"].as_u64()), (Some("busy"), Some(2)));
+    assert_eq!(ctl.json(&["task", "show", &task])["attempts"][0]["failure"]["code"], "agent_terminated");
+    for id in &ids[..2] {
+        assert_eq!(ctl.json(&["agent", "show", id])["state"], "terminated");
+    }
+    // The same while nobody watches.
+    let late = ctl.spawn_fake("late", &["--restart", "on-failure"]);
+    daemon.kill9();
+    wait_for_exit(ask_shim_to_end(&daemon, &late));
+    daemon.start_again();
+    ctl.agent_in(&late, "terminated");
+    assert_eq!(processes::look(first), None);
+}
+
+const POLICIES: [&str; 3] = ["never", "on-failure", "always"];
+
+/// Sends SIGTERM to the shim of an agent; answers its pid.
+fn ask_shim_to_end(daemon: &Daemon, id: &str) -> i32 {
+    let mut living = daemon.processes().into_iter();
+    let shim = living.find(|process| process.is_shim() && process.command.contains(id)).expect("its shim");
+    assert!(processes::signal(shim.pid, &daemon.root(), rustix::process::Signal::TERM));
+    shim.pid
+}
+
+fn wait_for_exit(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid is not 0");
+    assert!(fusion_tests::wait_for_exit(pid, Deadline::default()), "{pid:?} does not end");
+}
+
+/// Agents that take their prompt and give their result in files.
+pub(crate) fn files_carry_prompt_and_result(mut daemon: Daemon) {
+    let ctl = crate::task_files::with_file_agent(&mut daemon);
+    let mut bell = daemon.fifo("bell");
+    let mut gate = daemon.fifo("gate");
+    let script = "set -e; test $(stat -c %a \"$FUSION_INPUT\") = 600; test -z \"$(cat)\"\n\
+                  case $FUSION_OUTPUT in $FUSION_WORKSPACE/*) ;; *) exit 9;; esac\n\
+                  cat \"$FUSION_INPUT\" > \"$FUSION_OUTPUT\"; echo to stdout";
+    let task = ctl.submit(script, &[]);
+    let ended = ctl.ended(&task);
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(ctl.ok(&["task", "result", &task]), script);
+    assert_eq!(ended["result"], script);
+    assert_eq!(ctl.ok(&["task", "logs", &task]), "to stdout");
+    let left = crate::task_files::files_left(&ctl);
+    assert_eq!(left, [".gitignore"], "files of an attempt that is over");
+    // The result is safe although the daemon is down when the attempt ends.
+    let late = ctl.submit(
+        &format!(
+            "echo $$ > {}; head -c1 < {} > /dev/null; echo late > \"$FUSION_OUTPUT\"",
+            bell.path(),
+            gate.path()
+        ),
+        &[],
+    );
+    let pid = bell.next_pid();
+    daemon.kill9();
+    gate.open_gate(1);
+    wait_for_exit(pid);
+    daemon.start_again();
+    assert_eq!(ctl.ended(&late)["state"], "succeeded");
+    assert_eq!(ctl.ok(&["task", "result", &late]), "late");
+}
+
 /// The same stories under one setup.
 macro_rules! stories_of_the_tree {
     ($setup:expr) => {
@@ -218,6 +296,16 @@ macro_rules! stories_of_the_tree {
         #[test]
         fn shim_killed_takes_the_tree_along_and_the_task_is_lost() {
             $crate::tree::a_killed_shim_takes_its_tree_along(&Daemon::with($setup));
+        }
+
+        #[test]
+        fn agent_restart_policy_tells_a_stop_from_a_failure() {
+            $crate::tree::a_shim_that_is_asked_to_end_obeys_its_policy(Daemon::with($setup));
+        }
+
+        #[test]
+        fn task_files_carry_prompt_and_result() {
+            $crate::tree::files_carry_prompt_and_result(Daemon::with($setup));
         }
 
         #[test]

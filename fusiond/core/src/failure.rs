@@ -135,6 +135,9 @@ failures! {
     ResolvedFailed, "resolved_failed", Never,
         "somebody decided that the lost attempt failed",
         "`fusionctl task retry` queues it again";
+    OutputInvalid, "output_invalid", Request,
+        "the program succeeded, but the file that FUSION_OUTPUT names cannot be its result",
+        "write a regular file of at most 1 MiB there; bulk belongs into other files of the workspace";
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use fusion_sys::process::{End, Look, Reaped, reap_any};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::files::Place;
 use crate::launch::Launched;
 use crate::startup::Begun;
 
@@ -26,6 +27,8 @@ pub(crate) struct Attempt {
     pid: u32,
     started_unix_ms: u64,
     writer: Writer,
+    /// Its files, if it has any.
+    place: Option<Place>,
     pipes: [Option<OwnedFd>; 2],
     stop: Option<Stop>,
     phase: Phase,
@@ -84,6 +87,7 @@ impl Attempt {
             pid: launched.pid,
             started_unix_ms: at_unix_ms,
             writer,
+            place: launched.place,
             pipes: [Some(launched.out), Some(launched.err)],
             stop: None,
             phase: Phase::Running,
@@ -240,12 +244,16 @@ impl Attempt {
         }
     }
 
-    /// The record of an attempt that is over.
-    pub(crate) fn into_record(self, begun: &Begun, unix_ms: u64) -> ExitRecord {
+    /// The record of an attempt that is over. What it gave in a file is on disk then.
+    pub(crate) fn into_record(mut self, begun: &Begun, unix_ms: u64) -> ExitRecord {
+        let kept = self.place.take().map_or(Ok(()), |place| place.close(begun, self.serial));
         let (end, ended_unix_ms) =
             self.main.map_or((End::Exited(0), unix_ms), |(reaped, at)| (reaped.end, at));
         let kind = match end {
-            End::Exited(code) => ExitKind::Exited { code },
+            End::Exited(code) => match (code, self.stop.is_some(), kept) {
+                (0, false, Err(message)) => ExitKind::OutputInvalid { message },
+                (_, _, Ok(()) | Err(_)) => ExitKind::Exited { code },
+            },
             End::Signaled { signal, core } => ExitKind::Signaled { signal, core },
         };
         ExitRecord {

@@ -5,12 +5,13 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use fusion_shim::wire::{AttemptSpec, ExitKind, Resource, Stdin};
+use fusion_shim::wire::{AttemptSpec, Content, ExitKind, Resource};
 use fusion_sys::process::Credentials;
 use fusion_sys::spawn::Launch;
 use rustix::fs::Mode;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use crate::files::{self, Place};
 use crate::startup::Begun;
 
 /// A program that runs, and the ends of its pipes.
@@ -18,6 +19,7 @@ pub(crate) struct Launched {
     pub(crate) pid: u32,
     pub(crate) out: OwnedFd,
     pub(crate) err: OwnedFd,
+    pub(crate) place: Option<Place>,
 }
 
 /// Agents are the first to go when memory is short.
@@ -28,8 +30,8 @@ pub(crate) fn launch(begun: &Begun, spec: &AttemptSpec) -> Result<Launched, Exit
     let (out, out_end) = output_pipe(begun).map_err(|error| failed("pipe", &error))?;
     let (err, err_end) = output_pipe(begun).map_err(|error| failed("pipe", &error))?;
     let inline = match &spec.stdin {
-        Stdin::Null => None,
-        Stdin::Inline(bytes) => {
+        Content::Empty => None,
+        Content::Inline(bytes) => {
             Some(fusion_sys::file::sealed_memory("stdin", bytes).map_err(|error| failed("stdin", &error))?)
         }
     };
@@ -50,13 +52,19 @@ pub(crate) fn launch(begun: &Begun, spec: &AttemptSpec) -> Result<Launched, Exit
         no_new_privs: spec.no_new_privs,
         oom_score_adj: Some(OOM_SCORE_ADJ),
     };
+    let place = files::make(begun, spec).map_err(|error| failed("files", &error))?;
     match launch.start() {
-        Ok(pid) => Ok(Launched { pid, out, err }),
-        Err(error) => Err(ExitKind::StartFailed {
-            stage: error.stage.name().to_owned(),
-            errno: error.source.raw_os_error().unwrap_or(0),
-            message: describe(&error, program, spec),
-        }),
+        Ok(pid) => Ok(Launched { pid, out, err, place }),
+        Err(error) => {
+            if let Some(place) = place {
+                place.remove(begun);
+            }
+            Err(ExitKind::StartFailed {
+                stage: error.stage.name().to_owned(),
+                errno: error.source.raw_os_error().unwrap_or(0),
+                message: describe(&error, program, spec),
+            })
+        }
     }
 }
 

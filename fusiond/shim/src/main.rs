@@ -6,7 +6,8 @@
 //! main ─► startup (lock, spec, socket, cgroup, detach, give up power) ─► engine (the loop)
 //!                                                                          ├─ link      connections
 //!                                                                          ├─ attempt   one program run
-//!                                                                          │    └─ launch   its start
+//!                                                                          │    ├─ launch   its start
+//!                                                                          │    └─ files    prompt and result by file
 //!                                                                          └─ records   marks and exit records
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 mod attempt;
 mod engine;
+mod files;
 mod launch;
 mod link;
 mod records;

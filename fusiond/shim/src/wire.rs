@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The version of everything in this module.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// The last bytes of output that an [`ExitRecord`] carries at most.
 pub const TAIL_BYTES_MAX: usize = 1024;
@@ -268,6 +268,11 @@ pub enum ExitKind {
         /// One sentence for people.
         message: String,
     },
+    /// It ended by itself with code 0, but its file `output` cannot be the result.
+    OutputInvalid {
+        /// One sentence for people.
+        message: String,
+    },
 }
 
 /// The present use of resources.
@@ -300,7 +305,9 @@ pub struct AttemptSpec {
     /// The working directory, absolute, entered with the user's rights.
     pub cwd: Vec<u8>,
     /// Standard input.
-    pub stdin: Stdin,
+    pub stdin: Content,
+    /// Files for prompt and result, if the program takes them so.
+    pub files: Option<Files>,
     /// Resource limits, set before the drop.
     pub rlimits: Vec<Rlimit>,
     /// The file mode creation mask.
@@ -317,14 +324,38 @@ pub const LOG_QUOTA_BYTES_DEFAULT: u64 = 256 << 20;
 /// The usual umask of an attempt.
 pub const UMASK_DEFAULT: u16 = 0o077;
 
-/// Standard input of an attempt.
+/// Bytes for an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stdin {
-    /// `/dev/null`.
-    Null,
-    /// These bytes, as a sealed file in memory, then the end.
+pub enum Content {
+    /// None: as standard input `/dev/null`, as a file an empty one.
+    Empty,
+    /// These bytes; as standard input a sealed file in memory, then the end.
     Inline(Vec<u8>),
 }
+
+/// Files of one attempt: `.fusiond/<name>/input` and `output` below the working directory. They are made, read and
+/// removed with the user's rights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Files {
+    /// The folder's name: the incarnation and the serial.
+    pub name: String,
+    /// What the file `input` holds; `None`: there is none.
+    pub input: Option<Content>,
+    /// What becomes of the file `output`, which is empty at first.
+    pub output: Output,
+}
+
+/// What becomes of the file `output`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Output {
+    /// Nothing: the result is elsewhere.
+    Left,
+    /// It is the result: kept as `<serial>.result` in the state folder, synced, before the end is told.
+    Result,
+}
+
+/// The longest file that is taken as a result.
+pub const RESULT_BYTES_MAX: usize = 1 << 20;
 
 /// One resource limit, see setrlimit(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 //! | room | door |
 //! | --- | --- |
 //! | [`spawn`] | start a program as a user: one `clone`, everything prepared before |
+//! | [`helper`] | work done by a child with a user's rights |
 //! | [`process`] | identity of processes, waiting, signals, detaching, becoming a user |
 //! | [`pidfd`] | signals that cannot hit a stranger |
 //! | [`caps`] | giving up power |
@@ -18,6 +19,7 @@ pub mod account;
 pub mod caps;
 pub mod file;
 pub mod folder;
+pub mod helper;
 pub mod peer;
 pub mod pidfd;
 pub mod process;

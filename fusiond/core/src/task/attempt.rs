@@ -108,6 +108,11 @@ pub enum ExitKind {
         /// One sentence.
         message: String,
     },
+    /// It ended by itself with code 0, but the file that it gave as its result cannot be one.
+    OutputInvalid {
+        /// One sentence.
+        message: String,
+    },
 }
 
 /// Why an attempt was stopped from outside.

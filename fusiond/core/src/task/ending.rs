@@ -74,8 +74,11 @@ pub(crate) fn attempt_exited(state: &mut State, out: &mut Out, turn: Turn, id: T
     let ended = Ended { at: exit.ended_at, how: Ending::Exit(exit.clone()), failure, counted };
     let started_at = exit.started_at;
     if let Some((number, lease)) = close(state, out, id, ended) {
-        if matches!(exit.kind, ExitKind::Exited { .. } | ExitKind::Signaled { .. }) {
-            mark_started(state, out, id, started_at);
+        match exit.kind {
+            ExitKind::Exited { .. } | ExitKind::Signaled { .. } | ExitKind::OutputInvalid { .. } => {
+                mark_started(state, out, id, started_at);
+            }
+            ExitKind::StartFailed { .. } => {}
         }
         let kind = EventKind::AttemptExited {
             task: id,
@@ -207,6 +210,9 @@ fn judge_kind(exit: &Exit) -> Verdict {
         ExitKind::Signaled { signal } => {
             Verdict::Failure(Failure::new(FailureCode::Signaled, format!("signal {signal}")))
         }
+        ExitKind::OutputInvalid { message } => {
+            Verdict::Failure(Failure::new(FailureCode::OutputInvalid, message.clone()))
+        }
         ExitKind::StartFailed { stage, errno, message } => {
             let code = match *errno {
                 _ if stage == "input" => FailureCode::InputUnreadable,
@@ -312,7 +318,8 @@ fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failu
         | FailureCode::Poison
         | FailureCode::TryAgainExhausted
         | FailureCode::InputUnreadable
-        | FailureCode::ResolvedFailed => TaskState::Failed { at: turn.now, failure },
+        | FailureCode::ResolvedFailed
+        | FailureCode::OutputInvalid => TaskState::Failed { at: turn.now, failure },
     };
     end(state, out, turn, id, Actor::Daemon, end_state);
 }

@@ -35,7 +35,8 @@ impl Program {
             55..=74 => ExitKind::Exited { code: 1 },
             75..=84 => ExitKind::Exited { code: 75 },
             85..=92 => ExitKind::Signaled { signal: 11 },
-            93..=96 => start_failed(12),
+            93..=94 => start_failed(12),
+            95..=96 => ExitKind::OutputInvalid { message: "it is no regular file".to_owned() },
             _ => start_failed(2),
         };
         let hangs = rng.permille(120) && !matches!(end, ExitKind::StartFailed { .. });

@@ -5,8 +5,7 @@
 use super::refuse::refuse;
 use super::{Door, millis, page_size, view};
 use crate::caller::unfitness;
-use crate::profile::result::ResultFormat;
-use crate::profile::{Kind, Profile, Prompt};
+use crate::profile::{Kind, Profile};
 use crate::runtime;
 use fusion_core::agent::{AgentLife, AgentLimits, AgentSpec, Freeze, Recipe, RestartPolicy, SpawnAgent};
 use fusion_core::input::PauseHow;
@@ -214,10 +213,6 @@ impl Door {
         let profile = profile.ok_or_else(|| self.profile_not_found(ask.profile.clone()))?;
         if profile.kind != Kind::Exec {
             let kind = profile.kind.word().to_owned();
-            return Err(Reject::ProfileKind { profile: profile.name.clone(), kind });
-        }
-        if profile.prompt == Prompt::File || profile.result == ResultFormat::File {
-            let kind = "exec with prompt or result by file".to_owned();
             return Err(Reject::ProfileKind { profile: profile.name.clone(), kind });
         }
         let command = plan_command(profile, &ask.command)?;

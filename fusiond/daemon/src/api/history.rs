@@ -10,7 +10,7 @@ use crate::profile::result::extract;
 use crate::runtime::TaskInput;
 use crate::runtime::logs::{Chunk, Log, LogError, Stream as LogKind};
 use crate::store::{Direction, Reader};
-use fusion_core::task::{Attempt, Task};
+use fusion_core::task::{Attempt, Task, TaskKind};
 use fusion_core::{AgentId, Caller, Key, Reject, State, TaskId, TaskState, Time};
 use fusion_proto::v1;
 use std::pin::Pin;
@@ -139,30 +139,47 @@ impl Door {
         Ok(body.and_then(|body| TaskInput::decode(&body).ok()))
     }
 
-    /// The result of an ended task: what its last attempt wrote to standard output, by the agent's
-    /// result format.
+    /// The result of an ended task: what its last attempt wrote, by the agent's result format, to standard output or
+    /// to the file that `FUSION_OUTPUT` named.
     pub(crate) async fn result_of(&self, task: &Task, limit: usize) -> Result<v1::TaskResult, Status> {
         let state = task.state.word();
         let no_result = || refuse(&Reject::NoResult { task: task.id.to_string(), state });
         let attempt =
             task.attempts.last().filter(|_| task.state.ended_at().is_some()).ok_or_else(no_result)?;
+        let agent = attempt.lease.agent;
+        let format = self
+            .engine
+            .look(move |state, _| state.agent(agent).map(|agent| agent.spec.recipe.result.clone()));
+        let format = format.await.ok().flatten().filter(|_| task.spec.kind == TaskKind::Prompt);
+        if format.as_deref() == Some("file") {
+            return self.result_file(task.id, attempt, limit).await;
+        }
         if attempt.exit().is_some_and(|exit| exit.out_bytes == 0) {
             return Ok(v1::TaskResult::default());
         }
         let output = self.log_of(task.id, attempt)?.output(limit).await;
         let output = output.map_err(|error| refuse_log(task.id, &error))?;
-        let agent = attempt.lease.agent;
-        let format = self
-            .engine
-            .look(move |state, _| state.agent(agent).map(|agent| agent.spec.recipe.result.clone()));
-        let format = format.await.ok().flatten();
-        let data = match (format, task.spec.kind) {
-            (Some(format), fusion_core::task::TaskKind::Prompt) if !output.truncated => {
-                extract(&format, &output.bytes).unwrap_or(output.bytes)
-            }
-            (_, _) => output.bytes,
+        let data = match format {
+            Some(format) if !output.truncated => extract(&format, &output.bytes).unwrap_or(output.bytes),
+            Some(_) | None => output.bytes,
         };
         Ok(v1::TaskResult { data, truncated: output.truncated })
+    }
+
+    /// What the program left in its output file, as the shim has kept it.
+    async fn result_file(
+        &self,
+        task: TaskId,
+        attempt: &Attempt,
+        limit: usize,
+    ) -> Result<v1::TaskResult, Status> {
+        let (runtime, lease) = (self.runtime.clone(), attempt.lease);
+        let read = tokio::task::spawn_blocking(move || runtime.result(lease)).await;
+        let read = read.map_err(|error| broken("reading a result", &error))?;
+        let mut data = read.map_err(|error| refuse_log(task, &error))?;
+        let truncated = data.len() > limit;
+        data.truncate(limit);
+        Ok(v1::TaskResult { data, truncated })
     }
 
     fn log_of(&self, task: TaskId, attempt: &Attempt) -> Result<Log, Status> {

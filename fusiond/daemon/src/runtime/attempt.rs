@@ -8,7 +8,8 @@ use std::path::Path;
 
 use fusion_core::TaskId;
 use fusion_core::task::TaskKind;
-use fusion_shim::wire::{AttemptSpec, Resource, Rlimit, Stdin};
+use fusion_shim::names;
+use fusion_shim::wire::{AttemptSpec, Content, Files, Output, Resource, Rlimit};
 
 use super::identity::Owner;
 use super::order::{Setup, TaskInput};
@@ -22,12 +23,35 @@ pub(super) struct Template {
     /// The names at the front of `env` that are the daemon's own word.
     own: usize,
     command: Vec<String>,
-    /// Whether a prompt without a place in the command is its last argument.
-    appends_prompt: bool,
+    prompt: Way,
+    result: Way,
+    incarnation: u32,
     cwd: Vec<u8>,
     rlimits: Vec<Rlimit>,
     umask: u16,
     log_quota_bytes: u64,
+}
+
+/// How a prompt reaches a program, or a result leaves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// By standard input or output.
+    Stream,
+    /// The prompt, without a place in the command, as its last argument.
+    Argument,
+    /// By a file of the attempt.
+    File,
+}
+
+impl Way {
+    /// From the word in a recipe.
+    fn of(word: &str) -> Self {
+        match word {
+            "file" => Self::File,
+            "argv" => Self::Argument,
+            _other => Self::Stream,
+        }
+    }
 }
 
 /// Where the prompt goes in a command.
@@ -66,7 +90,9 @@ impl Template {
             env,
             own,
             command: recipe.command.clone(),
-            appends_prompt: recipe.prompt == "argv",
+            prompt: Way::of(&recipe.prompt),
+            result: Way::of(&recipe.result),
+            incarnation: setup.incarnation,
             cwd: workspace.as_os_str().as_bytes().to_vec(),
             rlimits: rlimits(),
             umask,
@@ -74,14 +100,15 @@ impl Template {
         }
     }
 
-    /// The run of attempt `number` of a task.
-    pub(super) fn spec(&self, task: TaskId, number: u32, input: &TaskInput) -> AttemptSpec {
-        let (argv, stdin) = self.program(input);
-        let mut env = Vec::with_capacity(self.env.len() + 2 + input.env.len());
+    /// The run of attempt `number` of a task, the agent's attempt `serial`.
+    pub(super) fn spec(&self, task: TaskId, number: u32, serial: u32, input: &TaskInput) -> AttemptSpec {
+        let Program { argv, stdin, files } = self.program(serial, input);
+        let mut env = Vec::with_capacity(self.env.len() + 5 + input.env.len());
         env.extend_from_slice(&self.env[..self.own]);
         env.push((b"FUSION_TASK_ID".to_vec(), task.to_string().into_bytes()));
         env.push((b"FUSION_ATTEMPT".to_vec(), number.to_string().into_bytes()));
         env.push((b"TRACEPARENT".to_vec(), traceparent(task, number).into_bytes()));
+        env.extend(files.iter().flat_map(|files| self.files_env(files)));
         env.extend_from_slice(&self.env[self.own..]);
         for (name, value) in input.env.iter().filter(|(name, _)| !name.starts_with(OWN_PREFIX)) {
             put(&mut env, name, value.as_bytes());
@@ -91,6 +118,7 @@ impl Template {
             env,
             cwd: self.cwd.clone(),
             stdin,
+            files,
             rlimits: self.rlimits.clone(),
             umask: self.umask,
             no_new_privs: true,
@@ -98,27 +126,57 @@ impl Template {
         }
     }
 
-    fn program(&self, input: &TaskInput) -> (Vec<Vec<u8>>, Stdin) {
+    fn program(&self, serial: u32, input: &TaskInput) -> Program {
         match input.kind {
-            TaskKind::Run => (input.run.iter().map(|word| word.as_bytes().to_vec()).collect(), Stdin::Null),
-            TaskKind::Prompt => self.prompt_program(&input.prompt),
+            TaskKind::Run => {
+                let argv = input.run.iter().map(|word| word.as_bytes().to_vec()).collect();
+                Program { argv, stdin: Content::Empty, files: None }
+            }
+            TaskKind::Prompt => self.prompt_program(serial, &input.prompt),
         }
     }
 
-    fn prompt_program(&self, prompt: &str) -> (Vec<Vec<u8>>, Stdin) {
+    fn prompt_program(&self, serial: u32, prompt: &str) -> Program {
         let has_place = self.command.iter().any(|word| PROMPT.iter().any(|place| word.contains(place)));
         let mut argv: Vec<Vec<u8>> =
             self.command.iter().map(|word| fill(word, prompt).into_bytes()).collect();
-        if !has_place && self.appends_prompt {
-            argv.push(prompt.as_bytes().to_vec());
-        }
-        let stdin = if has_place || self.appends_prompt {
-            Stdin::Null
-        } else {
-            Stdin::Inline(prompt.as_bytes().to_vec())
+        let content = || Content::Inline(prompt.as_bytes().to_vec());
+        let (stdin, input) = match (self.prompt, has_place) {
+            (Way::File, _) => (Content::Empty, Some(content())),
+            (Way::Stream | Way::Argument, true) => (Content::Empty, None),
+            (Way::Stream, false) => (content(), None),
+            (Way::Argument, false) => {
+                argv.push(prompt.as_bytes().to_vec());
+                (Content::Empty, None)
+            }
         };
-        (argv, stdin)
+        let output = if self.result == Way::File { Output::Result } else { Output::Left };
+        let has_files = input.is_some() || output == Output::Result;
+        let files =
+            has_files.then(|| Files { name: format!("{}.{serial}", self.incarnation), input, output });
+        Program { argv, stdin, files }
     }
+
+    /// Where the files of an attempt are.
+    fn files_env(&self, files: &Files) -> Vec<Variable> {
+        let path = |name: &str| {
+            let below = format!("/{}/{}/{name}", names::FILES, files.name);
+            [self.cwd.as_slice(), below.as_bytes()].concat()
+        };
+        let input = files.input.as_ref().map(|_| (b"FUSION_INPUT".to_vec(), path(names::INPUT)));
+        let output = match files.output {
+            Output::Result => Some((b"FUSION_OUTPUT".to_vec(), path(names::OUTPUT))),
+            Output::Left => None,
+        };
+        input.into_iter().chain(output).collect()
+    }
+}
+
+/// What a task makes of a command.
+struct Program {
+    argv: Vec<Vec<u8>>,
+    stdin: Content,
+    files: Option<Files>,
 }
 
 /// The attempt as a span of its task's trace, so that what a program reports can be joined to it: W3C Trace Context
@@ -227,19 +285,33 @@ mod tests {
     #[test]
     fn a_prompt_takes_its_place_once_and_else_comes_on_stdin() {
         let input = prompt("{{ prompt }} and {{prompt}}", &[]);
-        let spec = template(&["say", "-p={{prompt}}!{{ prompt }}"], "stdin").spec(TaskId(1), 1, &input);
+        let spec = template(&["say", "-p={{prompt}}!{{ prompt }}"], "stdin").spec(TaskId(1), 1, 5, &input);
         let filled = "-p={{ prompt }} and {{prompt}}!{{ prompt }} and {{prompt}}";
-        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["say", filled], Stdin::Null));
-        let spec = template(&["cat"], "stdin").spec(TaskId(1), 1, &prompt("words", &[]));
-        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["cat"], Stdin::Inline(b"words".to_vec())));
-        let spec = template(&["echo"], "argv").spec(TaskId(1), 1, &prompt("words", &[]));
-        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["echo", "words"], Stdin::Null));
+        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["say", filled], Content::Empty));
+        let spec = template(&["cat"], "stdin").spec(TaskId(1), 1, 5, &prompt("words", &[]));
+        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["cat"], Content::Inline(b"words".to_vec())));
+        let spec = template(&["echo"], "argv").spec(TaskId(1), 1, 5, &prompt("words", &[]));
+        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["echo", "words"], Content::Empty));
+    }
+
+    #[test]
+    fn files_are_named_in_the_environment_and_lie_in_the_workspace() {
+        let mut template = template(&["program"], "file");
+        template.result = Way::File;
+        let spec = template.spec(TaskId(1), 1, 5, &prompt("words", &[]));
+        let files = spec.files.expect("files");
+        assert_eq!((files.name.as_str(), files.output), ("1.5", Output::Result));
+        assert_eq!(files.input, Some(Content::Inline(b"words".to_vec())));
+        let named = |name: &str, path: &str| spec.env.contains(&(name.into(), path.into()));
+        assert!(named("FUSION_INPUT", "/ws/.fusiond/1.5/input"));
+        assert!(named("FUSION_OUTPUT", "/ws/.fusiond/1.5/output"));
+        assert_eq!(spec.stdin, Content::Empty);
     }
 
     #[test]
     fn the_task_has_the_last_word_on_its_environment_but_not_on_the_daemons_own() {
         let env = [("A", "task"), ("FUSION_AGENT_ID", "forged"), ("HOME", "/elsewhere")];
-        let spec = template(&["env"], "stdin").spec(TaskId(7), 3, &prompt("", &env));
+        let spec = template(&["env"], "stdin").spec(TaskId(7), 3, 5, &prompt("", &env));
         let value = |name: &str| {
             let found: Vec<_> = spec.env.iter().filter(|(known, _)| known == name.as_bytes()).collect();
             assert!(found.len() <= 1, "{name} is there twice");

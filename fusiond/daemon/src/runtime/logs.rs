@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use fusion_core::AgentId;
+use fusion_core::task::Lease;
 pub use fusion_shim::log::Stream;
 use fusion_shim::log::{Cursor, Reader};
 use rustix::fs::{Mode, OFlags, inotify};
@@ -196,6 +197,18 @@ impl Log {
 
     fn failure(&self, source: io::Error) -> LogError {
         LogError::Read { path: self.path.clone(), source }
+    }
+}
+
+/// The result that an attempt gave in a file, see [`fusion_shim::names::result`].
+pub(super) fn result(state_dir: &Path, lease: Lease) -> Result<Vec<u8>, LogError> {
+    let folder = state_dir.join("i").join(format!("{}.{}", lease.agent, lease.incarnation));
+    let path = folder.join(fusion_shim::names::result(lease.serial));
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && folder.is_dir() => Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LogError::Gone { path: folder }),
+        Err(source) => Err(LogError::Read { path, source }),
     }
 }
 

@@ -213,6 +213,14 @@ impl Runtime {
         logs::Log::open(&self.shared.config.state_dir, agent, incarnation, serial)
     }
 
+    /// What an attempt left in its output file; empty if that was empty or absent. Blocks.
+    ///
+    /// # Errors
+    /// As [`logs::Log::open`].
+    pub fn result(&self, lease: fusion_core::task::Lease) -> Result<Vec<u8>, logs::LogError> {
+        logs::result(&self.shared.config.state_dir, lease)
+    }
+
     /// Removes the logs of ended attempts in the background, on the threads of `handle`.
     pub fn remove_logs(&self, leases: Vec<fusion_core::task::Lease>, handle: &Handle) {
         if leases.is_empty() {

@@ -29,6 +29,7 @@ fn exit_kind(kind: wire::ExitKind) -> ExitKind {
         wire::ExitKind::StartFailed { stage, errno, message } => {
             ExitKind::StartFailed { stage, errno, message }
         }
+        wire::ExitKind::OutputInvalid { message } => ExitKind::OutputInvalid { message },
     }
 }
 

@@ -99,7 +99,9 @@ fn what_cannot_start_says_which_step_failed() {
             rig.start(serial, spec);
             match rig.daemon.exited().kind {
                 ExitKind::StartFailed { stage, errno, message } => (stage, errno, message),
-                other @ (ExitKind::Exited { .. } | ExitKind::Signaled { .. }) => panic!("it ran: {other:?}"),
+                other @ (ExitKind::Exited { .. }
+                | ExitKind::Signaled { .. }
+                | ExitKind::OutputInvalid { .. }) => panic!("it ran: {other:?}"),
             }
         };
         let spec = rig.attempt(&["no-such-program"]);

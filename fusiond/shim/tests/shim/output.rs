@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use fusion_shim::cgroup::Kind;
 use fusion_shim::log::Stream;
-use fusion_shim::wire::{Limits, Stdin};
+use fusion_shim::wire::{Content, Limits};
 
 use crate::rig::{Rig, code, with_each_backend};
 
@@ -92,7 +92,7 @@ fn input_comes_whole_and_ends() {
     with_each_backend(|rig| {
         let text = numbers(100_000);
         let mut spec = rig.attempt(&["cat"]);
-        spec.stdin = Stdin::Inline(text.clone().into_bytes());
+        spec.stdin = Content::Inline(text.clone().into_bytes());
         rig.start(1, spec);
         assert_eq!(code(&rig.daemon.exited()), Some(0));
         assert!(rig.text(1) == text, "the bytes are the same");

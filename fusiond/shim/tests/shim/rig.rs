@@ -13,8 +13,8 @@ use fusion_shim::frame::{decode_frame, encode_frame, encode_record};
 use fusion_shim::log::{Reader, Stream};
 use fusion_shim::tree::{Marker, kill_all};
 use fusion_shim::wire::{
-    AttemptSpec, Backend, ExitKind, ExitRecord, Identity, IncarnationSpec, LOG_QUOTA_BYTES_DEFAULT, Limits,
-    Observed, PROTOCOL, Reply, Request, Started, Stdin, StopWhy, UMASK_DEFAULT, Welcome,
+    AttemptSpec, Backend, Content, ExitKind, ExitRecord, Identity, IncarnationSpec, LOG_QUOTA_BYTES_DEFAULT,
+    Limits, Observed, PROTOCOL, Reply, Request, Started, StopWhy, UMASK_DEFAULT, Welcome,
 };
 use fusion_sys::pidfd::PidFd;
 use rustix::process::Signal;
@@ -124,7 +124,8 @@ impl Rig {
                 (b"FUSION_SOCKET".to_vec(), self.socket_value()),
             ],
             cwd: self.work_folder().into_os_string().into_encoded_bytes(),
-            stdin: Stdin::Null,
+            stdin: Content::Empty,
+            files: None,
             rlimits: Vec::new(),
             umask: UMASK_DEFAULT,
             no_new_privs: true,
@@ -334,14 +335,14 @@ impl Daemon {
 pub(crate) fn code(record: &ExitRecord) -> Option<i32> {
     match &record.kind {
         ExitKind::Exited { code } => Some(*code),
-        ExitKind::Signaled { .. } | ExitKind::StartFailed { .. } => None,
+        ExitKind::Signaled { .. } | ExitKind::StartFailed { .. } | ExitKind::OutputInvalid { .. } => None,
     }
 }
 
 pub(crate) fn signal(record: &ExitRecord) -> Option<i32> {
     match &record.kind {
         ExitKind::Signaled { signal, .. } => Some(*signal),
-        ExitKind::Exited { .. } | ExitKind::StartFailed { .. } => None,
+        ExitKind::Exited { .. } | ExitKind::StartFailed { .. } | ExitKind::OutputInvalid { .. } => None,
     }
 }
 

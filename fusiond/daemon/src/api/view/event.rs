@@ -40,7 +40,9 @@ fn data(kind: &EventKind) -> Map<String, Value> {
         }
         EventKind::AgentBackedOff { until, .. } => json!({"untilUnixMs": until.0}),
         EventKind::AgentQuarantined { crashes, .. } => json!({"crashes": crashes}),
-        EventKind::AgentRestarted { incarnation, .. } => json!({"incarnation": incarnation}),
+        EventKind::AgentRestarted { incarnation, .. } | EventKind::AgentStopped { incarnation, .. } => {
+            json!({"incarnation": incarnation})
+        }
         EventKind::WorkspaceKept { reason, .. } | EventKind::TaskQueued { reason, .. } => {
             json!({"reason": reason})
         }
@@ -95,6 +97,7 @@ fn certificate(number: u32, agent: &str, incarnation: u32, exit: &Exit) -> Value
     let more = match &exit.kind {
         ExitKind::Exited { code } => json!({"exitCode": code}),
         ExitKind::Signaled { signal } => json!({"signal": signal}),
+        ExitKind::OutputInvalid { message } => json!({"exitCode": 0, "outputInvalid": message}),
         ExitKind::StartFailed { stage, errno, message } => {
             json!({"startFailed": {"stage": stage, "errno": errno, "message": message}})
         }

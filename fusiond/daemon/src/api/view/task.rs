@@ -93,6 +93,7 @@ fn attempt(attempt: &Attempt) -> v1::Attempt {
     let exit = attempt.exit();
     let (exit_code, signal) = match exit.map(|exit| &exit.kind) {
         Some(ExitKind::Exited { code }) => (Some(*code), None),
+        Some(ExitKind::OutputInvalid { .. }) => (Some(0), None),
         Some(ExitKind::Signaled { signal }) => (None, Some(*signal)),
         Some(ExitKind::StartFailed { .. }) | None => (None, None),
     };
@@ -128,7 +129,7 @@ fn attempt_state(attempt: &Attempt) -> v1::AttemptState {
         Some(Ending::Lost) => v1::AttemptState::Lost,
         Some(Ending::NotStarted) => v1::AttemptState::NotStarted,
         Some(Ending::Exit(exit)) => match exit.kind {
-            ExitKind::Exited { .. } => v1::AttemptState::Exited,
+            ExitKind::Exited { .. } | ExitKind::OutputInvalid { .. } => v1::AttemptState::Exited,
             ExitKind::Signaled { .. } => v1::AttemptState::Signaled,
             ExitKind::StartFailed { .. } => v1::AttemptState::StartFailed,
         },

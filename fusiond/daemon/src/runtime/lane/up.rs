@@ -73,7 +73,7 @@ impl Up {
         let mine = self.setup.incarnation;
         match order {
             Order::Start { incarnation, serial, task, number, input, .. } if incarnation == mine => {
-                let spec = self.template.spec(task, number, &input);
+                let spec = self.template.spec(task, number, serial, &input);
                 let ack = std::mem::take(&mut self.acks);
                 self.connection.send(&Request::Start { serial, spec, ack });
             }
