@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{agent, event, profile, system, task, why};
+use crate::commands::{agent, event, profile, run, system, task, why};
 use crate::error::{Complaint, Exit};
 use crate::output::Format;
 
@@ -36,6 +36,7 @@ const EVERYWHERE: &str = "Everywhere";
 
 const AFTER: &str = "\
 Examples:
+  fusionctl run shell 'make check'
   fusionctl agent spawn builder --profile shell --capability sh
   fusionctl task submit --capability sh --wait 'echo hello'
   fusionctl why tsk_4f2k9x0a
@@ -46,6 +47,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 refused in this state, 5 n
 /// What a command is about.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Noun {
+    /// Run one prompt or command with an agent of its own, and exit with its code
+    Run(Box<run::Args>),
     /// Start, confine, stop and watch agents
     #[command(subcommand)]
     Agent(agent::Verb),

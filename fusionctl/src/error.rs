@@ -16,28 +16,47 @@ use crate::output::{self, Format};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done as asked.
-    Done = 0,
+    Done,
     /// The thing asked for failed, such as a task that was waited for.
-    Failed = 1,
+    Failed,
     /// Wrong usage, or a local file that cannot be read.
-    Usage = 2,
+    Usage,
     /// Nothing has that name.
-    NotFound = 3,
+    NotFound,
     /// Refused in the present state.
-    Refused = 4,
+    Refused,
     /// The caller may not do this.
-    NotPermitted = 5,
+    NotPermitted,
     /// No daemon answers.
-    Unreachable = 6,
+    Unreachable,
     /// It took longer than allowed.
-    TimedOut = 7,
+    TimedOut,
     /// A limit or quota is reached.
-    LimitReached = 8,
+    LimitReached,
     /// A bug in the daemon or in this program.
-    Bug = 70,
+    Bug,
+    /// What the program of a task that was run ended with.
+    Program(u8),
 }
 
 impl Exit {
+    /// The number that the process exits with.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Refused => 4,
+            Self::NotPermitted => 5,
+            Self::Unreachable => 6,
+            Self::TimedOut => 7,
+            Self::LimitReached => 8,
+            Self::Bug => 70,
+            Self::Program(code) => code,
+        }
+    }
+
     /// The code of one run over several things. Codes that agree stand; else not found wins, then timed
     /// out, then failed.
     pub(crate) fn of_several(exits: impl IntoIterator<Item = Self>) -> Self {
@@ -78,7 +97,7 @@ impl Exit {
 
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 
@@ -182,7 +201,8 @@ impl Complaint {
             | Exit::NotPermitted
             | Exit::Unreachable
             | Exit::TimedOut
-            | Exit::LimitReached => complaint,
+            | Exit::LimitReached
+            | Exit::Program(_) => complaint,
         }
     }
 
@@ -319,7 +339,7 @@ mod tests {
             (Code::Unknown, 70),
         ];
         for (code, exit) in pairs {
-            assert_eq!(Exit::of_code(code) as u8, exit, "{code:?}");
+            assert_eq!(Exit::of_code(code).code(), exit, "{code:?}");
         }
     }
 

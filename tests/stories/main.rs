@@ -11,6 +11,7 @@ mod event;
 mod input;
 mod profile;
 mod retention;
+mod run;
 mod survive;
 mod system;
 mod task;

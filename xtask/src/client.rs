@@ -77,7 +77,7 @@ impl Client {
 
     /// Waits until the task `id` has ended.
     pub(crate) fn wait(&mut self, id: &str) -> anyhow::Result<()> {
-        let request = WaitTasksRequest { tasks: vec![id.to_owned()], filter: None };
+        let request = WaitTasksRequest { tasks: vec![id.to_owned()], ..WaitTasksRequest::default() };
         let tasks = &mut self.tasks;
         self.runtime.block_on(async {
             let mut stream = tasks.wait_tasks(request).await?.into_inner();

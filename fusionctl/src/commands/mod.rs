@@ -6,6 +6,7 @@
 pub(crate) mod agent;
 pub(crate) mod event;
 pub(crate) mod profile;
+pub(crate) mod run;
 pub(crate) mod system;
 pub(crate) mod task;
 pub(crate) mod why;
@@ -43,6 +44,7 @@ impl Session {
 pub(crate) async fn run(args: Args) -> Result<Exit, Stop> {
     let session = Session { socket: args.socket, out: Output::new(args.output, args.quiet) };
     match args.noun {
+        Noun::Run(args) => run::run(session, *args).await,
         Noun::Agent(verb) => agent::run(session, verb).await,
         Noun::Task(verb) => task::run(session, verb).await,
         Noun::Event(verb) => event::run(session, verb).await,

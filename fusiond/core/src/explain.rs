@@ -112,6 +112,7 @@ fn queued(state: &State, task: &Task) -> Vec<Reason> {
     let (fitting, others): (Vec<&Agent>, Vec<&Agent>) = state
         .agents()
         .filter(|agent| agent.owner == task.owner && !agent.is_terminated())
+        .filter(|agent| agent.errand().is_none_or(|errand| errand == task.id))
         .partition(|agent| delegate::fits(agent, task));
     if fitting.is_empty() {
         reasons.push(nobody_fits(state, task, &others));

@@ -138,6 +138,9 @@ failures! {
     OutputInvalid, "output_invalid", Request,
         "the program succeeded, but the file that FUSION_OUTPUT names cannot be its result",
         "write a regular file of at most 1 MiB there; bulk belongs into other files of the workspace";
+    AgentGone, "agent_gone", Never,
+        "the agent that was started for this task ended before it",
+        "read what kept it from coming up in the message, then run it again";
 }
 
 #[cfg(test)]

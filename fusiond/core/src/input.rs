@@ -5,7 +5,7 @@
 use crate::agent::SpawnAgent;
 use crate::ids::{AgentId, Uid};
 use crate::state::Config;
-use crate::task::{Exit, Resolution, SubmitTask};
+use crate::task::{Exit, Resolution, RunTask, SubmitTask};
 use crate::time::{Millis, Time};
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +133,8 @@ pub enum Command {
     },
     /// `task submit`.
     SubmitTask(Box<SubmitTask>),
+    /// `run`.
+    RunTask(Box<RunTask>),
     /// `task cancel`.
     CancelTask {
         /// Which.

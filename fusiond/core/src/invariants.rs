@@ -3,7 +3,7 @@
 //! For tests and for the start of the daemon: a stored state that breaks one is refused. Not for the
 //! hot path.
 
-use crate::agent::AgentLife;
+use crate::agent::{AfterStop, AgentLife};
 use crate::delegate;
 use crate::index::Index;
 use crate::input::Intake;
@@ -22,6 +22,7 @@ impl State {
         self.check_leases(&mut broken);
         self.check_attempts(&mut broken);
         self.check_dependencies(&mut broken);
+        self.check_errands(&mut broken);
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 
@@ -93,6 +94,23 @@ impl State {
             let last_open = task.attempts.last().is_some_and(|attempt: &Attempt| !attempt.is_over());
             if open != usize::from(active) || (active && !last_open) {
                 broken.push(format!("{} is {} with {open} open attempts", task.id, task.state.word()));
+            }
+        }
+    }
+
+    /// An agent that was made for one task ends with it, and the task does not wait for an agent that is over.
+    fn check_errands(&self, broken: &mut Vec<String>) {
+        for agent in self.agents.values() {
+            let Some(id) = agent.errand() else { continue };
+            let ending = matches!(agent.life, AgentLife::Stopping { then: AfterStop::Terminate, .. });
+            let task = self.task(id);
+            if task.is_none_or(|task| task.state.ended_at().is_some()) && !ending && !agent.is_terminated() {
+                broken.push(format!("{} outlives {id}, which it was made for", agent.id));
+            }
+            if task.is_some_and(|task| matches!(task.state, TaskState::Queued { .. }))
+                && agent.is_terminated()
+            {
+                broken.push(format!("{id} waits for {}, which is over", agent.id));
             }
         }
     }

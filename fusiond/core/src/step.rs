@@ -9,7 +9,7 @@ use crate::ids::{AgentId, Nonce, TaskId};
 use crate::input::{Caller, Command, Input, Intake, Outcome};
 use crate::reject::Reject;
 use crate::state::{Key, State};
-use crate::task::{cancel, resolve, retry, submit};
+use crate::task::{cancel, resolve, retry, run, submit};
 use crate::time::Time;
 use crate::{delegate, reconcile, wake, workspace};
 use std::collections::BTreeSet;
@@ -120,6 +120,7 @@ fn route_command(
             terminate::decide(state, out, turn, caller, &agent, grace)
         }
         Command::SubmitTask(ask) => submit::decide(state, out, turn, caller, *ask),
+        Command::RunTask(ask) => run::decide(state, out, turn, caller, *ask),
         Command::CancelTask { task, grace } => cancel::decide(state, out, turn, caller, &task, grace),
         Command::RetryTask { task } => retry::decide(state, out, turn, caller, &task),
         Command::ResolveTask { task, resolution } => {

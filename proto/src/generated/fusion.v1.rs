@@ -1283,6 +1283,30 @@ pub struct SubmitTaskRequest {
     #[prost(uint32, tag = "18")]
     pub line: u32,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RunTaskRequest {
+    /// The agent. Its command, where the profile has one of its own and the task has no prompt, is the
+    /// task's command. `user` and `request_id` are those of the task.
+    #[prost(message, optional, tag = "1")]
+    pub agent: ::core::option::Option<CreateAgentRequest>,
+    /// The task; its `agent` is ignored.
+    #[prost(message, optional, tag = "2")]
+    pub task: ::core::option::Option<SubmitTaskRequest>,
+    /// How long workspace and logs are kept after the end; unset: as configured.
+    #[prost(message, optional, tag = "3")]
+    pub retention: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RunTaskResponse {
+    #[prost(message, optional, tag = "1")]
+    pub task: ::core::option::Option<Task>,
+    /// Id of the agent that the task runs on.
+    #[prost(string, tag = "2")]
+    pub agent: ::prost::alloc::string::String,
+    /// Whether the agent was made for the task and ends with it.
+    #[prost(bool, tag = "3")]
+    pub on_demand: bool,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitTasksResponse {
     #[prost(uint32, tag = "1")]
@@ -1345,6 +1369,9 @@ pub struct WaitTasksRequest {
     /// Used when no task is named.
     #[prost(message, optional, tag = "2")]
     pub filter: ::core::option::Option<TaskFilter>,
+    /// Also send tasks of which the outcome is unknown: they wait for somebody to decide.
+    #[prost(bool, tag = "3")]
+    pub or_lost: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelTaskRequest {
@@ -1695,6 +1722,32 @@ pub mod task_service_client {
                 .insert(GrpcMethod::new("fusion.v1.TaskService", "SubmitTask"));
             self.inner.unary(req, path, codec).await
         }
+        /// Accepts one task together with the agent that is made for it: the agent ends with the task.
+        /// role: user. story: run
+        pub async fn run_task(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RunTaskRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RunTaskResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/RunTask",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "RunTask"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Accepts many; each line is accepted or refused by itself, in order.
         /// role: user. story: task_submit_file
         pub async fn submit_tasks(
@@ -1951,6 +2004,12 @@ pub mod task_service_server {
             &self,
             request: tonic::Request<super::SubmitTaskRequest>,
         ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status>;
+        /// Accepts one task together with the agent that is made for it: the agent ends with the task.
+        /// role: user. story: run
+        async fn run_task(
+            &self,
+            request: tonic::Request<super::RunTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::RunTaskResponse>, tonic::Status>;
         /// Server streaming response type for the SubmitTasks method.
         type SubmitTasksStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::SubmitTasksResponse, tonic::Status>,
@@ -2139,6 +2198,51 @@ pub mod task_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SubmitTaskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.TaskService/RunTask" => {
+                    #[allow(non_camel_case_types)]
+                    struct RunTaskSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::UnaryService<super::RunTaskRequest>
+                    for RunTaskSvc<T> {
+                        type Response = super::RunTaskResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RunTaskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::run_task(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RunTaskSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

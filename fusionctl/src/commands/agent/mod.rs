@@ -6,7 +6,7 @@ mod pause;
 mod restart;
 mod resume;
 mod show;
-mod spawn;
+pub(crate) mod spawn;
 mod terminate;
 
 use clap::Subcommand;

@@ -29,6 +29,19 @@ pub(crate) struct Args {
     /// Added to the environment of every attempt (may be repeated)
     #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
     env: Vec<(String, String)>,
+    #[command(flatten)]
+    bounds: Bounds,
+    /// Owner; others than yourself for administrators only
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// What it runs, for profiles that take a command
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// How an agent is held, however it is made (`agent spawn`, `run`).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bounds {
     /// Most memory of all its processes together, such as 512M or 2G
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     memory: Option<u64>,
@@ -44,12 +57,6 @@ pub(crate) struct Args {
     /// How it is confined; refused when this machine cannot enforce it
     #[arg(long, value_enum)]
     sandbox: Option<Sandbox>,
-    /// Owner; others than yourself for administrators only
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// What it runs, for profiles that take a command
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
 }
 
 /// The restart policies by their names on the command line.
@@ -73,6 +80,21 @@ enum Sandbox {
 
 impl Args {
     fn request(self) -> CreateAgentRequest {
+        CreateAgentRequest {
+            name: self.name.unwrap_or_default(),
+            capabilities: self.capabilities,
+            env: self.env.into_iter().collect(),
+            command: self.command,
+            user: self.user.unwrap_or_default(),
+            request_id: request_id(),
+            ..self.bounds.request(self.profile)
+        }
+    }
+}
+
+impl Bounds {
+    /// The request for an agent of this profile, with the caller's PATH and LANG.
+    pub(crate) fn request(self, profile: String) -> CreateAgentRequest {
         let var = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let limits = AgentLimits { memory_bytes: self.memory, cpu_millis: self.cpu, pids: self.pids };
         let restart = self.restart.map_or(RestartPolicy::Unspecified, |policy| match policy {
@@ -86,18 +108,13 @@ impl Args {
             Sandbox::Bwrap => "bwrap",
         });
         CreateAgentRequest {
-            name: self.name.unwrap_or_default(),
-            profile: self.profile,
-            capabilities: self.capabilities,
-            env: self.env.into_iter().collect(),
+            profile,
             limits: (limits != AgentLimits::default()).then_some(limits),
             restart: restart.into(),
             sandbox: sandbox.to_owned(),
-            command: self.command,
             path: var("PATH").unwrap_or_default(),
             lang: var("LANG").unwrap_or_default(),
-            user: self.user.unwrap_or_default(),
-            request_id: request_id(),
+            ..CreateAgentRequest::default()
         }
     }
 }

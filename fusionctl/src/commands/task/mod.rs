@@ -10,10 +10,10 @@ mod result;
 mod retry;
 mod selection;
 mod show;
-mod submit;
+pub(crate) mod submit;
 mod submit_file;
 mod task_file;
-mod wait;
+pub(crate) mod wait;
 
 use clap::Subcommand;
 

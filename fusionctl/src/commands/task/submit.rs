@@ -57,6 +57,22 @@ pub(crate) struct Args {
     /// Something the agent must be able to do (may be repeated)
     #[arg(long = "capability", short, value_name = "C")]
     capabilities: Vec<String>,
+    #[command(flatten)]
+    terms: Terms,
+    /// Added to the environment of each attempt (may be repeated)
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    env: Vec<(String, String)>,
+    /// Owner; others than yourself for administrators only
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Wait until it has ended; exits with 1 when it did not succeed
+    #[arg(long, short)]
+    wait: bool,
+}
+
+/// On which terms a task is done, however it is submitted (`task submit`, `run`).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Terms {
     /// 0 to 9, 9 first [default: 5]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=9))]
     priority: Option<u32>,
@@ -87,15 +103,26 @@ pub(crate) struct Args {
     /// For finding it again (may be repeated)
     #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
-    /// Added to the environment of each attempt (may be repeated)
-    #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
-    env: Vec<(String, String)>,
-    /// Owner; others than yourself for administrators only
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// Wait until it has ended; exits with 1 when it did not succeed
-    #[arg(long, short)]
-    wait: bool,
+}
+
+impl Terms {
+    /// The request for a task on these terms, with nothing to do yet.
+    pub(crate) fn request(self) -> SubmitTaskRequest {
+        SubmitTaskRequest {
+            priority: self.priority,
+            timeout: self.timeout.map(wire_duration),
+            idle_timeout: self.idle_timeout.map(wire_duration),
+            queue_timeout: self.queue_timeout.map(wire_duration),
+            retries: self.retries,
+            not_before: self.not_before.map(wire_time),
+            after: self.after,
+            key: self.key.unwrap_or_default(),
+            on_lost: self.on_lost.unwrap_or(OnLost::Unspecified).into(),
+            labels: self.labels.into_iter().collect(),
+            request_id: request_id(),
+            ..SubmitTaskRequest::default()
+        }
+    }
 }
 
 /// Submits it and prints its id; with --wait, its end.
@@ -116,7 +143,7 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
 
 async fn wait_for(session: &mut Session, link: &Link, id: String) -> Result<Exit, Stop> {
     let mut report = Report::new(session, true);
-    let request = WaitTasksRequest { tasks: vec![id.clone()], filter: None };
+    let request = WaitTasksRequest { tasks: vec![id.clone()], ..WaitTasksRequest::default() };
     let mut seen = HashSet::new();
     let waited = wait::until_ended(link, &request, &mut seen, |task| {
         let exit = Exit::of_success(task.state() == TaskState::Succeeded);
@@ -133,26 +160,15 @@ fn request(args: Args) -> Result<SubmitTaskRequest, Stop> {
         run,
         agent: args.agent.unwrap_or_default(),
         capabilities: args.capabilities,
-        priority: args.priority,
-        timeout: args.timeout.map(wire_duration),
-        idle_timeout: args.idle_timeout.map(wire_duration),
-        queue_timeout: args.queue_timeout.map(wire_duration),
-        retries: args.retries,
-        not_before: args.not_before.map(wire_time),
-        after: args.after,
-        key: args.key.unwrap_or_default(),
-        on_lost: args.on_lost.unwrap_or(OnLost::Unspecified).into(),
-        labels: args.labels.into_iter().collect(),
         user: args.user.unwrap_or_default(),
-        request_id: request_id(),
         env: args.env.into_iter().collect(),
-        line: 0,
+        ..args.terms.request()
     })
 }
 
 /// The prompt or the command. What follows `--` without --run is the prompt, for texts that begin with
 /// a dash.
-fn content(
+pub(crate) fn content(
     text: Option<String>,
     input_file: Option<&Path>,
     run: bool,

@@ -41,7 +41,7 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         Chosen::Matching(filter) => (Vec::new(), Some(filter)),
     };
     let mut report = Report::new(&mut session, tasks.len() == 1);
-    let waiting = wait(&link, WaitTasksRequest { tasks, filter }, &mut report);
+    let waiting = wait(&link, WaitTasksRequest { tasks, filter, or_lost: false }, &mut report);
     let timeout = args.timeout;
     let waited = match timeout {
         Some(most) => {
@@ -90,7 +90,7 @@ async fn wait(link: &Link, mut request: WaitTasksRequest, report: &mut Report<'_
 
 /// Hands out each task once, when it has ended; a daemon that is away for a while is waited for.
 /// `seen` holds the full ids of those handed out.
-pub(super) async fn until_ended(
+pub(crate) async fn until_ended(
     link: &Link,
     request: &WaitTasksRequest,
     seen: &mut HashSet<String>,

@@ -14,6 +14,8 @@ use crate::time::Millis;
 /// Why a shim ended although nobody asked for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crash {
+    /// It never came up: counts towards the quarantine.
+    Unborn,
     /// The shim's own end: counts towards the quarantine.
     Died,
     /// The machine's: does not.
@@ -46,15 +48,18 @@ pub(crate) fn crashed(
     crash: Crash,
     reason: String,
 ) {
-    let window = state.config.quarantine_window;
+    let (window, quarantine) = (state.config.quarantine_window, state.config.quarantine_crashes);
     let Some((owner, incarnation, policy, crashes)) = state.alter_agent(out, id, |agent| {
-        if crash == Crash::Died {
+        if crash != Crash::Reboot {
             agent.crashes.retain(|at| turn.now.since(*at) < window);
             agent.crashes.push(turn.now);
         }
         agent.trouble = Some(reason.clone());
         let crashes = u32::try_from(agent.crashes.len()).unwrap_or(u32::MAX);
-        (agent.owner, agent.incarnation, agent.spec.restart, crashes)
+        // Whoever waits for its one task is told at once, not after the last of many tries.
+        let hopeless = agent.errand().is_some() && (crash == Crash::Unborn || crashes >= quarantine);
+        let policy = if hopeless { RestartPolicy::Never } else { agent.spec.restart };
+        (agent.owner, agent.incarnation, policy, crashes)
     }) else {
         return;
     };

@@ -417,7 +417,7 @@ pub(crate) fn shim_failed(
 ) {
     let Some(agent) = state.agent(id).filter(|agent| agent.incarnation == incarnation) else { return };
     match agent.life {
-        AgentLife::Starting { .. } => crash::crashed(state, out, turn, id, Crash::Died, reason),
+        AgentLife::Starting { .. } => crash::crashed(state, out, turn, id, Crash::Unborn, reason),
         AgentLife::Stopping { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }

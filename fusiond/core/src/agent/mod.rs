@@ -84,8 +84,22 @@ pub struct AgentSpec {
     pub limits: AgentLimits,
     /// Idle timeout of tasks that name none.
     pub idle_timeout: Option<Millis>,
+    /// When it ends without being asked.
+    pub stay: Stay,
+    /// How long workspace and logs are kept after its end; `None`: as configured.
+    pub retention: Option<Millis>,
     /// The part that only the hands read.
     pub recipe: Recipe,
+}
+
+/// How long an agent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stay {
+    /// Until it is terminated.
+    #[default]
+    Terminated,
+    /// Until this task, which it was made for, has ended.
+    Task(TaskId),
 }
 
 /// How attempts are made: carried for the hands, never looked into here.
@@ -330,12 +344,23 @@ impl Agent {
         matches!(self.life, AgentLife::Terminated { .. })
     }
 
-    /// The instant at which time alone changes its life.
+    /// The task that it was made for, if it ends with one.
+    #[must_use]
+    pub const fn errand(&self) -> Option<TaskId> {
+        match self.spec.stay {
+            Stay::Task(task) => Some(task),
+            Stay::Terminated => None,
+        }
+    }
+
+    /// The instant at which time alone changes its life; `retention` is the one configured.
     #[must_use]
     pub fn due(&self, retention: Millis) -> Option<Time> {
         match &self.life {
             AgentLife::Backoff { until, .. } => Some(*until),
-            AgentLife::Terminated { since, leftovers: Leftovers::Kept, .. } => Some(since.plus(retention)),
+            AgentLife::Terminated { since, leftovers: Leftovers::Kept, .. } => {
+                Some(since.plus(self.spec.retention.unwrap_or(retention)))
+            }
             AgentLife::Starting { .. }
             | AgentLife::Idle { .. }
             | AgentLife::Busy { .. }

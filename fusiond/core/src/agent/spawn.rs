@@ -6,7 +6,7 @@ use crate::agent::{Agent, AgentLife, AgentSpec, Wish};
 use crate::effect::Effect;
 use crate::event::EventKind;
 use crate::ids::{AgentId, Capabilities, Uid};
-use crate::input::{Caller, Rights};
+use crate::input::{Actor, Caller, Rights};
 use crate::reject::Reject;
 use crate::state::{RootAgents, State};
 use crate::step::{Done, Out, Turn};
@@ -37,11 +37,22 @@ pub(crate) fn decide(
     if let Some(same) = find_same(state, &ask) {
         return Ok(Done::Agent(same));
     }
+    check(state, &ask)?;
+    Ok(Done::Agent(accept(state, out, turn, caller.actor(), ask)))
+}
+
+/// Whether such an agent may be made now.
+pub(crate) fn check(state: &State, ask: &SpawnAgent) -> Result<(), Reject> {
     check_spec(&ask.spec)?;
-    check_room(state, &ask)?;
-    if let Some(taken) = state.index.names.get(&(ask.owner, ask.spec.name.clone())) {
-        return Err(Reject::NameTaken { name: ask.spec.name, agent: taken.to_string() });
+    check_room(state, ask)?;
+    match state.index.names.get(&(ask.owner, ask.spec.name.clone())) {
+        Some(taken) => Err(Reject::NameTaken { name: ask.spec.name.clone(), agent: taken.to_string() }),
+        None => Ok(()),
     }
+}
+
+/// Makes an agent that was checked, and orders its first incarnation.
+pub(crate) fn accept(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, ask: SpawnAgent) -> AgentId {
     let (id, owner) = (ask.id, ask.owner);
     let kind =
         EventKind::AgentSpawned { agent: id, name: ask.spec.name.clone(), profile: ask.spec.profile.clone() };
@@ -62,9 +73,9 @@ pub(crate) fn decide(
         request: ask.request,
     };
     state.add_agent(out, agent);
-    state.tell(out, turn.now, caller.actor(), Some(owner), kind);
+    state.tell(out, turn.now, actor, Some(owner), kind);
     out.order(Effect::Launch { agent: id, incarnation: 1 });
-    Ok(Done::Agent(id))
+    id
 }
 
 fn find_same(state: &State, ask: &SpawnAgent) -> Option<AgentId> {
@@ -77,7 +88,7 @@ fn find_same(state: &State, ask: &SpawnAgent) -> Option<AgentId> {
         .map(|agent| agent.id)
 }
 
-fn check_caller(state: &State, caller: Caller, ask: &SpawnAgent) -> Result<(), Reject> {
+pub(crate) fn check_caller(state: &State, caller: Caller, ask: &SpawnAgent) -> Result<(), Reject> {
     match caller.rights {
         Rights::Admin => {}
         Rights::User if caller.uid == ask.owner => {}

@@ -10,7 +10,7 @@ use crate::input::{Actor, Caller, Rights};
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
-use crate::task::{Stop, StopWhy, TaskState};
+use crate::task::{Stop, StopWhy, TaskState, run};
 use crate::time::Millis;
 
 pub(crate) fn decide(
@@ -21,23 +21,28 @@ pub(crate) fn decide(
     agent: &str,
     grace: Millis,
 ) -> Result<Done, Reject> {
-    let found = super::manage(state, caller, agent, "terminating agents")?;
-    let (id, life) = (found.id, found.life.clone());
-    match life {
+    let id = super::manage(state, caller, agent, "terminating agents")?.id;
+    finish(state, out, turn, caller.actor(), id, grace);
+    Ok(Done::Agent(id))
+}
+
+/// Ends an agent for good, whatever it is doing.
+pub(crate) fn finish(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: AgentId, grace: Millis) {
+    let Some(agent) = state.agent(id) else { return };
+    match agent.life {
         AgentLife::Starting { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Stopping { .. } => {
-            stop_tree(state, out, turn, caller.actor(), id, AfterStop::Terminate, grace, StopWhy::Terminated);
+            stop_tree(state, out, turn, actor, id, AfterStop::Terminate, grace, StopWhy::Terminated);
         }
         AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } => {
-            end(state, out, turn, caller.actor(), id, Cause::Asked);
+            end(state, out, turn, actor, id, Cause::Asked);
         }
         AgentLife::Terminated { .. } => {}
     }
-    Ok(Done::Agent(id))
 }
 
 pub(crate) fn decide_all(
@@ -128,9 +133,12 @@ pub(crate) fn stop_tree(
 
 /// The agent is over; nothing of it runs.
 pub(crate) fn end(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: AgentId, cause: Cause) {
-    let Some(owner) = state.agent(id).map(|agent| agent.owner) else { return };
+    let Some((owner, errand)) = state.agent(id).map(|agent| (agent.owner, agent.errand())) else { return };
     state.alter_agent(out, id, |agent| {
         agent.life = AgentLife::Terminated { since: turn.now, cause, leftovers: Leftovers::Kept };
     });
     state.tell(out, turn.now, actor, Some(owner), EventKind::AgentTerminated { agent: id });
+    if let Some(task) = errand {
+        run::agent_ended(state, out, turn, actor, id, task);
+    }
 }

@@ -60,7 +60,8 @@ fn best_open(state: &State, user: &UserIndex) -> Option<(Place, AgentId)> {
     }
     heads(&user.open)
         .filter_map(|(place, wanted)| {
-            let fitting = user.idle.iter().find(|(_, id)| offers(state, *id, wanted))?;
+            let takes = |id| offers(state, id, wanted) && is_open(state, id);
+            let fitting = user.idle.iter().find(|(_, id)| takes(*id))?;
             Some((place, fitting.1))
         })
         .min_by_key(|(place, _)| *place)
@@ -89,9 +90,15 @@ fn offers(state: &State, agent: AgentId, wanted: &crate::ids::Capabilities) -> b
     state.agent(agent).is_some_and(|agent| state.is_free(agent) && wanted.within(&agent.spec.capabilities))
 }
 
+/// Whether an agent takes tasks that do not name it: not one that was made for a single task.
+fn is_open(state: &State, agent: AgentId) -> bool {
+    state.agent(agent).is_some_and(|agent| agent.errand().is_none())
+}
+
 /// Whether an agent could ever take a task: owner, target and capabilities.
 pub(crate) fn fits(agent: &Agent, task: &Task) -> bool {
     agent.owner == task.owner
+        && agent.errand().is_none_or(|errand| errand == task.id)
         && task.spec.target.is_none_or(|target| target == agent.id)
         && task.spec.capabilities.within(&agent.spec.capabilities)
 }

@@ -10,7 +10,7 @@ use crate::input::Actor;
 use crate::state::{Key, State};
 use crate::step::{Out, Turn};
 use crate::task::attempt::Ended;
-use crate::task::{DeferWhy, Ending, Exit, ExitKind, Lease, OnLost, StopWhy, Task, TaskState, submit};
+use crate::task::{DeferWhy, Ending, Exit, ExitKind, Lease, OnLost, StopWhy, Task, TaskState, run, submit};
 use crate::time::{Millis, Time};
 
 /// The exit code by which a program asks to be run again later: `EX_TEMPFAIL` of sysexits.h.
@@ -319,7 +319,8 @@ fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failu
         | FailureCode::TryAgainExhausted
         | FailureCode::InputUnreadable
         | FailureCode::ResolvedFailed
-        | FailureCode::OutputInvalid => TaskState::Failed { at: turn.now, failure },
+        | FailureCode::OutputInvalid
+        | FailureCode::AgentGone => TaskState::Failed { at: turn.now, failure },
     };
     end(state, out, turn, id, Actor::Daemon, end_state);
 }
@@ -377,6 +378,7 @@ pub(crate) fn end(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, acto
             continue;
         };
         state.tell(out, turn.now, actor, Some(owner), end_event(id, &ended, turn.now.since(created_at)));
+        run::task_ended(state, out, turn, id);
         let waiting: Vec<TaskId> = state.index.dependents.get(&id).into_iter().flatten().copied().collect();
         for dependent in waiting {
             if success {

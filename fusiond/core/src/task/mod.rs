@@ -16,11 +16,13 @@ pub mod clock;
 pub mod ending;
 pub mod resolve;
 pub mod retry;
+pub mod run;
 pub mod submit;
 
 pub use attempt::{Attempt, Ending, Exit, ExitKind, Lease, StopWhy};
 pub use clock::Clock;
 pub use resolve::Resolution;
+pub use run::RunTask;
 pub use submit::SubmitTask;
 
 use crate::failure::Failure;

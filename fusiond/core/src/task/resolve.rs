@@ -8,7 +8,7 @@ use crate::input::Caller;
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
-use crate::task::{TaskState, ending, retry};
+use crate::task::{TaskState, ending, retry, run};
 use serde::{Deserialize, Serialize};
 
 /// What became of a lost attempt.
@@ -45,6 +45,9 @@ pub(crate) fn decide(
     let (id, owner) = (found.id, found.owner);
     if !matches!(found.state, TaskState::Lost { .. }) {
         return Err(super::wrong_state(id, &found.state, "resolved"));
+    }
+    if resolution == Resolution::Retry {
+        run::check_target(state, found)?;
     }
     let actor = caller.actor();
     let kind = EventKind::TaskResolved { task: id, resolution: resolution.word().to_owned() };

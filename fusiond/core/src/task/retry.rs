@@ -29,6 +29,7 @@ pub(crate) fn decide(
         | TaskState::Lost { .. }
         | TaskState::Succeeded { .. }) => return Err(super::wrong_state(id, other, "retried")),
     }
+    super::run::check_target(state, found)?;
     let on = needed(state, found)?;
     state.alter_task(out, id, |task| queue_afresh(task, on, turn.now));
     state.tell(out, turn.now, caller.actor(), Some(owner), EventKind::TaskRetried { task: id });

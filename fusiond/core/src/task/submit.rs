@@ -77,12 +77,47 @@ pub(crate) fn decide(
     if let Some(same) = find_same(state, &ask)? {
         return Ok(Done::Same(same));
     }
-    check_values(&ask)?;
-    check_room(state, &ask)?;
     // Names and keys are those of the owner, also when an admin submits.
     let reader = Caller { uid: ask.owner, ..caller };
     let target = find_target(state, reader, &ask)?;
+    let needed = check(state, reader, &ask)?;
+    Ok(Done::Task(accept(state, out, turn, caller, ask, Place { parent, target, needed })))
+}
+
+/// What a task comes after: all of it, and what of it has not succeeded yet.
+pub(crate) struct Needed {
+    after: Vec<TaskId>,
+    on: Vec<TaskId>,
+}
+
+/// Where a task stands among tasks and agents.
+pub(crate) struct Place {
+    /// The task that submits it.
+    pub(crate) parent: Option<TaskId>,
+    /// The agent it must run on.
+    pub(crate) target: Option<AgentId>,
+    /// What it comes after.
+    pub(crate) needed: Needed,
+}
+
+/// Whether such a task may be accepted now, all but its target.
+pub(crate) fn check(state: &State, reader: Caller, ask: &SubmitTask) -> Result<Needed, Reject> {
+    check_values(ask)?;
+    check_room(state, ask)?;
     let (after, on) = find_dependencies(state, reader, &ask.after)?;
+    Ok(Needed { after, on })
+}
+
+/// Accepts a task that was checked.
+pub(crate) fn accept(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    caller: Caller,
+    ask: SubmitTask,
+    place: Place,
+) -> TaskId {
+    let Place { parent, target, needed: Needed { after, on } } = place;
     let (id, owner) = (ask.id, ask.owner);
     let spec = make_spec(ask, parent, target, after);
     let task = Task {
@@ -98,7 +133,7 @@ pub(crate) fn decide(
     };
     state.add_task(out, task);
     state.tell(out, turn.now, caller.actor(), Some(owner), EventKind::TaskSubmitted { task: id });
-    Ok(Done::Task(id))
+    id
 }
 
 /// The state of a task that waits for `on`, or for an instant, or for an agent.
@@ -138,7 +173,11 @@ fn make_spec(
     }
 }
 
-fn check_caller(state: &State, caller: Caller, ask: &SubmitTask) -> Result<Option<TaskId>, Reject> {
+pub(crate) fn check_caller(
+    state: &State,
+    caller: Caller,
+    ask: &SubmitTask,
+) -> Result<Option<TaskId>, Reject> {
     let refused = |what| Reject::NotPermitted { who: caller.actor().to_string(), what };
     match caller.rights {
         Rights::Admin => Ok(None),
@@ -156,7 +195,7 @@ fn check_caller(state: &State, caller: Caller, ask: &SubmitTask) -> Result<Optio
     }
 }
 
-fn find_same(state: &State, ask: &SubmitTask) -> Result<Option<TaskId>, Reject> {
+pub(crate) fn find_same(state: &State, ask: &SubmitTask) -> Result<Option<TaskId>, Reject> {
     if ask.request != 0
         && let Some(id) = state.index.requests.get(&(ask.owner, ask.request))
     {
@@ -212,6 +251,9 @@ fn find_target(state: &State, caller: Caller, ask: &SubmitTask) -> Result<Option
     }
     if agent.is_terminated() {
         return Err(super::super::agent::wrong_state(agent.id, &agent.life, "given a task"));
+    }
+    if agent.errand().is_some() {
+        return Err(super::super::agent::wrong_state(agent.id, &agent.life, "given a second task"));
     }
     if ask.kind == TaskKind::Prompt
         && ask.input_bytes > PROMPT_ARGV_BYTES_MAX

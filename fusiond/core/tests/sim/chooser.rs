@@ -143,6 +143,7 @@ fn idle_since(agent: &Agent) -> Option<Time> {
 fn fits(agent: &Agent, task: &Task) -> bool {
     let has = |wanted: &str| agent.spec.capabilities.iter().any(|have| have == wanted);
     agent.owner == task.owner
+        && agent.errand().is_none_or(|errand| errand == task.id)
         && task.spec.target.is_none_or(|target| target == agent.id)
         && task.spec.capabilities.iter().all(has)
 }

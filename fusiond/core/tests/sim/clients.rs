@@ -3,9 +3,9 @@
 //! Not for: when they ask (`life`).
 
 use crate::rng::Rng;
-use fusion_core::agent::{AgentSpec, RestartPolicy, SpawnAgent};
+use fusion_core::agent::{AgentSpec, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
-use fusion_core::task::{OnLost, Resolution, SubmitTask, TaskKind, Timeouts};
+use fusion_core::task::{OnLost, Resolution, RunTask, SubmitTask, TaskKind, Timeouts};
 use fusion_core::{AgentId, Caller, Capabilities, Command, Millis, Rights, State, TaskId, Time, Uid};
 
 const USERS: [u32; 3] = [1000, 1001, 1002];
@@ -28,7 +28,8 @@ fn span(rng: &mut Rng, permille: u64, secs: u64) -> Option<Millis> {
 pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command) {
     let caller = draw_caller(rng, state);
     let command = match rng.below(1000) {
-        0..=439 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
+        0..=409 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
+        410..=439 => Command::RunTask(Box::new(draw_run(rng, state, caller, now))),
         440..=519 => Command::CancelTask { task: task_text(rng, state), grace: Millis(rng.below(4000)) },
         520..=589 => Command::RetryTask { task: task_text(rng, state) },
         590..=659 => Command::ResolveTask { task: lost_text(rng, state), resolution: draw_resolution(rng) },
@@ -125,6 +126,8 @@ pub(crate) fn spawn(
         restart,
         limits,
         idle_timeout: None,
+        stay: Stay::default(),
+        retention: None,
         recipe,
     };
     SpawnAgent { id, owner, owner_name: format!("user{}", owner.0), spec, request }
@@ -157,6 +160,14 @@ fn draw_task(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SubmitT
         ask.after = (0..=rng.below(3)).map(|_| task_text(rng, state)).collect();
     }
     ask
+}
+
+fn draw_run(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> RunTask {
+    let mut agent = draw_agent(rng, caller, now);
+    let task = draw_task(rng, state, caller, now);
+    agent.owner = task.owner;
+    agent.spec.retention = rng.permille(300).then_some(Millis::from_secs(5));
+    RunTask { agent, task }
 }
 
 /// A plain task.

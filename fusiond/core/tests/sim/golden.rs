@@ -11,7 +11,7 @@ use fusion_core::agent::RestartPolicy;
 use fusion_core::explain::{explain_agent, explain_task};
 use fusion_core::input::{Intake, PauseHow};
 use fusion_core::step::Done;
-use fusion_core::task::{ExitKind, OnLost, Resolution, SubmitTask};
+use fusion_core::task::{ExitKind, OnLost, Resolution, RunTask, SubmitTask};
 use fusion_core::{AgentId, Caller, Command, Config, Input, Millis, Rights, TaskId, Time, Uid, wake};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -203,6 +203,13 @@ impl Session {
             self.tasks.insert((*name).to_owned(), *id);
             self.telling.name(id.to_string(), name);
         }
+        if let (Ok(Done::Task(id)), ["run", name, agent, ..]) = (&reply, words) {
+            self.tasks.insert((*name).to_owned(), *id);
+            self.telling.name(id.to_string(), name);
+            let target = self.world.state.task(*id).and_then(|task| task.spec.target).expect("its agent");
+            self.agents.insert((*agent).to_owned(), target);
+            self.telling.name(target.to_string(), agent);
+        }
         if let (Ok(Done::Agent(id)), ["spawn", name, ..]) = (&reply, words) {
             self.agents.insert((*name).to_owned(), *id);
             self.telling.name(id.to_string(), name);
@@ -218,6 +225,13 @@ impl Session {
         match words {
             ["spawn", name, flags @ ..] => self.parse_spawn(caller, name, flags),
             ["submit", _, flags @ ..] => Command::SubmitTask(Box::new(self.parse_submit(caller, flags))),
+            ["run", _, agent, flags @ ..] => {
+                let Command::SpawnAgent(spawn) = self.parse_spawn(caller, agent, flags) else {
+                    unreachable!("a spawn is a spawn")
+                };
+                let task = self.parse_submit(caller, flags);
+                Command::RunTask(Box::new(RunTask { agent: *spawn, task }))
+            }
             ["pause", name] => Command::PauseAgent { agent: agent(name), how: PauseHow::Freeze },
             ["pause", name, "--drain"] => Command::PauseAgent { agent: agent(name), how: PauseHow::Drain },
             ["resume", name] => Command::ResumeAgent { agent: agent(name) },

@@ -61,6 +61,7 @@ fn excuse(world: &World, id: TaskId) -> Result<(), String> {
 fn excuse_queued(world: &World, task: &Task, codes: &[&str]) -> Result<(), String> {
     let able = |agent: &&Agent| {
         agent.owner == task.owner
+            && agent.errand().is_none_or(|errand| errand == task.id)
             && !agent.is_terminated()
             && task.spec.target.is_none_or(|target| target == agent.id)
             && task.spec.capabilities.missing_from(&agent.spec.capabilities).is_empty()

@@ -7,7 +7,9 @@ use super::{Door, millis, page_size, view};
 use crate::caller::unfitness;
 use crate::profile::{Kind, Profile};
 use crate::runtime;
-use fusion_core::agent::{AgentLife, AgentLimits, AgentSpec, Freeze, Recipe, RestartPolicy, SpawnAgent};
+use fusion_core::agent::{
+    AgentLife, AgentLimits, AgentSpec, Freeze, Recipe, RestartPolicy, SpawnAgent, Stay,
+};
 use fusion_core::input::PauseHow;
 use fusion_core::{AgentId, Caller, Command, Done, Key, Millis, Reject, Rights, State, Time, Uid};
 use fusion_proto::v1;
@@ -206,7 +208,11 @@ impl Door {
         .await
     }
 
-    fn plan_spawn(&self, caller: Caller, ask: v1::CreateAgentRequest) -> Result<SpawnAgent, Reject> {
+    pub(crate) fn plan_spawn(
+        &self,
+        caller: Caller,
+        ask: v1::CreateAgentRequest,
+    ) -> Result<SpawnAgent, Reject> {
         let (owner, owner_name) = self.owner(caller, &ask.user)?;
         self.check_fitness(owner, &owner_name)?;
         let profile = self.profiles.get(&ask.profile);
@@ -244,6 +250,8 @@ impl Door {
             restart: plan_restart(ask.restart),
             limits,
             idle_timeout: profile.idle_timeout,
+            stay: Stay::default(),
+            retention: None,
             recipe,
         };
         Ok(SpawnAgent { id: AgentId(0), owner, owner_name, spec, request })

@@ -6,7 +6,7 @@
 use super::agents::check_env;
 use super::{Door, millis};
 use crate::runtime::TaskInput;
-use fusion_core::task::{OnLost, SubmitTask, TaskKind, Timeouts, submit};
+use fusion_core::task::{OnLost, RunTask, SubmitTask, TaskKind, Timeouts, submit};
 use fusion_core::{Caller, Reject, TaskId, Time, Uid};
 use fusion_proto::v1;
 use sha2::{Digest, Sha256};
@@ -79,6 +79,39 @@ impl Door {
             after: ask.after,
         };
         Ok((submit, input))
+    }
+}
+
+impl Door {
+    /// A task, and the agent that is made for it.
+    pub(crate) fn plan_run(
+        &self,
+        caller: Caller,
+        ask: v1::RunTaskRequest,
+    ) -> Result<(RunTask, TaskInput), Reject> {
+        let retention = millis("retention", ask.retention)?;
+        let mut agent = ask.agent.ok_or(Reject::FieldMissing { field: "agent" })?;
+        let mut task = ask.task.ok_or(Reject::FieldMissing { field: "task" })?;
+        if task.prompt.is_empty() && task.run.is_empty() {
+            // The command after `--`: what the agent is for, if its profile asks for one, and the task.
+            task.run.clone_from(&agent.command);
+            if self.profiles.get(&agent.profile).is_some_and(|profile| !profile.command.is_empty()) {
+                agent.command.clear();
+            }
+        }
+        task.agent.clear();
+        agent.user.clone_from(&task.user);
+        // The task's own id makes the call idempotent; the agent comes with it.
+        agent.request_id.clear();
+        let mut agent = self.plan_spawn(caller, agent)?;
+        agent.spec.retention = retention;
+        let (task, input) = self.plan_submit(caller, task)?;
+        let bytes = input.prompt.len();
+        if bytes > submit::PROMPT_ARGV_BYTES_MAX as usize && agent.spec.recipe.takes_prompt_on_argv() {
+            let limit = submit::PROMPT_ARGV_BYTES_MAX as usize;
+            return Err(Reject::TooLarge { what: "a prompt on the agent's argv", bytes, limit });
+        }
+        Ok((RunTask { agent, task }, input))
     }
 }
 

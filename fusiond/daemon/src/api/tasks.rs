@@ -6,7 +6,7 @@ use super::refuse::refuse;
 use super::{Door, history, millis, page_size, view};
 use crate::engine::Watch;
 use fusion_core::task::Resolution;
-use fusion_core::{Caller, Command, Done, Key, Reject, State, TaskId, TaskState, explain};
+use fusion_core::{AgentId, Caller, Command, Done, Key, Reject, State, TaskId, TaskState, explain};
 use fusion_proto::v1;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,6 +32,19 @@ impl v1::task_service_server::TaskService for Door {
         let command = Command::SubmitTask(Box::new(submit));
         let task = self.engine.ask(caller, command, Some(input), |state, _, done| view_of(state, done)).await;
         self.answer(task.and_then(|task| task))
+    }
+
+    async fn run_task(
+        &self,
+        request: Request<v1::RunTaskRequest>,
+    ) -> Result<Response<v1::RunTaskResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        let (run, input) = self.plan_run(caller, request.into_inner()).map_err(|reject| refuse(&reject))?;
+        let command = Command::RunTask(Box::new(run));
+        let ran = self.engine.ask(caller, command, Some(input), |state, _, done| view_of_run(state, done));
+        let mut ran = ran.await.and_then(|ran| ran).map_err(|reject| refuse(&reject))?;
+        ran.task = ran.task.map(|task| self.named_task(task));
+        Ok(Response::new(ran))
     }
 
     type SubmitTasksStream = TaskStream<v1::SubmitTasksResponse>;
@@ -76,11 +89,12 @@ impl v1::task_service_server::TaskService for Door {
     ) -> Result<Response<Self::WaitTasksStream>, Status> {
         let caller = Self::caller(&request)?;
         let ask = request.into_inner();
+        let or_lost = ask.or_lost;
         let ids = self.waited(caller, ask).await?;
         #[expect(clippy::disallowed_methods, reason = "bounded by the number of tasks that were named")]
         let (found, stream) = mpsc::unbounded_channel();
         for id in ids {
-            let watch = EndWatch { id, found: found.clone() };
+            let watch = EndWatch { id, or_lost, found: found.clone() };
             self.engine.watch(Key::Task(id), watch).await.map_err(|reject| refuse(&reject))?;
         }
         let door = self.clone();
@@ -173,6 +187,14 @@ fn view_of(state: &State, done: Done) -> Result<v1::Task, Reject> {
     state.task(id).map(view::task::task).ok_or_else(|| Reject::TaskNotFound { task: id.to_string() })
 }
 
+fn view_of_run(state: &State, done: Done) -> Result<v1::RunTaskResponse, Reject> {
+    let task = view_of(state, done)?;
+    let agent = task.agent.clone();
+    let made = AgentId::parse(&agent).and_then(|id| state.agent(id)).and_then(fusion_core::Agent::errand);
+    let on_demand = made.is_some_and(|errand| errand == task_of(done));
+    Ok(v1::RunTaskResponse { task: Some(task), agent, on_demand })
+}
+
 fn explain_subject(
     state: &State,
     caller: Caller,
@@ -200,13 +222,20 @@ fn explain_subject(
 /// Tells a stream once when a task has ended.
 struct EndWatch {
     id: TaskId,
+    /// Whether an unknown outcome is an end, too.
+    or_lost: bool,
     found: mpsc::UnboundedSender<v1::Task>,
 }
 
 impl Watch for EndWatch {
     fn check(&mut self, state: &State) -> bool {
         match state.task(self.id) {
-            Some(task) if task.state.ended_at().is_none() => false,
+            Some(task)
+                if task.state.ended_at().is_none()
+                    && !(self.or_lost && matches!(task.state, TaskState::Lost { .. })) =>
+            {
+                false
+            }
             Some(task) => {
                 // The stream may have been dropped by its client.
                 drop(self.found.send(view::task::task(task)));

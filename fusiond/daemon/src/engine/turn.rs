@@ -10,6 +10,7 @@ use crate::engine::waiters::{Waiters, Watch};
 use crate::engine::{Answer, Look, Message, Parts, name_of, orders, record};
 use crate::runtime::{Runtime, TaskInput};
 use crate::store::{Batch, CommitError, Store};
+use fusion_core::agent::SpawnAgent;
 use fusion_core::{
     AgentId, Command, Done, Input, Key, Out, Outcome, Reject, State, TaskId, Time, Turn, step, wake,
 };
@@ -213,16 +214,14 @@ impl Loop {
     fn assign_id(&mut self, turn: Turn, command: &mut Command) {
         let id = || (turn.draw(1), turn.draw(2));
         match command {
-            Command::SpawnAgent(ask) => {
-                let (high, low) = id();
-                ask.id = AgentId(self.ids.next(turn.now, high, low));
-                // The door named the owner's folder; the agent's own lies below.
-                let folder = format!("{}/{}", ask.spec.recipe.workspace, ask.id);
-                ask.spec.recipe.workspace = folder;
-            }
+            Command::SpawnAgent(ask) => self.assign_agent(turn, ask),
             Command::SubmitTask(ask) => {
                 let (high, low) = id();
                 ask.id = TaskId(self.ids.next(turn.now, high, low));
+            }
+            Command::RunTask(ask) => {
+                self.assign_agent(turn, &mut ask.agent);
+                ask.task.id = TaskId(self.ids.next(turn.now, turn.draw(3), turn.draw(4)));
             }
             Command::PauseAgent { .. }
             | Command::ResumeAgent { .. }
@@ -234,6 +233,12 @@ impl Loop {
             | Command::SetIntake(_)
             | Command::StopAll { .. } => {}
         }
+    }
+
+    fn assign_agent(&mut self, turn: Turn, ask: &mut SpawnAgent) {
+        ask.id = AgentId(self.ids.next(turn.now, turn.draw(1), turn.draw(2)));
+        // The door named the owner's folder; the agent's own lies below.
+        ask.spec.recipe.workspace = format!("{}/{}", ask.spec.recipe.workspace, ask.id);
     }
 
     /// Puts the end of old history into the batch; the logs that go with it.
@@ -320,7 +325,7 @@ fn input_bytes(message: &Message) -> usize {
 fn is_new_work(message: &Message) -> bool {
     match message {
         Message::Ask { command, .. } => {
-            matches!(command, Command::SubmitTask(_) | Command::SpawnAgent(_))
+            matches!(command, Command::SubmitTask(_) | Command::SpawnAgent(_) | Command::RunTask(_))
         }
         Message::Look(_) | Message::Wait(..) | Message::Own(_) | Message::Stop(_) => false,
     }

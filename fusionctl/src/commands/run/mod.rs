@@ -1,0 +1,284 @@
+//! `run`: one task with an agent of its own, in the foreground: output as it comes, the program's exit
+//! code as our own, an interrupt as a cancel.
+//!
+//! Not for: tasks that wait in the queue for agents (`task submit`).
+
+mod exit;
+mod follow;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use fusion_proto::v1::{
+    CancelTaskRequest, GetTaskRequest, RunTaskRequest, RunTaskResponse, Task, TaskState,
+    TerminateAgentRequest, WaitTasksRequest,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::follow::Follow;
+use crate::client::{Link, Patience};
+use crate::commands::Session;
+use crate::commands::agent::spawn;
+use crate::commands::task::{submit, wait};
+use crate::error::{Complaint, Exit, Stop};
+use crate::output::Format;
+use crate::units::parse_pair;
+use crate::view::task::Task as View;
+use crate::view::word::wire_duration;
+
+const AFTER: &str = "\
+The agent is started for the task and ends with it. What the program writes to stdout and stderr comes
+out there. Ctrl-C cancels the task; a second one kills it at once. With -o json the task is printed at
+its end instead of its output, with -q its id alone.
+
+Exits with the program's own code; with 128 + N when signal N ended it, 127 when there is no such
+program, 130 when it was interrupted, 7 when its time was over, and 1 when it failed otherwise or its
+outcome is unknown. Errors of fusionctl itself have the exit codes of `fusionctl help` and begin with
+`error:`.
+
+Examples:
+  fusionctl run shell 'make -C \"$HOME/src\" check'
+  fusionctl run claude 'Explain the failing test' --timeout 10m --memory 2G
+  git diff | fusionctl run command - -- wc -l
+  fusionctl run -d --rm shell 'sleep 60; date'";
+
+/// How long workspace and logs of a run with --rm are kept for those who still read them.
+const RM_KEEPS: Duration = Duration::from_secs(60);
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// What the agent is made of (`fusionctl profile list`)
+    profile: String,
+    /// The prompt; `-` reads it from stdin
+    prompt: Option<String>,
+    /// What is run: for profiles that take a command, or instead of a prompt
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Do not wait: print the id of the task
+    #[arg(long, short)]
+    detach: bool,
+    /// Remove workspace and logs a minute after the end
+    #[arg(long)]
+    rm: bool,
+    /// Name of the agent [default: made from the profile's]
+    #[arg(long)]
+    name: Option<String>,
+    /// Something the agent can do besides what its profile says (may be repeated)
+    #[arg(long = "capability", short, value_name = "C")]
+    capabilities: Vec<String>,
+    /// Added to the environment (may be repeated)
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    env: Vec<(String, String)>,
+    /// Owner; others than yourself for administrators only
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    #[command(flatten, next_help_heading = "Agent")]
+    agent: spawn::Bounds,
+    #[command(flatten, next_help_heading = "Task")]
+    task: submit::Terms,
+}
+
+impl Args {
+    fn request(self) -> Result<RunTaskRequest, Stop> {
+        let prompt = match (self.prompt, self.command.is_empty()) {
+            (None, true) => {
+                let complaint = Complaint::usage("there is nothing to run");
+                return Err(complaint.hint("give a PROMPT, `-` for stdin, or `-- COMMAND`").into());
+            }
+            (None, false) => String::new(),
+            (Some(text), _) => submit::content(Some(text), None, false, Vec::new())?.0,
+        };
+        let mut agent = self.agent.request(self.profile);
+        agent.name = self.name.unwrap_or_default();
+        agent.capabilities = self.capabilities;
+        agent.command = self.command;
+        let mut task = self.task.request();
+        task.prompt = prompt;
+        task.env = self.env.into_iter().collect();
+        task.user = self.user.unwrap_or_default();
+        let retention = self.rm.then(|| wire_duration(RM_KEEPS));
+        Ok(RunTaskRequest { agent: Some(agent), task: Some(task), retention })
+    }
+}
+
+/// Runs it; detached, prints the id of the task.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let detach = args.detach;
+    let request = args.request()?;
+    let link = session.link().await?;
+    let ran = link.repeat(async || link.tasks().run_task(request.clone()).await).await?;
+    let RunTaskResponse { task, agent, on_demand } = ran;
+    let task = task.ok_or_else(|| Complaint::new(Exit::Bug, "answer_empty", "the daemon named no task"))?;
+    if detach {
+        session.out.made(&View::from(task))?;
+        return Ok(Exit::Done);
+    }
+    let id = task.id;
+    let attended = attend(&mut session, &link, &id).await;
+    let (ended, interrupt) = attended.map_err(|stop| stop.with_detail(|| format!("it runs as {id}")))?;
+    if on_demand && ended.state() != TaskState::Lost {
+        see_off(&link, agent).await;
+    }
+    report(&mut session, &link, &ended, interrupt).await
+}
+
+/// What an interrupt of this program means for its exit code.
+type Interrupt = Option<u8>;
+
+/// Shows the output until the task has ended or nobody can know whether it has.
+async fn attend(session: &mut Session, link: &Link, id: &str) -> Result<(Task, Interrupt), Stop> {
+    let mut signals = Signals::open()?;
+    let mut interrupt = None;
+    let mut follow = Follow::new(link, id);
+    let shows = session.out.format() == Format::Table && !session.out.is_quiet();
+    let mut ended = None;
+    {
+        let request =
+            WaitTasksRequest { tasks: vec![id.to_owned()], or_lost: true, ..WaitTasksRequest::default() };
+        let mut seen = HashSet::new();
+        let waiting = wait::until_ended(link, &request, &mut seen, |task| {
+            ended = Some(task);
+            Ok(())
+        });
+        let following =
+            async { if shows { follow.live(&mut session.out).await } else { std::future::pending().await } };
+        let (mut waiting, mut following) = (std::pin::pin!(waiting), std::pin::pin!(following));
+        loop {
+            tokio::select! {
+                waited = &mut waiting => {
+                    waited?;
+                    break;
+                }
+                broken = &mut following => return Err(broken),
+                code = signals.next() => {
+                    cancel(link, id, interrupt.is_some());
+                    interrupt = Some(code);
+                }
+            }
+        }
+    }
+    let missing = || Complaint::new(Exit::Unreachable, "connection_lost", "the end of the task was not told");
+    let ended = ended.ok_or_else(missing)?;
+    if shows {
+        follow.rest(&mut session.out, &ended).await?;
+    }
+    Ok((ended, interrupt))
+}
+
+/// The interrupts of a terminal and of a service manager.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn open() -> Result<Self, Stop> {
+        let open = |kind| {
+            signal(kind).map_err(|error| {
+                Complaint::new(Exit::Bug, "signals", "cannot hear signals").detail(error.to_string())
+            })
+        };
+        Ok(Self { interrupt: open(SignalKind::interrupt())?, terminate: open(SignalKind::terminate())? })
+    }
+
+    /// The exit code that the next one stands for: 128 and its number.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+        }
+    }
+}
+
+/// Asks for the end of the task in the background: output and end come as ever.
+fn cancel(link: &Link, id: &str, at_once: bool) {
+    let grace = at_once.then(|| wire_duration(Duration::ZERO));
+    let (link, request) = (link.clone(), CancelTaskRequest { task: id.to_owned(), grace });
+    let note = if at_once { "killing it" } else { "cancelling the task; once more kills it at once" };
+    // Somebody who cannot be told has interrupted all the same.
+    drop(std::io::Write::write_all(&mut std::io::stderr(), format!("{note}\n").as_bytes()));
+    tokio::spawn(async move {
+        let mut patience = Patience::new();
+        while let Err(status) = link.tasks().cancel_task(request.clone()).await {
+            if patience.outlive(&link, status).await.is_err() {
+                // Refused, for it has ended by itself: then that end is what counts.
+                return;
+            }
+        }
+    });
+}
+
+/// Returns when nothing of the agent runs any more. It ends with its task by itself.
+async fn see_off(link: &Link, agent: String) {
+    let request = TerminateAgentRequest { agent, grace: None };
+    // Gone already, or looked after by the daemon alone when this connection breaks.
+    drop(link.agents().terminate_agent(request).await);
+}
+
+async fn report(
+    session: &mut Session,
+    link: &Link,
+    ended: &Task,
+    interrupt: Interrupt,
+) -> Result<Exit, Stop> {
+    let exit = match interrupt {
+        Some(code) if ended.state() == TaskState::Cancelled => Exit::Program(code),
+        Some(_) | None => exit::of(ended),
+    };
+    if session.out.is_quiet() {
+        session.out.line(&ended.id)?;
+        session.out.flush()?;
+        return Ok(exit);
+    }
+    if session.out.format() != Format::Table {
+        let get = GetTaskRequest { task: ended.id.clone() };
+        let whole = link.repeat(async || link.tasks().get_task(get.clone()).await).await?;
+        session.out.document(&View::from(whole), |_| Ok(()))?;
+        return Ok(exit);
+    }
+    if let Some(complaint) = exit::complaint(ended, exit) {
+        session.complain(&complaint)?;
+    }
+    Ok(exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn request(line: &[&str]) -> Result<RunTaskRequest, Stop> {
+        Line::try_parse_from(["run"].iter().chain(line)).unwrap().args.request()
+    }
+
+    #[test]
+    fn flags_of_agent_and_task_become_one_request() {
+        let line =
+            ["shell", "echo hi", "--memory", "1G", "--timeout", "5s", "--rm", "--name", "r", "-e", "A=b"];
+        let request = request(&line).unwrap();
+        let (agent, task) = (request.agent.unwrap(), request.task.unwrap());
+        assert_eq!((agent.profile.as_str(), agent.name.as_str()), ("shell", "r"));
+        assert_eq!(agent.limits.and_then(|limits| limits.memory_bytes), Some(1 << 30));
+        assert_eq!((task.prompt.as_str(), task.env["A"].as_str()), ("echo hi", "b"));
+        assert_eq!(task.timeout.map(|span| span.seconds), Some(5));
+        assert_eq!(request.retention.map(|span| span.seconds), Some(60));
+        assert_eq!(task.request_id.len(), 36);
+    }
+
+    #[test]
+    fn a_command_needs_no_prompt_and_nothing_is_refused() {
+        let request_of = request(&["command", "--", "wc", "-l"]).unwrap();
+        assert_eq!(request_of.agent.unwrap().command, ["wc", "-l"]);
+        let Err(Stop::Complaint(complaint)) = request(&["shell"]) else { panic!("accepted") };
+        assert_eq!(complaint.exit, Exit::Usage);
+    }
+}

@@ -1,0 +1,98 @@
+//! `run`: a task together with the agent that is made for it, in one decision. The agent ends with the
+//! task; the task ends with the agent.
+//!
+//! Not for: streaming the output and the exit code; the client sees to that.
+
+use crate::agent::{Agent, SpawnAgent, Stay, spawn, terminate};
+use crate::failure::{Failure, FailureCode};
+use crate::ids::{AgentId, TaskId};
+use crate::input::{Actor, Caller};
+use crate::reject::Reject;
+use crate::state::State;
+use crate::step::{Done, Out, Turn};
+use crate::task::submit::{self, Place, SubmitTask};
+use crate::task::{Task, TaskState, ending};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct RunTask {
+    /// The agent that is made for it.
+    pub agent: SpawnAgent,
+    /// The task.
+    pub task: SubmitTask,
+}
+
+pub(crate) fn decide(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    caller: Caller,
+    ask: RunTask,
+) -> Result<Done, Reject> {
+    let RunTask { mut agent, task } = ask;
+    spawn::check_caller(state, caller, &agent)?;
+    let parent = submit::check_caller(state, caller, &task)?;
+    if let Some(same) = submit::find_same(state, &task)? {
+        return Ok(Done::Same(same));
+    }
+    let needed = submit::check(state, Caller { uid: task.owner, ..caller }, &task)?;
+    agent.spec.stay = Stay::Task(task.id);
+    spawn::check(state, &agent)?;
+    let target = Some(spawn::accept(state, out, turn, caller.actor(), agent));
+    Ok(Done::Task(submit::accept(state, out, turn, caller, task, Place { parent, target, needed })))
+}
+
+/// A task has ended: so does the agent that was made for it.
+pub(crate) fn task_ended(state: &mut State, out: &mut Out, turn: Turn, id: TaskId) {
+    let target = state.task(id).and_then(|task| task.spec.target);
+    let made_for_it = |agent: &&Agent| agent.errand() == Some(id);
+    if let Some(agent) = target.and_then(|agent| state.agent(agent)).filter(made_for_it) {
+        let (agent, grace) = (agent.id, state.config.grace);
+        terminate::finish(state, out, turn, Actor::Daemon, agent, grace);
+    }
+}
+
+/// An agent is over: the task that it was made for cannot go on. One whose outcome is unknown still
+/// waits for somebody to decide.
+pub(crate) fn agent_ended(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    actor: Actor,
+    agent: AgentId,
+    id: TaskId,
+) {
+    let waits = |task: &&Task| match task.state {
+        TaskState::Blocked { .. } | TaskState::Deferred { .. } | TaskState::Queued { .. } => true,
+        TaskState::Active(_)
+        | TaskState::Lost { .. }
+        | TaskState::Succeeded { .. }
+        | TaskState::Failed { .. }
+        | TaskState::Cancelled { .. }
+        | TaskState::TimedOut { .. } => false,
+    };
+    if state.task(id).filter(waits).is_none() {
+        return;
+    }
+    let agent = state.agent(agent);
+    let name = agent.map_or("its agent", |agent| agent.spec.name.as_str());
+    let message = match agent.and_then(|agent| agent.trouble.as_deref()) {
+        Some(trouble) => format!("{name} did not stay up: {trouble}"),
+        None => format!("{name} was terminated"),
+    };
+    let failure = Failure::new(FailureCode::AgentGone, message);
+    ending::end(state, out, turn, id, actor, TaskState::Failed { at: turn.now, failure });
+}
+
+/// Whether the one agent that may do this task is there: a task that only a gone agent may do would
+/// wait for ever.
+pub(crate) fn check_target(state: &State, task: &Task) -> Result<(), Reject> {
+    let Some(target) = task.spec.target else { return Ok(()) };
+    match state.agent(target) {
+        Some(agent) if agent.is_terminated() => {
+            Err(crate::agent::wrong_state(target, &agent.life, "given the task again"))
+        }
+        Some(_) => Ok(()),
+        None => Err(Reject::AgentNotFound { agent: target.to_string() }),
+    }
+}

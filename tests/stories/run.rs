@@ -1,0 +1,158 @@
+//! Stories of `run`: an agent for one task, its output, its exit code, its end.
+
+use std::os::fd::AsFd as _;
+use std::process::Stdio;
+
+use fusion_tests::{Daemon, Deadline, binary, stream, wait_readable};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+fn fake() -> String {
+    binary("fake-agent").to_str().expect("a plain name").to_owned()
+}
+
+#[test]
+fn run_streams_both_outputs_and_leaves_no_process() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let done = ctl.run(&["run", "shell", "echo out; echo err >&2"]).expect_code(0);
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("out\n", "err\n"));
+    assert!(daemon.processes().is_empty(), "{:?}", daemon.processes());
+    let agents = ctl.json(&["agent", "list", "--all"]);
+    assert_eq!(agents[0]["state"], "terminated", "{agents}");
+    let workspace = agents[0]["workspace"].as_str().unwrap();
+    assert!(std::path::Path::new(workspace).is_dir(), "the workspace is kept");
+}
+
+#[test]
+fn run_exits_with_the_code_of_the_program() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let done = ctl.run(&["run", "shell", "exit 42"]).expect_code(42);
+    assert_eq!(done.stderr, "", "the program spoke for itself");
+    drop(ctl.run(&["run", "shell", "kill -SEGV $$"]).expect_code(139));
+    let missing = ctl.run(&["run", "command", "--", "no-such-program-anywhere"]).expect_code(127);
+    assert!(missing.stderr.starts_with("error: "), "{missing}");
+    drop(ctl.run(&["run", "shell", "sleep 60", "--timeout", "100ms"]).expect_code(7));
+    assert_eq!(ctl.refused(3, &["run", "nobody", "x"])["code"], "profile_not_found");
+    assert_eq!(ctl.refused(2, &["run", "shell"])["code"], "usage");
+    assert!(daemon.processes().is_empty());
+}
+
+#[test]
+fn run_takes_a_command_a_prompt_and_stdin() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let counted = ctl.run_with(&["run", "command", "-", "--", "wc", "-w"], "four words of input");
+    assert_eq!(counted.expect_code(0).stdout.trim(), "4");
+    let plain = ctl.run(&["run", "command", "--", "echo", "a  b"]).expect_code(0);
+    assert_eq!(plain.stdout, "a  b\n");
+    let instead = ctl.run(&["run", "shell", "-e", "X=7", "--", "/bin/sh", "-c", "echo $X"]).expect_code(0);
+    assert_eq!(instead.stdout, "7\n");
+}
+
+#[test]
+fn run_detached_prints_the_task_and_the_agent_ends_with_it() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut gate = daemon.fifo("gate");
+    let script = format!("await {}\nsay done", gate.path());
+    let task = ctl.ok(&["run", "-d", "--name", "r", "command", &script, "--", &fake()]);
+    assert!(task.starts_with("tsk_"), "{task}");
+    ctl.agent_in("r", "busy");
+    let second = ctl.refused(4, &["task", "submit", "--agent", "r", "say no"]);
+    assert_eq!(second["code"], "agent_state");
+    gate.open_gate(1);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    ctl.until("the agent has ended", |ctl| {
+        ctl.json(&["agent", "list"]).as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+    assert_eq!(ctl.ok(&["task", "result", &task]), "done");
+}
+
+#[test]
+fn run_agents_take_no_other_work() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut gate = daemon.fifo("gate");
+    let waiting = ctl.submit("say no", &[]);
+    let script = format!("await {}", gate.path());
+    let task = ctl.ok(&["run", "-d", "command", &script, "--", &fake()]);
+    ctl.task_in(&task, "running");
+    assert_eq!(ctl.json(&["task", "show", &waiting])["state"], "queued");
+    let why = ctl.json(&["why", &waiting]);
+    assert_eq!(why["reasons"][0]["code"], "no_agent", "{why}");
+    gate.open_gate(1);
+    ctl.ended(&task);
+    assert_eq!(ctl.json(&["task", "show", &waiting])["state"], "queued");
+}
+
+#[test]
+fn run_interrupted_cancels_the_task_and_ends_the_agent() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut bell = daemon.fifo("bell");
+    let script = format!("say begun\nring {}\nstall", bell.path());
+    let mut command = ctl.command(&["run", "command", &script, "--", &fake()]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    bell.next_line();
+    let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&pidfd, Signal::INT).unwrap();
+    assert!(wait_readable(&[pidfd.as_fd()], Deadline::default()).is_some());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"begun\n");
+    assert_eq!(ctl.json(&["task", "list"])[0]["state"], "cancelled");
+    assert!(daemon.processes().is_empty());
+}
+
+#[test]
+fn run_outlives_a_killed_daemon_and_prints_every_byte_once() {
+    let mut daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut bell = daemon.fifo("bell");
+    let mut gate = daemon.fifo("gate");
+    let (bell_path, gate_path) = (bell.path().to_owned(), gate.path().to_owned());
+    let script = format!(
+        "flood 100000 1\nring {bell_path}\nawait {gate_path}\nflood 100000 2\nring {bell_path}\nawait {gate_path}\nexit 3"
+    );
+    let follower = std::thread::spawn({
+        let (ctl, fake) = (ctl.clone(), fake());
+        move || ctl.run(&["run", "command", &script, "--", &fake])
+    });
+    bell.next_line();
+    daemon.kill9();
+    gate.open_gate(1);
+    bell.next_line();
+    daemon.start_again();
+    gate.open_gate(1);
+    let done = follower.join().unwrap().expect_code(3);
+    let expected = [stream(1, 100_000), stream(2, 100_000)].concat();
+    assert!(done.stdout.as_bytes() == expected, "{} bytes came", done.stdout.len());
+}
+
+#[test]
+fn run_prints_the_task_as_json_and_its_id_when_quiet() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let task = ctl.json(&["run", "shell", "echo answer"]);
+    assert_eq!((&task["state"], &task["result"]), (&"succeeded".into(), &"answer".into()), "{task}");
+    let quiet = ctl.run(&["-q", "run", "shell", "echo answer; exit 9"]).expect_code(9);
+    assert!(quiet.stdout.starts_with("tsk_") && quiet.stdout.lines().count() == 1, "{quiet}");
+}
+
+#[test]
+fn run_ends_with_an_agent_that_is_terminated_and_is_not_retried_without_one() {
+    let mut daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let task = ctl.ok(&["run", "-d", "shell", "sleep 60"]);
+    ctl.task_in(&task, "running");
+    let agent = ctl.json(&["agent", "list"])[0]["name"].as_str().unwrap().to_owned();
+    ctl.ok(&["agent", "terminate", &agent, "--grace", "0s"]);
+    let ended = ctl.ended(&task);
+    assert_eq!(ended["failure"]["code"], "agent_gone", "{ended}");
+    let again = ctl.refused(4, &["task", "retry", &task]);
+    assert_eq!(again["code"], "agent_state");
+    daemon.kill9();
+    daemon.start_again();
+    assert_eq!(ctl.json(&["task", "show", &task])["failure"]["code"], "agent_gone");
+}
