@@ -69,6 +69,7 @@ fn remove_drafts(state: &Path) {
 fn open_store(loaded: &Loaded, paths: &Paths) -> anyhow::Result<(Store, Opened)> {
     let mut config = store::Config::new(&paths.store);
     config.schema = engine::SCHEMA;
+    config.migrations = engine::MIGRATIONS;
     config.free_floor_bytes = loaded.config.store.free_floor_bytes;
     config.flush_interval = FLUSH_INTERVAL;
     config.flush_bytes = FLUSH_BYTES;

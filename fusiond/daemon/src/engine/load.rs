@@ -16,7 +16,7 @@ pub enum LoadError {
     #[error("the store cannot be read")]
     Read(#[from] ReadError),
     /// A value is not what its key says.
-    #[error("the stored value under \"{key}\" is not readable: expected a {kind} of schema 1")]
+    #[error("the stored value under \"{key}\" is not readable: expected a {kind} of schema {SCHEMA}", SCHEMA = record::SCHEMA)]
     Shape {
         /// The key, as text.
         key: String,

@@ -12,6 +12,7 @@
 mod clock;
 mod ids;
 mod load;
+mod migrate;
 mod orders;
 mod prune;
 mod record;
@@ -19,6 +20,7 @@ mod turn;
 mod waiters;
 
 pub use load::{LoadError, load};
+pub use migrate::MIGRATIONS;
 pub use record::{SCHEMA, attempts_of, decode_event, decode_task, event_key, input_key, task_key};
 
 use crate::runtime::{Runtime, TaskInput};

@@ -1,7 +1,7 @@
 //! Stored shapes: which key holds which value. The bytes are postcard of the core's types; a change
-//! of any of those shapes is a new [`SCHEMA`] with a migration and a golden file.
+//! of any of those shapes is a new [`SCHEMA`] with a step in `migrate` and a golden file.
 //!
-//! Not for: how bytes become durable (`store`).
+//! Not for: how bytes become durable (`store`), what older bytes mean (`migrate`).
 
 use crate::store::{Batch, Direction, ReadError, Reader};
 use fusion_core::state::Meta;
@@ -9,7 +9,7 @@ use fusion_core::{Agent, AgentId, Attempt, Event, Key, State, Task, TaskId};
 use serde::de::DeserializeOwned;
 
 /// The version of all stored shapes.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 pub(crate) const META: &[u8] = b"meta/daemon";
 pub(crate) const AGENT: &[u8] = b"agent/";
@@ -52,7 +52,7 @@ pub fn event_key(seq: u64) -> Vec<u8> {
     key(EVENT, &seq.to_be_bytes())
 }
 
-fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
+pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
     postcard::to_stdvec(value).expect("plain data always has a postcard form")
 }
 

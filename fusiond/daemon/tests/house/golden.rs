@@ -1,8 +1,8 @@
 //! A state that version 1 of all stored shapes wrote is still read: the backup `v1.ckpt` of a daemon
 //! with agents and tasks in many states.
 //!
-//! When a stored shape changes, this fails: raise `engine::SCHEMA`, write a migration, and add a file
-//! of the new version beside this one. Not here: the store's own format (`store::tests`).
+//! When a stored shape changes, this fails: raise `engine::SCHEMA`, write a step in `engine::migrate`, and
+//! add a file of the new version beside this one. Not here: the store's own format (`store::tests`).
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,6 +18,7 @@ fn load() -> State {
     let mut config = store::Config::new(&dir);
     config.probe = store::Probe::Skip;
     config.schema = engine::SCHEMA;
+    config.migrations = engine::MIGRATIONS;
     let (store, _) = store::Store::open(config).expect("the store opens");
     engine::load(&store, fusion_core::Config::default()).expect("the state is read")
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::store::{Migration, OpenError, Reader};
+use crate::store::{Migration, OpenError};
 
 #[test]
 fn what_was_committed_is_there_after_a_clean_stop_and_after_none() {
@@ -67,13 +67,17 @@ fn a_crash_during_the_first_start_is_mended() {
     put(&mut store, "task/1", "one");
 }
 
-fn double(reader: &Reader, batch: &mut Batch) -> Result<(), String> {
-    let scanned = reader.scan(b"n/", |key, _, body| batch.put(key, &[body, body].concat()));
-    scanned.map(|_| ()).map_err(|e| e.to_string())
+fn double(key: &[u8], body: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    Ok(key.starts_with(b"n/").then(|| [body, body].concat()))
 }
 
-fn refuse(_: &Reader, _: &mut Batch) -> Result<(), String> {
+fn refuse(_: &[u8], _: &[u8]) -> Result<Option<Vec<u8>>, String> {
     Err("a task of unknown kind".to_owned())
+}
+
+/// Doubles what stands below `n/`, but fails at the value that the tests call the last.
+fn double_but_the_last(key: &[u8], body: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    if key == b"n/9999" { refuse(key, body) } else { double(key, body) }
 }
 
 fn schema(dir: &Path, migrations: &'static [Migration]) -> Config {
@@ -98,6 +102,29 @@ fn older_data_is_migrated_step_by_step_and_newer_is_refused() {
     assert!(matches!(refused, OpenError::NewerSchema { found: 2 | 3, known: 1 }), "{refused}");
     let (store, _) = Store::open(schema(dir.path(), &[double, double])).expect("the refusal did no harm");
     assert_eq!(contents(&store), [("n/1".to_owned(), b"xxxx".to_vec())]);
+}
+
+#[test]
+fn a_migration_that_stopped_half_way_goes_on_where_it_ended() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, _) = open(dir.path());
+    // More than one batch of a migration, so that a part of it is committed before the refusal.
+    let body = vec![b'x'; super::super::MIGRATION_BATCH_BYTES / 4];
+    for n in 0..6 {
+        let mut batch = Batch::new();
+        batch.put(format!("n/{n}").as_bytes(), &body);
+        store.commit(&mut batch).expect("it commits");
+    }
+    put(&mut store, "n/9999", "x");
+    put(&mut store, "other", "x");
+    store.close().expect("it closes");
+    let refused = Store::open(schema(dir.path(), &[double_but_the_last])).err().expect("the last is refused");
+    assert!(matches!(refused, OpenError::Migration { from: 1, .. }), "{refused}");
+    let (store, opened) = Store::open(schema(dir.path(), &[double])).expect("it opens");
+    assert_eq!(opened.schema_found, 1);
+    let lengths: Vec<usize> = contents(&store).iter().map(|(_, body)| body.len()).collect();
+    let doubled = body.len() * 2;
+    assert_eq!(lengths, [doubled, doubled, doubled, doubled, doubled, doubled, 2, 1]);
 }
 
 #[test]
