@@ -19,6 +19,7 @@ mod task_end;
 mod task_files;
 mod task_order;
 mod task_output;
+mod task_question;
 mod task_submit;
 mod task_time;
 mod tree;

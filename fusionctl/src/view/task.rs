@@ -57,10 +57,35 @@ pub(crate) struct Task {
     #[serde(skip_serializing_if = "is_false")]
     dead: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    question: Option<Question>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<String>,
     attempts: Vec<Attempt>,
+}
+
+/// What a running task asks a person.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Question {
+    kind: String,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ask_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_time: Option<String>,
+}
+
+/// What a person replied.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Reply {
+    kind: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    text: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    actor: String,
 }
 
 /// Why something ended badly.
@@ -117,6 +142,23 @@ impl From<v1::Failure> for Failure {
     }
 }
 
+impl From<v1::Question> for Question {
+    fn from(question: v1::Question) -> Self {
+        Self {
+            kind: word::<v1::QuestionKind>(question.kind),
+            text: question.text,
+            ask_time: time(question.ask_time),
+            expire_time: time(question.expire_time),
+        }
+    }
+}
+
+impl From<v1::Reply> for Reply {
+    fn from(reply: v1::Reply) -> Self {
+        Self { kind: word::<v1::ReplyKind>(reply.kind), text: reply.text, actor: reply.actor }
+    }
+}
+
 impl From<v1::Attempt> for Attempt {
     fn from(attempt: v1::Attempt) -> Self {
         Self {
@@ -167,6 +209,7 @@ impl From<v1::Task> for Task {
             after: task.after,
             parent: task.parent,
             dead: task.dead,
+            question: task.question.map(Question::from),
             failure: task.failure.map(Failure::from),
             result: task.result,
             attempts: task.attempts.into_iter().map(Attempt::from).collect(),
@@ -209,6 +252,14 @@ impl Task {
         match &self.failure {
             Some(failure) => printable(&format!("{} {} {}", self.id, self.state, failure.message)),
             None => format!("{} {}", self.id, self.state),
+        }
+    }
+
+    fn asks(&self) -> String {
+        let Some(question) = &self.question else { return String::new() };
+        match question.kind.as_str() {
+            "approval" => format!("{}\nhint: fusionctl task approve {} [--reject]", question.text, self.id),
+            _ => format!("{}\nhint: fusionctl task answer {} TEXT", question.text, self.id),
         }
     }
 
@@ -260,6 +311,7 @@ impl Shown for Task {
             ("ID", self.id.as_str().into()),
             ("State", Cell::toned(&self.state, tone(&self.state))),
             ("Reason", self.reason.as_str().into()),
+            ("Asks", self.asks().into()),
             ("Failure", self.why_failed().into()),
             ("Dead", dead.into()),
             ("User", self.user.as_str().into()),

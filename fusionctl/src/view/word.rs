@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use fusion_proto::v1::{AgentState, AttemptState, OnLost, RestartPolicy, TaskState};
+use fusion_proto::v1::{AgentState, AttemptState, OnLost, QuestionKind, ReplyKind, RestartPolicy, TaskState};
 use jiff::Timestamp;
 
 use crate::table::Tone;
@@ -42,6 +42,8 @@ words! {
     AgentState: "AGENT_STATE_",
     AttemptState: "ATTEMPT_STATE_",
     OnLost: "ON_LOST_",
+    QuestionKind: "QUESTION_KIND_",
+    ReplyKind: "REPLY_KIND_",
     RestartPolicy: "RESTART_POLICY_",
     TaskState: "TASK_STATE_",
 }
@@ -125,7 +127,8 @@ pub(crate) fn tone(state: &str) -> Tone {
     match state {
         "succeeded" | "idle" | "ok" | "exited" => Tone::Good,
         "busy" | "running" | "dispatched" | "starting" => Tone::Busy,
-        "waiting" | "waiting_approval" | "paused" | "draining" | "backoff" | "lost" | "weak" => Tone::Wary,
+        "waiting" | "waiting_approval" | "waiting_input" | "paused" | "draining" | "backoff" | "lost"
+        | "weak" => Tone::Wary,
         "failed" | "timed_out" | "quarantined" | "signaled" | "start_failed" => Tone::Bad,
         _ => Tone::Plain,
     }

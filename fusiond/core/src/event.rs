@@ -93,6 +93,10 @@ pub enum EventKind {
     TaskResolved { task: TaskId, resolution: String },
     /// Somebody asked its shim to end, past the daemon.
     AgentStopped { agent: AgentId, incarnation: u32 },
+    /// Its attempt asked a person something.
+    TaskAsked { task: TaskId, kind: String, text: String },
+    /// The question of its attempt has ended: approved, rejected, answered, expired or withdrawn.
+    TaskAnswered { task: TaskId, reply: String, comment: String },
 }
 
 /// What an event is about.
@@ -154,6 +158,8 @@ impl EventKind {
             Self::TaskRetried { .. } => "task.retried",
             Self::TaskResolved { .. } => "task.resolved",
             Self::AgentStopped { .. } => "agent.stopped",
+            Self::TaskAsked { .. } => "task.asked",
+            Self::TaskAnswered { .. } => "task.answered",
         }
     }
 
@@ -191,7 +197,9 @@ impl EventKind {
             | Self::TaskCancelled { task }
             | Self::TaskLost { task, .. }
             | Self::TaskRetried { task }
-            | Self::TaskResolved { task, .. } => Subject::Task(*task),
+            | Self::TaskResolved { task, .. }
+            | Self::TaskAsked { task, .. }
+            | Self::TaskAnswered { task, .. } => Subject::Task(*task),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::delegate;
 use crate::ids::{AgentId, TaskId};
 use crate::input::Intake;
 use crate::state::State;
-use crate::task::{Active, DeferWhy, Phase, Task, TaskState};
+use crate::task::{Active, DeferWhy, Phase, Question, QuestionKind, Task, TaskState};
 use crate::time::Time;
 
 /// The answer to `why`.
@@ -176,6 +176,7 @@ const fn what_keeps(agent: &Agent) -> &'static str {
         AgentLife::Idle { .. } => "being found again after a start of the daemon",
         AgentLife::Starting { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Backoff { .. }
@@ -189,6 +190,9 @@ fn active_summary(state: &State, task: &Task, active: &Active) -> String {
     let agent = task.lease().map(|lease| lease.agent);
     let name = agent.and_then(|id| state.agent(id)).map_or("an agent", |agent| agent.spec.name.as_str());
     let number = task.attempts.len();
+    if let Some(question) = active.open_question() {
+        return format!("attempt {number} on {name} asks for {}: {}", question.kind.word(), question.text);
+    }
     match (active.stop, active.phase) {
         (Some(_), _) => format!("attempt {number} on {name} is being ended"),
         (None, Phase::Dispatched) => format!("attempt {number} was given to {name}"),
@@ -209,10 +213,23 @@ fn active_reasons(state: &State, task: &Task, active: &Active) -> Vec<Reason> {
             format!("`fusionctl agent resume {name}`"),
         ));
     }
+    if let Some(question) = active.open_question() {
+        reasons.push(asks(task.id, question));
+    }
     if active.stop.is_some() {
         reasons.push(Reason::new("ending", "SIGTERM was sent; after the grace everything is killed", ""));
     }
     reasons
+}
+
+fn asks(task: TaskId, question: &Question) -> Reason {
+    let remedy = match question.kind {
+        QuestionKind::Approval => {
+            format!("`fusionctl task approve {task}`, or `fusionctl task approve {task} --reject`")
+        }
+        QuestionKind::Input => format!("`fusionctl task answer {task} TEXT`"),
+    };
+    Reason::new("question", format!("it asks for {}: {}", question.kind.word(), question.text), remedy)
 }
 
 /// Why an agent is what it is.
@@ -225,6 +242,11 @@ pub fn explain_agent(state: &State, id: AgentId, now: Time) -> Option<Explanatio
         AgentLife::Starting { .. } => answer("its shim is being started", Vec::new()),
         AgentLife::Idle { .. } => idle(state, agent),
         AgentLife::Busy { work, .. } => answer(format!("it works on {}", work.task), Vec::new()),
+        AgentLife::Waiting { work, reason, .. } => {
+            let question = state.task(work.task).and_then(Task::open_question);
+            let reasons = question.into_iter().map(|question| asks(work.task, question)).collect();
+            answer(format!("{} asks for {}", work.task, reason.word()), reasons)
+        }
         AgentLife::Draining { work, .. } => answer(
             format!("it is paused when {} has ended", work.task),
             vec![Reason::new(

@@ -5,7 +5,7 @@
 use crate::agent::SpawnAgent;
 use crate::ids::{AgentId, Uid};
 use crate::state::Config;
-use crate::task::{Exit, Resolution, RunTask, SubmitTask};
+use crate::task::{Answer, AskTask, Exit, Resolution, RunTask, SubmitTask};
 use crate::time::{Millis, Time};
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +153,20 @@ pub enum Command {
         task: String,
         /// How.
         resolution: Resolution,
+    },
+    /// `task ask`, by the agent that works on the task.
+    AskTask(AskTask),
+    /// Whoever asked under this request has gone.
+    WithdrawQuestion {
+        /// Hash of the request id.
+        request: u64,
+    },
+    /// `task answer`, `task approve`.
+    AnswerTask {
+        /// Which.
+        task: String,
+        /// What.
+        answer: Answer,
     },
     /// `system drain`.
     SetIntake(Intake),

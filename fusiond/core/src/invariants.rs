@@ -8,7 +8,7 @@ use crate::delegate;
 use crate::index::Index;
 use crate::input::Intake;
 use crate::state::State;
-use crate::task::{Attempt, TaskState};
+use crate::task::{Attempt, Clock, TaskState};
 use std::collections::BTreeSet;
 
 impl State {
@@ -23,6 +23,7 @@ impl State {
         self.check_attempts(&mut broken);
         self.check_dependencies(&mut broken);
         self.check_errands(&mut broken);
+        self.check_questions(&mut broken);
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 
@@ -111,6 +112,40 @@ impl State {
                 && agent.is_terminated()
             {
                 broken.push(format!("{id} waits for {}, which is over", agent.id));
+            }
+        }
+    }
+
+    /// An agent waits exactly while its task asks, unless it is drained, frozen or ended meanwhile; and no clock
+    /// ticks then.
+    fn check_questions(&self, broken: &mut Vec<String>) {
+        for agent in self.agents.values() {
+            let Some(work) = agent.life.work() else { continue };
+            let asks =
+                self.task(work.task).and_then(crate::Task::open_question).map(|question| question.kind);
+            let fits = match &agent.life {
+                AgentLife::Waiting { reason, .. } => asks == Some(*reason),
+                AgentLife::Busy { .. } => asks.is_none(),
+                AgentLife::Starting { .. }
+                | AgentLife::Idle { .. }
+                | AgentLife::Draining { .. }
+                | AgentLife::Paused { .. }
+                | AgentLife::Backoff { .. }
+                | AgentLife::Quarantined { .. }
+                | AgentLife::Stopping { .. }
+                | AgentLife::Terminated { .. } => true,
+            };
+            if !fits {
+                broken.push(format!(
+                    "{} is {} while its task asks for {asks:?}",
+                    agent.id,
+                    agent.life.word()
+                ));
+            }
+        }
+        for task in self.tasks.values().filter(|task| task.open_question().is_some()) {
+            if task.state.active().is_some_and(|active| matches!(active.clock, Clock::Ticking { .. })) {
+                broken.push(format!("a clock of {} ticks while it waits for a person", task.id));
             }
         }
     }

@@ -60,6 +60,7 @@ fn plan_agent(agent: &Agent) -> Option<Effect> {
         AgentLife::Starting { .. } => Some(Effect::Launch { agent: id, incarnation }),
         AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Stopping { .. } => Some(Effect::Adopt { agent: id, incarnation }),

@@ -75,6 +75,10 @@ pub enum Reject {
     TaskState { task: String, state: &'static str, verb: &'static str },
     #[error("task {task} has ended without success: nothing can come after it")]
     DependencyEnded { task: String },
+    #[error("task {task} asks something already")]
+    QuestionOpen { task: String },
+    #[error("task {task} asks for {kind}")]
+    QuestionKind { task: String, kind: &'static str },
     #[error("{retries} retries are too many")]
     RetryLimit { retries: u32 },
     // Below: refused at the door, before the core is asked.
@@ -143,6 +147,8 @@ impl Reject {
             Self::AgentState { .. } => "agent_state",
             Self::TaskState { .. } => "task_state",
             Self::DependencyEnded { .. } => "dependency_ended",
+            Self::QuestionOpen { .. } => "question_open",
+            Self::QuestionKind { .. } => "question_kind",
             Self::RetryLimit { .. } => "retry_limit",
             Self::ProfileNotFound { .. } => "profile_not_found",
             Self::CommandMissing { .. } => "command_missing",
@@ -187,6 +193,8 @@ impl Reject {
             Self::AgentState { .. }
             | Self::TaskState { .. }
             | Self::DependencyEnded { .. }
+            | Self::QuestionOpen { .. }
+            | Self::QuestionKind { .. }
             | Self::SandboxUnavailable { .. }
             | Self::LimitUnenforceable { .. }
             | Self::SpawnFailed { .. }
@@ -251,6 +259,11 @@ impl Reject {
                 format!("`fusionctl why {id}` tells what it waits for")
             }
             Self::DependencyEnded { .. } => "retry that task first, or leave it out of `after`".into(),
+            Self::QuestionOpen { .. } => "wait for the reply to that question first".into(),
+            Self::QuestionKind { task, kind } => match *kind {
+                "approval" => format!("`fusionctl task approve {task} [--reject]`"),
+                _ => format!("`fusionctl task answer {task} TEXT`"),
+            },
             Self::RetryLimit { .. } => "use at most 1000".into(),
             Self::ProfileNotFound { nearest, .. } => hint_profile(nearest.as_deref()),
             Self::CommandMissing { .. } => {

@@ -9,7 +9,7 @@ use crate::ids::{AgentId, Nonce, TaskId};
 use crate::input::{Caller, Command, Input, Intake, Outcome};
 use crate::reject::Reject;
 use crate::state::{Key, State};
-use crate::task::{cancel, resolve, retry, run, submit};
+use crate::task::{answer, ask, cancel, resolve, retry, run, submit};
 use crate::time::Time;
 use crate::{delegate, reconcile, wake, workspace};
 use std::collections::BTreeSet;
@@ -126,6 +126,9 @@ fn route_command(
         Command::ResolveTask { task, resolution } => {
             resolve::decide(state, out, turn, caller, &task, resolution)
         }
+        Command::AskTask(question) => ask::decide(state, out, turn, caller, question),
+        Command::WithdrawQuestion { request } => answer::withdraw(state, out, turn, caller, request),
+        Command::AnswerTask { task, answer } => answer::decide(state, out, turn, caller, &task, answer),
         Command::SetIntake(intake) => set_intake(state, out, turn, caller, intake),
         Command::StopAll { grace } => terminate::decide_all(state, out, turn, caller, grace),
     }

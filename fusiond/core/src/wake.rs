@@ -11,7 +11,7 @@ use crate::index::Timer;
 use crate::input::Actor;
 use crate::state::State;
 use crate::step::{Out, Turn};
-use crate::task::{Active, Clock, StopWhy, TaskState, cancel, clock, ending};
+use crate::task::{Active, Clock, Reply, StopWhy, TaskState, answer, cancel, clock, ending};
 use crate::time::{Millis, Time};
 use crate::workspace;
 
@@ -42,6 +42,7 @@ fn strike_agent(state: &mut State, out: &mut Out, turn: Turn, id: AgentId) {
         AgentLife::Starting { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Quarantined { .. }
@@ -62,6 +63,9 @@ fn strike_task(state: &mut State, out: &mut Out, turn: Turn, id: TaskId) {
             let span = task.spec.timeouts.queue.unwrap_or_default();
             let failure = Failure::new(FailureCode::TimeoutQueue, format!("no agent took it within {span}"));
             ending::end(state, out, turn, id, Actor::Daemon, TaskState::TimedOut { at: turn.now, failure });
+        }
+        TaskState::Active(active) if active.open_question().is_some() => {
+            answer::settle(state, out, turn, id, Actor::Daemon, Reply::Expired);
         }
         TaskState::Active(Active { clock: Clock::Ticking { run_at, .. }, .. }) => {
             if run_at.is_some_and(|at| at <= turn.now) {

@@ -16,7 +16,7 @@ use anyhow::Context;
 use fusion_core::{AgentId, State, Time};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How long open streams may take to end after the last request.
 const STREAMS_GRACE: Duration = Duration::from_millis(500);
@@ -120,6 +120,7 @@ async fn serve(
     tokio::spawn(inlet::accept(listener, door, connection_sender.clone()));
     tokio::spawn(inlet::accept_agents(agents, connection_sender));
     let (ask_sender, asks) = mpsc::channel(1);
+    let (leave, leaving) = watch::channel(false);
     let shared = api::Shared {
         engine: engine.clone(),
         runtime: hands.clone(),
@@ -130,6 +131,7 @@ async fn serve(
         paths: paths.clone(),
         started_at: now(),
         recovered: recovered(&opened),
+        stopping: leaving,
         shutdown: ask_sender,
     };
     let (stop_sender, stopped) = oneshot::channel::<()>();
@@ -144,6 +146,7 @@ async fn serve(
     let ask = shutdown::wait(&paths, loaded.config.runtime.grace, asks).await.context("receiving signals")?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     tracing::info!(?ask, "stopping");
+    leave.send_replace(true);
     shutdown::end_agents(&engine, paths.uid, ask).await;
     finish(engine, stop_sender, server, &paths, hands).await
 }

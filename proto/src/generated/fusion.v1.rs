@@ -1227,6 +1227,66 @@ pub struct Task {
     /// It failed for good after its last attempt.
     #[prost(bool, tag = "26")]
     pub dead: bool,
+    /// What its running attempt asks a person; unset when it asks nothing.
+    #[prost(message, optional, tag = "27")]
+    pub question: ::core::option::Option<Question>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Question {
+    #[prost(enumeration = "QuestionKind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub ask_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it is over without a reply.
+    #[prost(message, optional, tag = "4")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AskTaskRequest {
+    /// Unspecified: input.
+    #[prost(enumeration = "QuestionKind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+    /// How long a reply is waited for; unset: as long as the attempt lives.
+    #[prost(message, optional, tag = "3")]
+    pub timeout: ::core::option::Option<::prost_types::Duration>,
+    /// Names the question: the same id is the same question (AIP-155).
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reply {
+    #[prost(enumeration = "ReplyKind", tag = "1")]
+    pub kind: i32,
+    /// The answer, or the comment of whoever approved or rejected.
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+    /// user:UID of whoever replied.
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerTaskRequest {
+    /// Id, unique part of one, or `key:K`.
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApproveTaskRequest {
+    /// Id, unique part of one, or `key:K`.
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    /// Refuse it.
+    #[prost(bool, tag = "2")]
+    pub reject: bool,
+    /// For the record, and for whoever asked.
+    #[prost(string, tag = "3")]
+    pub comment: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SubmitTaskRequest {
@@ -1465,6 +1525,7 @@ pub enum TaskState {
     Failed = 9,
     Cancelled = 10,
     TimedOut = 11,
+    WaitingInput = 12,
 }
 impl TaskState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1485,6 +1546,7 @@ impl TaskState {
             Self::Failed => "TASK_STATE_FAILED",
             Self::Cancelled => "TASK_STATE_CANCELLED",
             Self::TimedOut => "TASK_STATE_TIMED_OUT",
+            Self::WaitingInput => "TASK_STATE_WAITING_INPUT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1502,6 +1564,7 @@ impl TaskState {
             "TASK_STATE_FAILED" => Some(Self::Failed),
             "TASK_STATE_CANCELLED" => Some(Self::Cancelled),
             "TASK_STATE_TIMED_OUT" => Some(Self::TimedOut),
+            "TASK_STATE_WAITING_INPUT" => Some(Self::WaitingInput),
             _ => None,
         }
     }
@@ -1582,6 +1645,75 @@ impl AttemptState {
             "ATTEMPT_STATE_START_FAILED" => Some(Self::StartFailed),
             "ATTEMPT_STATE_LOST" => Some(Self::Lost),
             "ATTEMPT_STATE_NOT_STARTED" => Some(Self::NotStarted),
+            _ => None,
+        }
+    }
+}
+/// What kind of reply a question waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum QuestionKind {
+    Unspecified = 0,
+    /// Yes or no: `task approve`.
+    Approval = 1,
+    /// Words: `task answer`.
+    Input = 2,
+}
+impl QuestionKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "QUESTION_KIND_UNSPECIFIED",
+            Self::Approval => "QUESTION_KIND_APPROVAL",
+            Self::Input => "QUESTION_KIND_INPUT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "QUESTION_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "QUESTION_KIND_APPROVAL" => Some(Self::Approval),
+            "QUESTION_KIND_INPUT" => Some(Self::Input),
+            _ => None,
+        }
+    }
+}
+/// How a question ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReplyKind {
+    Unspecified = 0,
+    Approved = 1,
+    Rejected = 2,
+    Answered = 3,
+    /// Nobody replied in time.
+    Expired = 4,
+}
+impl ReplyKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REPLY_KIND_UNSPECIFIED",
+            Self::Approved => "REPLY_KIND_APPROVED",
+            Self::Rejected => "REPLY_KIND_REJECTED",
+            Self::Answered => "REPLY_KIND_ANSWERED",
+            Self::Expired => "REPLY_KIND_EXPIRED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REPLY_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "REPLY_KIND_APPROVED" => Some(Self::Approved),
+            "REPLY_KIND_REJECTED" => Some(Self::Rejected),
+            "REPLY_KIND_ANSWERED" => Some(Self::Answered),
+            "REPLY_KIND_EXPIRED" => Some(Self::Expired),
             _ => None,
         }
     }
@@ -1912,6 +2044,75 @@ pub mod task_service_client {
                 .insert(GrpcMethod::new("fusion.v1.TaskService", "ResolveTask"));
             self.inner.unary(req, path, codec).await
         }
+        /// Asks a person something and answers with the reply. Made again with the same request id, it goes on
+        /// waiting for the reply to the same question. A caller that hangs up withdraws the question.
+        /// role: agent (own). story: task_ask
+        pub async fn ask_task(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AskTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Reply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/AskTask",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "AskTask"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Replies to what the running attempt asks. role: user. story: task_answer
+        pub async fn answer_task(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AnswerTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/AnswerTask",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "AnswerTask"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives leave to what the running attempt asks leave for, or refuses it.
+        /// role: user. story: task_approve
+        pub async fn approve_task(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApproveTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/ApproveTask",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "ApproveTask"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Streams the output of a task's attempts, in the order in which it was read.
         /// role: user, agent (own and sub-tasks). story: task_logs
         pub async fn tail_task_logs(
@@ -2063,6 +2264,24 @@ pub mod task_service_server {
         async fn resolve_task(
             &self,
             request: tonic::Request<super::ResolveTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status>;
+        /// Asks a person something and answers with the reply. Made again with the same request id, it goes on
+        /// waiting for the reply to the same question. A caller that hangs up withdraws the question.
+        /// role: agent (own). story: task_ask
+        async fn ask_task(
+            &self,
+            request: tonic::Request<super::AskTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Reply>, tonic::Status>;
+        /// Replies to what the running attempt asks. role: user. story: task_answer
+        async fn answer_task(
+            &self,
+            request: tonic::Request<super::AnswerTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status>;
+        /// Gives leave to what the running attempt asks leave for, or refuses it.
+        /// role: user. story: task_approve
+        async fn approve_task(
+            &self,
+            request: tonic::Request<super::ApproveTaskRequest>,
         ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status>;
         /// Server streaming response type for the TailTaskLogs method.
         type TailTaskLogsStream: tonic::codegen::tokio_stream::Stream<
@@ -2562,6 +2781,141 @@ pub mod task_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ResolveTaskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.TaskService/AskTask" => {
+                    #[allow(non_camel_case_types)]
+                    struct AskTaskSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::UnaryService<super::AskTaskRequest>
+                    for AskTaskSvc<T> {
+                        type Response = super::Reply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AskTaskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::ask_task(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AskTaskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.TaskService/AnswerTask" => {
+                    #[allow(non_camel_case_types)]
+                    struct AnswerTaskSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::UnaryService<super::AnswerTaskRequest>
+                    for AnswerTaskSvc<T> {
+                        type Response = super::Task;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AnswerTaskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::answer_task(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AnswerTaskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.TaskService/ApproveTask" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApproveTaskSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::UnaryService<super::ApproveTaskRequest>
+                    for ApproveTaskSvc<T> {
+                        type Response = super::Task;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApproveTaskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::approve_task(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApproveTaskSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

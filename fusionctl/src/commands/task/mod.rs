@@ -1,5 +1,8 @@
 //! `task`: units of work in a durable queue.
 
+mod answer;
+mod approve;
+mod ask;
 mod cancel;
 mod line;
 mod list;
@@ -37,6 +40,12 @@ pub(crate) enum Verb {
     Retry(retry::Args),
     /// Decide a task whose outcome is unknown
     Resolve(resolve::Args),
+    /// Answer what a running task asks
+    Answer(answer::Args),
+    /// Approve or reject what a running task asks leave for
+    Approve(approve::Args),
+    /// Ask a person, from within a running task, and wait for the reply
+    Ask(ask::Args),
     /// Print a task's output as it was written: stdout to stdout, stderr to stderr
     Logs(logs::Args),
     /// Print a task's result alone
@@ -53,6 +62,9 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::Cancel(args) => cancel::run(session, args).await,
         Verb::Retry(args) => retry::run(session, args).await,
         Verb::Resolve(args) => resolve::run(session, args).await,
+        Verb::Answer(args) => answer::run(session, args).await,
+        Verb::Approve(args) => approve::run(session, args).await,
+        Verb::Ask(args) => ask::run(session, args).await,
         Verb::Logs(args) => logs::run(session, args).await,
         Verb::Result(args) => result::run(session, args).await,
     }

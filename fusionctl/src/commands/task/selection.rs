@@ -109,6 +109,7 @@ pub(super) const fn has_ended(state: TaskState) -> bool {
         | TaskState::Dispatched
         | TaskState::Running
         | TaskState::WaitingApproval
+        | TaskState::WaitingInput
         | TaskState::Lost => false,
     }
 }

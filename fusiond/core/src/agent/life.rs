@@ -158,7 +158,10 @@ fn repeat_stop(state: &State, out: &mut Out, turn: Turn, id: AgentId, incarnatio
 fn thaw_if_wanted(state: &State, out: &mut Out, id: AgentId, incarnation: u32) {
     let Some(agent) = state.agent(id) else { return };
     match agent.life {
-        AgentLife::Idle { .. } | AgentLife::Busy { .. } | AgentLife::Draining { .. } => {
+        AgentLife::Idle { .. }
+        | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
+        | AgentLife::Draining { .. } => {
             out.order(Effect::Thaw { agent: id, incarnation });
         }
         AgentLife::Starting { .. }
@@ -185,6 +188,7 @@ fn adopt_life(state: &State, out: &mut Out, turn: Turn, id: AgentId, incarnation
             AgentLife::Starting { .. }
             | AgentLife::Idle { .. }
             | AgentLife::Busy { .. }
+            | AgentLife::Waiting { .. }
             | AgentLife::Draining { .. }
             | AgentLife::Backoff { .. }
             | AgentLife::Quarantined { .. }
@@ -215,8 +219,8 @@ pub(crate) fn attempt_started(
         let fresh = active.phase == Phase::Dispatched;
         let clock = Clock::start(task.spec.timeouts.or_idle(idle), turn.now);
         let clock = if fresh || active.clock != Clock::Unset { rearm(active, clock) } else { clock };
-        *active = Active { phase: Phase::Running { since: at }, clock, stop: active.stop };
-        if paused {
+        (active.phase, active.clock) = (Phase::Running { since: at }, clock);
+        if paused || active.open_question().is_some() {
             active.clock = active.clock.stand(turn.now);
         }
         fresh.then_some(task.owner)
@@ -332,7 +336,9 @@ fn release(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, success: b
 
 fn without_work(life: &AgentLife, now: Time) -> AgentLife {
     match life {
-        AgentLife::Busy { .. } | AgentLife::Draining { .. } => AgentLife::Idle { since: now },
+        AgentLife::Busy { .. } | AgentLife::Waiting { .. } | AgentLife::Draining { .. } => {
+            AgentLife::Idle { since: now }
+        }
         AgentLife::Paused { since, freeze, .. } => {
             AgentLife::Paused { since: *since, freeze: *freeze, work: None }
         }
@@ -377,6 +383,7 @@ pub(crate) fn shim_gone(
         AgentLife::Starting { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. } => {
             let (cause, reason) = match (witness.rebooted, witness.stopped) {
@@ -421,6 +428,7 @@ pub(crate) fn shim_failed(
         AgentLife::Stopping { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. } => {
             // Nobody read its records: an attempt of it may have begun.

@@ -3,9 +3,11 @@
 //! ```text
 //!            ShimUp                lease
 //!  Starting ───────► Idle ◄──────────────────► Busy ── pause --drain ──► Draining
-//!     │  ▲             │ pause                  │ pause                     │ task ends
-//!     │  │ until       └────────► Paused ◄──────┴───────────────────────────┘
-//!     ▼  │                          │ resume: back to Idle or Busy
+//!     │  ▲             │ pause                  │ ▲ │ pause                 │ task ends
+//!     │  │             │                    ask ▼ │ │                       │
+//!     │  │             │                    Waiting │                       │
+//!     │  │ until       └────────► Paused ◄──────┴───┴───────────────────────┘
+//!     ▼  │                          │ resume: back to Idle, Busy or Waiting
 //!  Backoff ── N failures in a window ──► Quarantined ── restart ──► Starting
 //!  any of them ── terminate, restart, stop ──► Stopping ──► Terminated | Starting(n+1)
 //! ```
@@ -24,6 +26,7 @@ pub mod terminate;
 pub use spawn::SpawnAgent;
 
 use crate::ids::{AgentId, Capabilities, Nonce, TaskId, Uid};
+use crate::task::QuestionKind;
 use crate::time::{Millis, Time};
 use serde::{Deserialize, Serialize};
 
@@ -235,6 +238,15 @@ pub enum AgentLife {
         /// What became of its leftovers.
         leftovers: Leftovers,
     },
+    /// Its running task asked a person something.
+    Waiting {
+        /// Since when.
+        since: Time,
+        /// On what it works.
+        work: Work,
+        /// What it waits for.
+        reason: QuestionKind,
+    },
 }
 
 /// Whether a paused tree is known to stand still.
@@ -283,6 +295,7 @@ impl AgentLife {
             Self::Starting { .. } => "starting",
             Self::Idle { .. } => "idle",
             Self::Busy { .. } => "busy",
+            Self::Waiting { .. } => "waiting",
             Self::Draining { .. } => "draining",
             Self::Paused { .. } => "paused",
             Self::Backoff { .. } => "backoff",
@@ -299,6 +312,7 @@ impl AgentLife {
             Self::Starting { since }
             | Self::Idle { since }
             | Self::Busy { since, .. }
+            | Self::Waiting { since, .. }
             | Self::Draining { since, .. }
             | Self::Paused { since, .. }
             | Self::Backoff { since, .. }
@@ -312,7 +326,7 @@ impl AgentLife {
     #[must_use]
     pub const fn work(&self) -> Option<Work> {
         match self {
-            Self::Busy { work, .. } | Self::Draining { work, .. } => Some(*work),
+            Self::Busy { work, .. } | Self::Waiting { work, .. } | Self::Draining { work, .. } => Some(*work),
             Self::Paused { work, .. } | Self::Stopping { work, .. } => *work,
             Self::Starting { .. }
             | Self::Idle { .. }
@@ -329,6 +343,7 @@ impl AgentLife {
             Self::Starting { .. }
             | Self::Idle { .. }
             | Self::Busy { .. }
+            | Self::Waiting { .. }
             | Self::Draining { .. }
             | Self::Paused { .. }
             | Self::Stopping { .. } => true,
@@ -364,6 +379,7 @@ impl Agent {
             AgentLife::Starting { .. }
             | AgentLife::Idle { .. }
             | AgentLife::Busy { .. }
+            | AgentLife::Waiting { .. }
             | AgentLife::Draining { .. }
             | AgentLife::Paused { .. }
             | AgentLife::Quarantined { .. }

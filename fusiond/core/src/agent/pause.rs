@@ -24,10 +24,11 @@ pub(crate) fn decide(
     let (id, owner, life) = (found.id, found.owner, found.life.clone());
     match (life, how) {
         (AgentLife::Idle { .. }, PauseHow::Freeze | PauseHow::Drain) => freeze(state, out, turn, id, None),
-        (AgentLife::Busy { work, .. } | AgentLife::Draining { work, .. }, PauseHow::Freeze) => {
-            freeze(state, out, turn, id, Some(work));
-        }
-        (AgentLife::Busy { work, .. }, PauseHow::Drain) => {
+        (
+            AgentLife::Busy { work, .. } | AgentLife::Waiting { work, .. } | AgentLife::Draining { work, .. },
+            PauseHow::Freeze,
+        ) => freeze(state, out, turn, id, Some(work)),
+        (AgentLife::Busy { work, .. } | AgentLife::Waiting { work, .. }, PauseHow::Drain) => {
             state.alter_agent(out, id, |agent| {
                 agent.wish = Wish::Pause;
                 agent.life = AgentLife::Draining { since: turn.now, work };

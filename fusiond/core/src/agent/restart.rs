@@ -29,6 +29,7 @@ pub(crate) fn decide(
         }
         AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Starting { .. } => {

@@ -9,7 +9,7 @@ use crate::input::Caller;
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
-use crate::task::TaskState;
+use crate::task::{TaskState, answer};
 
 pub(crate) fn decide(
     state: &mut State,
@@ -22,19 +22,20 @@ pub(crate) fn decide(
     let (id, owner, incarnation) = (found.id, found.owner, found.incarnation);
     let life = match found.life.clone() {
         AgentLife::Paused { work: Some(work), .. } | AgentLife::Draining { work, .. } => {
-            AgentLife::Busy { since: turn.now, work }
+            answer::life_with(state, work, turn)
         }
         AgentLife::Paused { work: None, .. } => AgentLife::Idle { since: turn.now },
         life @ (AgentLife::Starting { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Backoff { .. }
         | AgentLife::Quarantined { .. }
         | AgentLife::Stopping { .. }
         | AgentLife::Terminated { .. }) => return Err(super::wrong_state(id, &life, "resumed")),
     };
     let idle = found.spec.idle_timeout;
-    if let Some(work) = life.work() {
+    if let AgentLife::Busy { work, .. } = &life {
         state.alter_task(out, work.task, |task| {
             if let TaskState::Active(active) = &mut task.state {
                 let timeouts = task.spec.timeouts.or_idle(idle);

@@ -33,6 +33,7 @@ pub(crate) fn finish(state: &mut State, out: &mut Out, turn: Turn, actor: Actor,
         AgentLife::Starting { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Stopping { .. } => {
@@ -67,6 +68,7 @@ fn stop_one(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: Agen
         AgentLife::Starting { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Stopping { then: AfterStop::Restart | AfterStop::Rest, .. } => {
@@ -111,6 +113,7 @@ pub(crate) fn stop_tree(
         AgentLife::Starting { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Backoff { .. }

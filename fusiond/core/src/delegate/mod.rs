@@ -124,7 +124,12 @@ fn lease(state: &mut State, out: &mut Out, turn: Turn, task: TaskId, agent: Agen
             started_at: None,
             ending: None,
         });
-        task.state = TaskState::Active(Active { phase: Phase::Dispatched, clock: Clock::Unset, stop: None });
+        task.state = TaskState::Active(Active {
+            phase: Phase::Dispatched,
+            clock: Clock::Unset,
+            stop: None,
+            question: None,
+        });
         number
     });
     let Some(number) = number else { return };

@@ -1,7 +1,7 @@
 //! Tasks: what one is, and its life.
 //!
 //! ```text
-//!  Blocked ──► Deferred ──► Queued ──► Active(Dispatched ─► Running) ──► Succeeded
+//!  Blocked ──► Deferred ──► Queued ──► Active(Dispatched ─► Running ⇄ Waiting) ──► Succeeded
 //!     │            ▲           ▲              │                    ├──► Failed(code)
 //!     │            └── retry ──┴──────────────┤                    ├──► TimedOut
 //!     └─ a needed task failed ─► Failed       └─► Lost ─ resolve ──┴──► Cancelled
@@ -10,17 +10,23 @@
 //! An attempt is leased to (agent, incarnation, serial); news of any other lease is ignored. Not for:
 //! the choice of the agent (`delegate`), the bytes of prompts and results.
 
+pub mod answer;
+pub mod ask;
 pub mod attempt;
 pub mod cancel;
 pub mod clock;
 pub mod ending;
+pub mod question;
 pub mod resolve;
 pub mod retry;
 pub mod run;
 pub mod submit;
 
+pub use answer::Answer;
+pub use ask::AskTask;
 pub use attempt::{Attempt, Ending, Exit, ExitKind, Lease, StopWhy};
 pub use clock::Clock;
+pub use question::{Question, QuestionKind, Reply};
 pub use resolve::Resolution;
 pub use run::RunTask;
 pub use submit::SubmitTask;
@@ -188,6 +194,8 @@ pub struct Active {
     pub clock: Clock,
     /// The stop that was asked for.
     pub stop: Option<Stop>,
+    /// The last thing that it asked a person.
+    pub question: Option<Box<Question>>,
 }
 
 /// Whether the program of a leased task is known to run.
@@ -230,8 +238,7 @@ impl TaskState {
             Self::Blocked { .. } => "blocked",
             Self::Deferred { .. } => "deferred",
             Self::Queued { .. } => "queued",
-            Self::Active(Active { phase: Phase::Dispatched, .. }) => "dispatched",
-            Self::Active(Active { phase: Phase::Running { .. }, .. }) => "running",
+            Self::Active(active) => active.word(),
             Self::Lost { .. } => "lost",
             Self::Succeeded { .. } => "succeeded",
             Self::Failed { .. } => "failed",
@@ -279,6 +286,30 @@ impl TaskState {
     }
 }
 
+impl Active {
+    /// The word for what the attempt does.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match (&self.question, self.phase) {
+            (Some(question), _) if question.reply.is_none() => match question.kind {
+                QuestionKind::Approval => "waiting_approval",
+                QuestionKind::Input => "waiting_input",
+            },
+            (_, Phase::Dispatched) => "dispatched",
+            (_, Phase::Running { .. }) => "running",
+        }
+    }
+
+    /// The instant at which time alone changes it.
+    fn due(&self) -> Option<Time> {
+        if self.stop.is_some() {
+            return None;
+        }
+        let expires_at = self.open_question().and_then(|question| question.expires_at);
+        [self.clock.due(), expires_at].into_iter().flatten().min()
+    }
+}
+
 impl Timeouts {
     /// These, with the agent's idle timeout where none is named.
     #[must_use]
@@ -316,9 +347,8 @@ impl Task {
         match &self.state {
             TaskState::Deferred { until, .. } => Some(*until),
             TaskState::Queued { since } => self.spec.timeouts.queue.map(|span| since.plus(span)),
-            TaskState::Active(Active { stop: None, clock, .. }) => clock.due(),
+            TaskState::Active(active) => active.due(),
             TaskState::Blocked { .. }
-            | TaskState::Active(_)
             | TaskState::Lost { .. }
             | TaskState::Succeeded { .. }
             | TaskState::Failed { .. }

@@ -131,6 +131,7 @@ fn idle_since(agent: &Agent) -> Option<Time> {
         AgentLife::Idle { since } => Some(since),
         AgentLife::Starting { .. }
         | AgentLife::Busy { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Backoff { .. }

@@ -5,7 +5,7 @@
 use crate::rng::Rng;
 use fusion_core::agent::{AgentSpec, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
-use fusion_core::task::{OnLost, Resolution, RunTask, SubmitTask, TaskKind, Timeouts};
+use fusion_core::task::{Answer, AskTask, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, TaskKind, Timeouts};
 use fusion_core::{AgentId, Caller, Capabilities, Command, Millis, Rights, State, TaskId, Time, Uid};
 
 const USERS: [u32; 3] = [1000, 1001, 1002];
@@ -27,13 +27,17 @@ fn span(rng: &mut Rng, permille: u64, secs: u64) -> Option<Millis> {
 /// Somebody, and what they ask for.
 pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command) {
     let caller = draw_caller(rng, state);
+    if matches!(caller.rights, Rights::Agent(_)) && rng.permille(600) {
+        return (caller, draw_question(rng));
+    }
     let command = match rng.below(1000) {
         0..=409 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
         410..=439 => Command::RunTask(Box::new(draw_run(rng, state, caller, now))),
         440..=519 => Command::CancelTask { task: task_text(rng, state), grace: Millis(rng.below(4000)) },
         520..=589 => Command::RetryTask { task: task_text(rng, state) },
-        590..=659 => Command::ResolveTask { task: lost_text(rng, state), resolution: draw_resolution(rng) },
-        660..=759 => Command::SpawnAgent(Box::new(draw_agent(rng, caller, now))),
+        590..=629 => Command::ResolveTask { task: lost_text(rng, state), resolution: draw_resolution(rng) },
+        630..=669 => Command::AnswerTask { task: asking_text(rng, state), answer: draw_answer(rng) },
+        670..=759 => Command::SpawnAgent(Box::new(draw_agent(rng, caller, now))),
         760..=839 => Command::PauseAgent { agent: agent_text(rng, state), how: draw_how(rng) },
         840..=919 => Command::ResumeAgent { agent: agent_text(rng, state) },
         920..=949 => Command::RestartAgent { agent: agent_text(rng, state) },
@@ -99,6 +103,29 @@ fn task_text(rng: &mut Rng, state: &State) -> String {
 fn lost_text(rng: &mut Rng, state: &State) -> String {
     let lost = state.tasks().find(|task| task.state.word() == "lost");
     lost.map_or_else(|| task_text(rng, state), |task| task.id.to_string())
+}
+
+fn asking_text(rng: &mut Rng, state: &State) -> String {
+    let asking = state.tasks().find(|task| task.open_question().is_some());
+    asking.map_or_else(|| task_text(rng, state), |task| task.id.to_string())
+}
+
+fn draw_question(rng: &mut Rng) -> Command {
+    let request = 1 + rng.below(4);
+    if rng.permille(200) {
+        return Command::WithdrawQuestion { request };
+    }
+    let kind = *rng.pick(&[QuestionKind::Approval, QuestionKind::Input]);
+    let text = if rng.permille(30) { String::new() } else { "may I?".to_owned() };
+    Command::AskTask(AskTask { kind, text, timeout: span(rng, 600, 20), request })
+}
+
+fn draw_answer(rng: &mut Rng) -> Answer {
+    match rng.below(3) {
+        0 => Answer::Approve { comment: String::new() },
+        1 => Answer::Reject { comment: "no".to_owned() },
+        _ => Answer::Text("forty-two".to_owned()),
+    }
 }
 
 fn draw_agent(rng: &mut Rng, caller: Caller, now: Time) -> SpawnAgent {

@@ -11,7 +11,7 @@ use fusion_core::agent::RestartPolicy;
 use fusion_core::explain::{explain_agent, explain_task};
 use fusion_core::input::{Intake, PauseHow};
 use fusion_core::step::Done;
-use fusion_core::task::{ExitKind, OnLost, Resolution, RunTask, SubmitTask};
+use fusion_core::task::{Answer, AskTask, ExitKind, OnLost, QuestionKind, Resolution, RunTask, SubmitTask};
 use fusion_core::{AgentId, Caller, Command, Config, Input, Millis, Rights, TaskId, Time, Uid, wake};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -249,6 +249,19 @@ impl Session {
                 };
                 Command::ResolveTask { task: task(name), resolution }
             }
+            ["ask", "approval", request, flags @ ..] => ask(QuestionKind::Approval, request, flags),
+            ["ask", "input", request, flags @ ..] => ask(QuestionKind::Input, request, flags),
+            ["withdraw", request] => Command::WithdrawQuestion { request: number(request).into() },
+            ["answer", name, text] => {
+                Command::AnswerTask { task: task(name), answer: Answer::Text((*text).to_owned()) }
+            }
+            ["approve", name] => {
+                Command::AnswerTask { task: task(name), answer: Answer::Approve { comment: String::new() } }
+            }
+            ["approve", name, "--reject"] => {
+                let answer = Answer::Reject { comment: "not today".to_owned() };
+                Command::AnswerTask { task: task(name), answer }
+            }
             ["drain"] => Command::SetIntake(Intake::Closed),
             ["open"] => Command::SetIntake(Intake::Open),
             ["stop-all"] => Command::StopAll { grace: Millis::from_secs(2) },
@@ -311,6 +324,11 @@ impl Session {
         };
         explanation.expect("it is known").reasons.iter().map(|reason| reason.code).collect()
     }
+}
+
+fn ask(kind: QuestionKind, request: &str, flags: &[&str]) -> Command {
+    let timeout = value(flags, "--timeout").map(millis);
+    Command::AskTask(AskTask { kind, text: "may I?".to_owned(), timeout, request: number(request).into() })
 }
 
 fn values<'a>(flags: &[&'a str], name: &str) -> impl Iterator<Item = &'a str> {

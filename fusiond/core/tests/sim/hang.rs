@@ -47,8 +47,10 @@ fn excuse(world: &World, id: TaskId) -> Result<(), String> {
         TaskState::Active(_) => {
             let lease = task.lease().ok_or("active without a lease")?;
             let agent = world.state.agent(lease.agent).ok_or("leased to nobody")?;
-            let paused = matches!(agent.life, AgentLife::Paused { .. });
-            if paused && codes.contains(&"paused") { Ok(()) } else { Err(explanation.summary) }
+            let paused = matches!(agent.life, AgentLife::Paused { .. }) && codes.contains(&"paused");
+            let asks = task.open_question().is_some_and(|question| question.expires_at.is_none());
+            let asks = asks && codes.contains(&"question");
+            if paused || asks { Ok(()) } else { Err(explanation.summary) }
         }
         TaskState::Deferred { .. }
         | TaskState::Succeeded { .. }
@@ -67,13 +69,18 @@ fn excuse_queued(world: &World, task: &Task, codes: &[&str]) -> Result<(), Strin
             && task.spec.capabilities.missing_from(&agent.spec.capabilities).is_empty()
     };
     let fitting: Vec<&Agent> = world.state.agents().filter(able).collect();
-    let stuck =
-        |agent: &&Agent| matches!(agent.life, AgentLife::Paused { .. } | AgentLife::Quarantined { .. });
+    let asks = |agent: &Agent| {
+        let work = agent.life.work().and_then(|work| world.state.task(work.task));
+        work.is_some_and(|task| task.open_question().is_some())
+    };
+    let stuck = |agent: &&Agent| {
+        matches!(agent.life, AgentLife::Paused { .. } | AgentLife::Quarantined { .. }) || asks(agent)
+    };
     let holds = match codes {
         ["no_agent" | "capabilities" | "agent"] => fitting.is_empty(),
         ["agents_busy"] => !fitting.is_empty() && fitting.iter().all(stuck),
         ["slots"] => {
-            // Frozen attempts keep their slots.
+            // Frozen attempts and those that wait for a person keep their slots.
             let frozen = world.state.agents().filter(|agent| stuck(agent) && agent.life.work().is_some());
             frozen.count() >= world.state.config.running_max as usize
         }

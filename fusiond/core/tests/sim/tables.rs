@@ -44,6 +44,8 @@ rejects! {
     AgentState { agent: "agt_1", state: "idle", verb: "resumed" }
     TaskState { task: "tsk_1", state: "queued", verb: "retried" }
     DependencyEnded { task: "tsk_1" }
+    QuestionOpen { task: "tsk_1" }
+    QuestionKind { task: "tsk_1", kind: "approval" }
     RetryLimit { retries: 1001u32 }
     ProfileNotFound { profile: "p", nearest: String::from("shell") }
     CommandMissing { profile: "p" }

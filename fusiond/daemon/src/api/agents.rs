@@ -92,6 +92,7 @@ impl v1::agent_service_server::AgentService for Door {
             | AgentLife::Starting { .. }
             | AgentLife::Idle { .. }
             | AgentLife::Busy { .. }
+            | AgentLife::Waiting { .. }
             | AgentLife::Draining { .. }
             | AgentLife::Backoff { .. }
             | AgentLife::Quarantined { .. }
@@ -198,6 +199,7 @@ impl Door {
                 AgentLife::Starting { .. } | AgentLife::Stopping { .. } => None,
                 AgentLife::Idle { .. }
                 | AgentLife::Busy { .. }
+                | AgentLife::Waiting { .. }
                 | AgentLife::Draining { .. }
                 | AgentLife::Paused { .. } => Some(Ok(())),
                 AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } | AgentLife::Terminated { .. } => {

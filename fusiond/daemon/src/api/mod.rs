@@ -5,6 +5,7 @@
 //! Not for: rules, words for people beyond those of the wire.
 
 mod agents;
+mod ask;
 mod connect;
 mod events;
 mod history;
@@ -29,7 +30,7 @@ use fusion_core::{Caller, Reject};
 use fusion_proto::v1;
 use refuse::refuse;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
@@ -56,6 +57,8 @@ pub struct Shared {
     pub started_at: fusion_core::Time,
     /// Empty, or what was rebuilt.
     pub recovered: String,
+    /// True once the daemon is on its way out.
+    pub stopping: watch::Receiver<bool>,
     /// Asks the daemon to end.
     pub shutdown: mpsc::Sender<crate::shutdown::Ask>,
 }

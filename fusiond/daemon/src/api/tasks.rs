@@ -5,7 +5,7 @@
 use super::refuse::refuse;
 use super::{Door, history, millis, page_size, view};
 use crate::engine::Watch;
-use fusion_core::task::Resolution;
+use fusion_core::task::{Answer, Resolution};
 use fusion_core::{AgentId, Caller, Command, Done, Key, Reject, State, TaskId, TaskState, explain};
 use fusion_proto::v1;
 use std::pin::Pin;
@@ -142,6 +142,34 @@ impl v1::task_service_server::TaskService for Door {
             }
         };
         self.order_task(caller, Command::ResolveTask { task: ask.task, resolution }).await
+    }
+
+    async fn ask_task(&self, request: Request<v1::AskTaskRequest>) -> Result<Response<v1::Reply>, Status> {
+        let caller = Self::caller(&request)?;
+        self.ask_person(caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn answer_task(
+        &self,
+        request: Request<v1::AnswerTaskRequest>,
+    ) -> Result<Response<v1::Task>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let answer = Answer::Text(ask.text);
+        self.order_task(caller, Command::AnswerTask { task: ask.task, answer }).await
+    }
+
+    async fn approve_task(
+        &self,
+        request: Request<v1::ApproveTaskRequest>,
+    ) -> Result<Response<v1::Task>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let answer = match ask.reject {
+            true => Answer::Reject { comment: ask.comment },
+            false => Answer::Approve { comment: ask.comment },
+        };
+        self.order_task(caller, Command::AnswerTask { task: ask.task, answer }).await
     }
 
     type TailTaskLogsStream = history::LogStream;

@@ -124,7 +124,9 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::TaskCancelling { .. }
         | EventKind::TaskLost { .. }
         | EventKind::TaskRetried { .. }
-        | EventKind::TaskResolved { .. } => None,
+        | EventKind::TaskResolved { .. }
+        | EventKind::TaskAsked { .. }
+        | EventKind::TaskAnswered { .. } => None,
     }
 }
 

@@ -230,6 +230,9 @@ impl Loop {
             | Command::CancelTask { .. }
             | Command::RetryTask { .. }
             | Command::ResolveTask { .. }
+            | Command::AskTask(_)
+            | Command::WithdrawQuestion { .. }
+            | Command::AnswerTask { .. }
             | Command::SetIntake(_)
             | Command::StopAll { .. } => {}
         }

@@ -43,6 +43,7 @@ fn reason(state: &State, agent: &Agent, now: Time) -> String {
         AgentLife::Idle { .. } | AgentLife::Busy { .. } | AgentLife::Terminated { .. } => String::new(),
         AgentLife::Paused { freeze: Freeze::Asked, .. } => "the freeze is under way".to_owned(),
         AgentLife::Starting { .. }
+        | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Backoff { .. }
@@ -59,6 +60,7 @@ pub(crate) fn life(life: &AgentLife) -> v1::AgentState {
         AgentLife::Starting { .. } => v1::AgentState::Starting,
         AgentLife::Idle { .. } => v1::AgentState::Idle,
         AgentLife::Busy { .. } => v1::AgentState::Busy,
+        AgentLife::Waiting { .. } => v1::AgentState::Waiting,
         AgentLife::Draining { .. } => v1::AgentState::Draining,
         AgentLife::Paused { .. } => v1::AgentState::Paused,
         AgentLife::Backoff { .. } => v1::AgentState::Backoff,

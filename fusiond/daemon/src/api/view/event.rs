@@ -65,6 +65,8 @@ fn data(kind: &EventKind) -> Map<String, Value> {
         | EventKind::TaskTimedOut { code, message, .. }
         | EventKind::TaskLost { code, message, .. } => json!({"code": code, "message": message}),
         EventKind::TaskResolved { resolution, .. } => json!({"resolution": resolution}),
+        EventKind::TaskAsked { kind, text, .. } => json!({"kind": kind, "text": text}),
+        EventKind::TaskAnswered { reply, comment, .. } => json!({"reply": reply, "comment": comment}),
         EventKind::IntakeClosed
         | EventKind::IntakeOpened
         | EventKind::AgentPaused { .. }

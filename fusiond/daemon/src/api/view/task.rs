@@ -3,7 +3,9 @@
 //! Not for: prompts and results; the services add those that were asked for.
 
 use super::{duration, timestamp};
-use fusion_core::task::{Active, Attempt, Ending, ExitKind, OnLost, Phase, Task, TaskState};
+use fusion_core::task::{
+    Active, Attempt, Ending, ExitKind, OnLost, Phase, Question, QuestionKind, Reply, Task, TaskState,
+};
 use fusion_core::{Failure, FailureCode};
 use fusion_proto::v1;
 
@@ -37,6 +39,7 @@ pub(crate) fn task(task: &Task) -> v1::Task {
         parent: spec.parent.map(|id| id.to_string()),
         reason: task.state.failure().map(|failure| failure.message.clone()).unwrap_or_default(),
         dead: task.is_dead(),
+        question: task.open_question().map(question),
     }
 }
 
@@ -71,14 +74,47 @@ pub(crate) fn state(state: &TaskState) -> v1::TaskState {
         TaskState::Blocked { .. } => v1::TaskState::Blocked,
         TaskState::Deferred { .. } => v1::TaskState::Deferred,
         TaskState::Queued { .. } => v1::TaskState::Queued,
-        TaskState::Active(Active { phase: Phase::Dispatched, .. }) => v1::TaskState::Dispatched,
-        TaskState::Active(Active { phase: Phase::Running { .. }, .. }) => v1::TaskState::Running,
+        TaskState::Active(active) => active_state(active),
         TaskState::Lost { .. } => v1::TaskState::Lost,
         TaskState::Succeeded { .. } => v1::TaskState::Succeeded,
         TaskState::Failed { .. } => v1::TaskState::Failed,
         TaskState::Cancelled { .. } => v1::TaskState::Cancelled,
         TaskState::TimedOut { .. } => v1::TaskState::TimedOut,
     }
+}
+
+fn active_state(active: &Active) -> v1::TaskState {
+    match (active.open_question().map(|question| question.kind), active.phase) {
+        (Some(QuestionKind::Approval), _) => v1::TaskState::WaitingApproval,
+        (Some(QuestionKind::Input), _) => v1::TaskState::WaitingInput,
+        (None, Phase::Dispatched) => v1::TaskState::Dispatched,
+        (None, Phase::Running { .. }) => v1::TaskState::Running,
+    }
+}
+
+fn question(question: &Question) -> v1::Question {
+    let kind = match question.kind {
+        QuestionKind::Approval => v1::QuestionKind::Approval,
+        QuestionKind::Input => v1::QuestionKind::Input,
+    };
+    v1::Question {
+        kind: kind.into(),
+        text: question.text.to_string(),
+        ask_time: Some(timestamp(question.asked_at)),
+        expire_time: question.expires_at.map(timestamp),
+    }
+}
+
+/// A reply; `None` for a question that was withdrawn, which nobody hears of.
+pub(crate) fn reply(reply: &Reply) -> Option<v1::Reply> {
+    let (kind, text, actor) = match reply {
+        Reply::Approved { by, comment } => (v1::ReplyKind::Approved, comment.to_string(), by.to_string()),
+        Reply::Rejected { by, comment } => (v1::ReplyKind::Rejected, comment.to_string(), by.to_string()),
+        Reply::Answered { by, text } => (v1::ReplyKind::Answered, text.to_string(), by.to_string()),
+        Reply::Expired => (v1::ReplyKind::Expired, String::new(), String::new()),
+        Reply::Withdrawn => return None,
+    };
+    Some(v1::Reply { kind: kind.into(), text, actor })
 }
 
 fn on_lost(policy: OnLost) -> v1::OnLost {

@@ -230,6 +230,6 @@ impl From<TaskState> for task::TaskState {
 
 impl From<Active> for task::Active {
     fn from(old: Active) -> Self {
-        Self { phase: old.phase, clock: old.clock, stop: old.stop }
+        Self { phase: old.phase, clock: old.clock, stop: old.stop, question: None }
     }
 }
