@@ -24,276 +24,177 @@ pub enum Class {
     Unavailable,
 }
 
-/// A refused command.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[expect(
-    missing_docs,
-    reason = "each variant's message is its description, and its fields are the words in it"
-)]
-pub enum Reject {
-    #[error("no agent \"{agent}\"")]
-    AgentNotFound { agent: String },
-    #[error("no task \"{task}\"")]
-    TaskNotFound { task: String },
-    #[error("\"{part}\" names {count} {kind}s")]
-    AmbiguousId { kind: &'static str, part: String, count: usize },
-    #[error("{what} is not permitted to {who}")]
-    NotPermitted { who: String, what: &'static str },
-    #[error("the name \"{name}\" is taken by agent {agent}")]
-    NameTaken { name: String, agent: String },
-    #[error("\"{name}\" is not a name for an agent")]
-    NameInvalid { name: String },
-    #[error("the limit of {limit} agents is reached")]
-    AgentLimit { limit: u32 },
-    #[error("the limit of {limit} agents for {user} is reached")]
-    UserAgentLimit { limit: u32, user: String },
-    #[error("the limit of {limit} unfinished tasks for {user} is reached")]
-    QueueFull { limit: u32, user: String },
-    #[error("a task may submit at most {limit} tasks that have not ended")]
-    SubtaskLimit { limit: u32 },
-    #[error("agents of root are switched off")]
-    RootAgents,
-    #[error("priority {priority} is out of range")]
-    PriorityInvalid { priority: u32 },
-    #[error("\"{name}\" is not a capability")]
-    CapabilityInvalid { name: String },
-    #[error("{count} capabilities are too many")]
-    CapabilityLimit { count: usize },
-    #[error("label \"{label}\" is not valid")]
-    LabelInvalid { label: String },
-    #[error("{count} labels are too many")]
-    LabelLimit { count: usize },
-    #[error("key \"{key}\" is not valid")]
-    KeyInvalid { key: String },
-    #[error("key \"{key}\" belongs to task {task}, which asks for something else")]
-    KeyConflict { key: String, task: String },
-    #[error("{count} dependencies are too many")]
-    DependencyLimit { count: usize },
-    #[error("agent {agent} is {state}: it cannot be {verb}")]
-    AgentState { agent: String, state: &'static str, verb: &'static str },
-    #[error("task {task} is {state}: it cannot be {verb}")]
-    TaskState { task: String, state: &'static str, verb: &'static str },
-    #[error("task {task} has ended without success: nothing can come after it")]
-    DependencyEnded { task: String },
-    #[error("task {task} asks something already")]
-    QuestionOpen { task: String },
-    #[error("task {task} asks for {kind}")]
-    QuestionKind { task: String, kind: &'static str },
-    #[error("{retries} retries are too many")]
-    RetryLimit { retries: u32 },
-    // Below: refused at the door, before the core is asked.
-    #[error("no profile \"{profile}\"")]
-    ProfileNotFound { profile: String, nearest: Option<String> },
-    #[error("profile \"{profile}\" needs a command")]
-    CommandMissing { profile: String },
-    #[error("profile \"{profile}\" takes no command")]
-    CommandUnexpected { profile: String },
-    #[error("profile \"{profile}\" is of kind \"{kind}\", which this version does not run")]
-    ProfileKind { profile: String, kind: String },
-    #[error("sandbox \"{sandbox}\" cannot be enforced here")]
-    SandboxUnavailable { sandbox: String },
-    #[error("a limit on {limit} cannot be enforced here")]
-    LimitUnenforceable { limit: &'static str },
-    #[error("{what} of {bytes} bytes is larger than {limit}")]
-    TooLarge { what: &'static str, bytes: usize, limit: usize },
-    #[error("{what} holds a NUL byte")]
-    NulByte { what: String },
-    #[error("{field} is missing")]
-    FieldMissing { field: &'static str },
-    #[error("{field} \"{value}\" is not valid: {expected}")]
-    FieldInvalid { field: &'static str, value: String, expected: &'static str },
-    #[error("no user \"{user}\" on this machine")]
-    UserNotFound { user: String },
-    #[error("user \"{user}\" cannot own agents: {reason}")]
-    UserUnfit { user: String, reason: String },
-    #[error("the daemon is stopping")]
-    Stopping,
-    #[error("there is no room on the disk of the state")]
-    NoSpace,
-    #[error("agent {agent} did not come up: {reason}")]
-    SpawnFailed { agent: String, reason: String },
-    #[error("no logs of task {task} are left")]
-    LogsGone { task: String },
-    #[error("task {task} has no result: it is {state}")]
-    NoResult { task: String, state: &'static str },
-    #[error("the caller cannot be identified: {reason}")]
-    CallerUnknown { reason: String },
+/// Writes the enum and its tables from one list, so that a refusal is said in one place.
+macro_rules! rejects {
+    ($($name:ident $({ $($field:ident: $type:ty),* })?: $class:ident $code:literal $message:tt => $hint:expr;)*) => {
+        /// A refused command.
+        #[derive(Clone, Debug, PartialEq, Eq, Error)]
+        #[expect(
+            missing_docs,
+            reason = "each variant's message is its description, and its fields are the words in it"
+        )]
+        pub enum Reject {
+            $(#[error($message)] $name $({ $($field: $type),* })?,)*
+        }
+
+        impl Reject {
+            /// The stable code.
+            #[must_use]
+            pub const fn code(&self) -> &'static str {
+                match self { $(Self::$name { .. } => $code,)* }
+            }
+
+            /// The class.
+            #[must_use]
+            pub const fn class(&self) -> Class {
+                match self { $(Self::$name { .. } => Class::$class,)* }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            #[expect(unused_variables, reason = "few hints name every word of their refusal")]
+            pub fn hint(&self) -> String {
+                match self { $(Self::$name { $($($field),*)? } => String::from($hint),)* }
+            }
+        }
+    };
 }
 
-impl Reject {
-    /// The stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::AgentNotFound { .. } => "agent_not_found",
-            Self::TaskNotFound { .. } => "task_not_found",
-            Self::AmbiguousId { .. } => "ambiguous_id",
-            Self::NotPermitted { .. } => "not_permitted",
-            Self::NameTaken { .. } => "name_taken",
-            Self::NameInvalid { .. } => "name_invalid",
-            Self::AgentLimit { .. } => "agent_limit",
-            Self::UserAgentLimit { .. } => "user_agent_limit",
-            Self::QueueFull { .. } => "queue_full",
-            Self::SubtaskLimit { .. } => "subtask_limit",
-            Self::RootAgents => "root_agents",
-            Self::PriorityInvalid { .. } => "priority_invalid",
-            Self::CapabilityInvalid { .. } => "capability_invalid",
-            Self::CapabilityLimit { .. } => "capability_limit",
-            Self::LabelInvalid { .. } => "label_invalid",
-            Self::LabelLimit { .. } => "label_limit",
-            Self::KeyInvalid { .. } => "key_invalid",
-            Self::KeyConflict { .. } => "key_conflict",
-            Self::DependencyLimit { .. } => "dependency_limit",
-            Self::AgentState { .. } => "agent_state",
-            Self::TaskState { .. } => "task_state",
-            Self::DependencyEnded { .. } => "dependency_ended",
-            Self::QuestionOpen { .. } => "question_open",
-            Self::QuestionKind { .. } => "question_kind",
-            Self::RetryLimit { .. } => "retry_limit",
-            Self::ProfileNotFound { .. } => "profile_not_found",
-            Self::CommandMissing { .. } => "command_missing",
-            Self::CommandUnexpected { .. } => "command_unexpected",
-            Self::ProfileKind { .. } => "profile_kind",
-            Self::SandboxUnavailable { .. } => "sandbox_unavailable",
-            Self::LimitUnenforceable { .. } => "limit_unenforceable",
-            Self::TooLarge { .. } => "too_large",
-            Self::NulByte { .. } => "nul_byte",
-            Self::FieldMissing { .. } => "field_missing",
-            Self::FieldInvalid { .. } => "field_invalid",
-            Self::UserNotFound { .. } => "user_not_found",
-            Self::UserUnfit { .. } => "user_unfit",
-            Self::Stopping => "stopping",
-            Self::NoSpace => "no_space",
-            Self::SpawnFailed { .. } => "spawn_failed",
-            Self::LogsGone { .. } => "logs_gone",
-            Self::NoResult { .. } => "no_result",
-            Self::CallerUnknown { .. } => "caller_unknown",
-        }
-    }
-
-    /// The class.
-    #[must_use]
-    pub const fn class(&self) -> Class {
-        match self {
-            Self::AgentNotFound { .. }
-            | Self::TaskNotFound { .. }
-            | Self::ProfileNotFound { .. }
-            | Self::UserNotFound { .. }
-            | Self::LogsGone { .. } => Class::NotFound,
-            Self::NotPermitted { .. }
-            | Self::RootAgents
-            | Self::UserUnfit { .. }
-            | Self::CallerUnknown { .. } => Class::Permission,
-            Self::NameTaken { .. } | Self::KeyConflict { .. } => Class::Exists,
-            Self::AgentLimit { .. }
-            | Self::UserAgentLimit { .. }
-            | Self::QueueFull { .. }
-            | Self::SubtaskLimit { .. }
-            | Self::NoSpace => Class::Limit,
-            Self::AgentState { .. }
-            | Self::TaskState { .. }
-            | Self::DependencyEnded { .. }
-            | Self::QuestionOpen { .. }
-            | Self::QuestionKind { .. }
-            | Self::SandboxUnavailable { .. }
-            | Self::LimitUnenforceable { .. }
-            | Self::SpawnFailed { .. }
-            | Self::NoResult { .. } => Class::State,
-            Self::Stopping => Class::Unavailable,
-            Self::AmbiguousId { .. }
-            | Self::NameInvalid { .. }
-            | Self::PriorityInvalid { .. }
-            | Self::CapabilityInvalid { .. }
-            | Self::CapabilityLimit { .. }
-            | Self::LabelInvalid { .. }
-            | Self::LabelLimit { .. }
-            | Self::KeyInvalid { .. }
-            | Self::DependencyLimit { .. }
-            | Self::RetryLimit { .. }
-            | Self::CommandMissing { .. }
-            | Self::CommandUnexpected { .. }
-            | Self::ProfileKind { .. }
-            | Self::TooLarge { .. }
-            | Self::NulByte { .. }
-            | Self::FieldMissing { .. }
-            | Self::FieldInvalid { .. } => Class::Invalid,
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::AgentNotFound { .. } => "`fusionctl agent list --all` shows yours".into(),
-            Self::TaskNotFound { .. } => "`fusionctl task list` shows yours".into(),
-            Self::AmbiguousId { .. } => "give more characters of the id".into(),
-            Self::NotPermitted { .. } => "ask an admin: root or a member of the group fusion-admin".into(),
-            Self::NameTaken { .. } => "choose another name, or terminate that agent first".into(),
-            Self::NameInvalid { .. } => {
-                "use 1 to 63 of a-z, A-Z, 0-9, '.', '_', '-', beginning with a letter or digit, not with agt_"
-                    .into()
-            }
-            Self::AgentLimit { .. } => "terminate agents, or raise limits.max_concurrent_agents".into(),
-            Self::UserAgentLimit { .. } => {
-                "terminate agents, or raise limits.per_user.max_concurrent_agents".into()
-            }
-            Self::QueueFull { .. } => {
-                "wait for tasks to end, or raise limits.per_user.max_queued_tasks".into()
-            }
-            Self::SubtaskLimit { .. } => "wait for some of them first".into(),
-            Self::RootAgents => "run as another user, or set allow_root_agents = true".into(),
-            Self::PriorityInvalid { .. } => "use 0 to 9; 9 comes first, 5 is the default".into(),
-            Self::CapabilityInvalid { .. } => {
-                "use 1 to 64 of a-z, A-Z, 0-9, '.', '_', '-', ':', '/', '+'".into()
-            }
-            Self::CapabilityLimit { .. } | Self::LabelLimit { .. } => "use at most 64".into(),
-            Self::LabelInvalid { .. } => {
-                "use KEY=VALUE: a key of 1 to 63 characters without spaces, a value of at most 255".into()
-            }
-            Self::KeyInvalid { .. } => "use 1 to 255 characters without control characters".into(),
-            Self::KeyConflict { .. } => "use a new key for new work".into(),
-            Self::DependencyLimit { .. } => {
-                "use at most 1000; put a task in between that gathers them".into()
-            }
-            Self::AgentState { agent: id, .. } | Self::TaskState { task: id, .. } => {
-                format!("`fusionctl why {id}` tells what it waits for")
-            }
-            Self::DependencyEnded { .. } => "retry that task first, or leave it out of `after`".into(),
-            Self::QuestionOpen { .. } => "wait for the reply to that question first".into(),
-            Self::QuestionKind { task, kind } => match *kind {
-                "approval" => format!("`fusionctl task approve {task} [--reject]`"),
-                _ => format!("`fusionctl task answer {task} TEXT`"),
-            },
-            Self::RetryLimit { .. } => "use at most 1000".into(),
-            Self::ProfileNotFound { nearest, .. } => hint_profile(nearest.as_deref()),
-            Self::CommandMissing { .. } => {
-                "put it behind `--`, as in `fusionctl agent spawn --profile command -- wc -l`".into()
-            }
-            Self::CommandUnexpected { .. } => {
-                "leave out what stands behind `--`, or use the profile `command`".into()
-            }
-            Self::ProfileKind { .. } => "use a profile of kind \"exec\"".into(),
-            Self::SandboxUnavailable { .. } => {
-                "`fusionctl system doctor` shows what this machine can enforce".into()
-            }
-            Self::LimitUnenforceable { .. } => {
-                "`fusionctl system doctor` tells what is missing; or spawn without the limit".into()
-            }
-            Self::TooLarge { .. } => "put the bulk in a file that the agent reads".into(),
-            Self::NulByte { .. } => "remove it: programs cannot be given NUL bytes".into(),
-            Self::FieldMissing { .. } | Self::FieldInvalid { .. } => "see `fusionctl help`".into(),
-            Self::UserNotFound { .. } => "use a login name of this machine".into(),
-            Self::UserUnfit { .. } => "use another user".into(),
-            Self::Stopping => "try again when it is up".into(),
-            Self::NoSpace => "free some space; what was accepted before is safe".into(),
-            Self::SpawnFailed { agent, .. } => {
-                format!("`fusionctl why {agent}` tells more; it is tried again by its restart policy")
-            }
-            Self::LogsGone { .. } => "they are removed with the agent when its retention ends".into(),
-            Self::NoResult { task, .. } => format!("`fusionctl task wait {task}` waits for its end"),
-            Self::CallerUnknown { .. } => "connect to the socket directly".into(),
-        }
-    }
+// Name, words: class and code; the message; what to do about it.
+rejects! {
+    AgentNotFound { agent: String }: NotFound "agent_not_found"
+        "no agent \"{agent}\""
+        => "`fusionctl agent list --all` shows yours";
+    TaskNotFound { task: String }: NotFound "task_not_found"
+        "no task \"{task}\""
+        => "`fusionctl task list` shows yours";
+    AmbiguousId { kind: &'static str, part: String, count: usize }: Invalid "ambiguous_id"
+        "\"{part}\" names {count} {kind}s"
+        => "give more characters of the id";
+    NotPermitted { who: String, what: &'static str }: Permission "not_permitted"
+        "{what} is not permitted to {who}"
+        => "ask an admin: root or a member of the group fusion-admin";
+    NameTaken { name: String, agent: String }: Exists "name_taken"
+        "the name \"{name}\" is taken by agent {agent}"
+        => "choose another name, or terminate that agent first";
+    NameInvalid { name: String }: Invalid "name_invalid"
+        "\"{name}\" is not a name for an agent"
+        => "use 1 to 63 of a-z, A-Z, 0-9, '.', '_', '-', beginning with a letter or digit, not with agt_";
+    AgentLimit { limit: u32 }: Limit "agent_limit"
+        "the limit of {limit} agents is reached"
+        => "terminate agents, or raise limits.max_concurrent_agents";
+    UserAgentLimit { limit: u32, user: String }: Limit "user_agent_limit"
+        "the limit of {limit} agents for {user} is reached"
+        => "terminate agents, or raise limits.per_user.max_concurrent_agents";
+    QueueFull { limit: u32, user: String }: Limit "queue_full"
+        "the limit of {limit} unfinished tasks for {user} is reached"
+        => "wait for tasks to end, or raise limits.per_user.max_queued_tasks";
+    SubtaskLimit { limit: u32 }: Limit "subtask_limit"
+        "a task may submit at most {limit} tasks that have not ended"
+        => "wait for some of them first";
+    RootAgents: Permission "root_agents"
+        "agents of root are switched off"
+        => "run as another user, or set allow_root_agents = true";
+    PriorityInvalid { priority: u32 }: Invalid "priority_invalid"
+        "priority {priority} is out of range"
+        => "use 0 to 9; 9 comes first, 5 is the default";
+    CapabilityInvalid { name: String }: Invalid "capability_invalid"
+        "\"{name}\" is not a capability"
+        => "use 1 to 64 of a-z, A-Z, 0-9, '.', '_', '-', ':', '/', '+'";
+    CapabilityLimit { count: usize }: Invalid "capability_limit"
+        "{count} capabilities are too many"
+        => "use at most 64";
+    LabelInvalid { label: String }: Invalid "label_invalid"
+        "label \"{label}\" is not valid"
+        => "use KEY=VALUE: a key of 1 to 63 characters without spaces, a value of at most 255";
+    LabelLimit { count: usize }: Invalid "label_limit"
+        "{count} labels are too many"
+        => "use at most 64";
+    KeyInvalid { key: String }: Invalid "key_invalid"
+        "key \"{key}\" is not valid"
+        => "use 1 to 255 characters without control characters";
+    KeyConflict { key: String, task: String }: Exists "key_conflict"
+        "key \"{key}\" belongs to task {task}, which asks for something else"
+        => "use a new key for new work";
+    DependencyLimit { count: usize }: Invalid "dependency_limit"
+        "{count} dependencies are too many"
+        => "use at most 1000; put a task in between that gathers them";
+    AgentState { agent: String, state: &'static str, verb: &'static str }: State "agent_state"
+        "agent {agent} is {state}: it cannot be {verb}"
+        => format!("`fusionctl why {agent}` tells what it waits for");
+    TaskState { task: String, state: &'static str, verb: &'static str }: State "task_state"
+        "task {task} is {state}: it cannot be {verb}"
+        => format!("`fusionctl why {task}` tells what it waits for");
+    DependencyEnded { task: String }: State "dependency_ended"
+        "task {task} has ended without success: nothing can come after it"
+        => "retry that task first, or leave it out of `after`";
+    QuestionOpen { task: String }: State "question_open"
+        "task {task} asks something already"
+        => "wait for the reply to that question first";
+    QuestionKind { task: String, kind: &'static str }: State "question_kind"
+        "task {task} asks for {kind}"
+        => match *kind {
+            "approval" => format!("`fusionctl task approve {task} [--reject]`"),
+            _ => format!("`fusionctl task answer {task} TEXT`"),
+        };
+    RetryLimit { retries: u32 }: Invalid "retry_limit"
+        "{retries} retries are too many"
+        => "use at most 1000";
+    // Below: refused at the door, before the core is asked.
+    ProfileNotFound { profile: String, nearest: Option<String> }: NotFound "profile_not_found"
+        "no profile \"{profile}\""
+        => hint_profile(nearest.as_deref());
+    CommandMissing { profile: String }: Invalid "command_missing"
+        "profile \"{profile}\" needs a command"
+        => "put it behind `--`, as in `fusionctl agent spawn --profile command -- wc -l`";
+    CommandUnexpected { profile: String }: Invalid "command_unexpected"
+        "profile \"{profile}\" takes no command"
+        => "leave out what stands behind `--`, or use the profile `command`";
+    ProfileKind { profile: String, kind: String }: Invalid "profile_kind"
+        "profile \"{profile}\" is of kind \"{kind}\", which this version does not run"
+        => "use a profile of kind \"exec\"";
+    SandboxUnavailable { sandbox: String }: State "sandbox_unavailable"
+        "sandbox \"{sandbox}\" cannot be enforced here"
+        => "`fusionctl system doctor` shows what this machine can enforce";
+    LimitUnenforceable { limit: &'static str }: State "limit_unenforceable"
+        "a limit on {limit} cannot be enforced here"
+        => "`fusionctl system doctor` tells what is missing; or spawn without the limit";
+    TooLarge { what: &'static str, bytes: usize, limit: usize }: Invalid "too_large"
+        "{what} of {bytes} bytes is larger than {limit}"
+        => "put the bulk in a file that the agent reads";
+    NulByte { what: String }: Invalid "nul_byte"
+        "{what} holds a NUL byte"
+        => "remove it: programs cannot be given NUL bytes";
+    FieldMissing { field: &'static str }: Invalid "field_missing"
+        "{field} is missing"
+        => "see `fusionctl help`";
+    FieldInvalid { field: &'static str, value: String, expected: &'static str }: Invalid "field_invalid"
+        "{field} \"{value}\" is not valid: {expected}"
+        => "see `fusionctl help`";
+    UserNotFound { user: String }: NotFound "user_not_found"
+        "no user \"{user}\" on this machine"
+        => "use a login name of this machine";
+    UserUnfit { user: String, reason: String }: Permission "user_unfit"
+        "user \"{user}\" cannot own agents: {reason}"
+        => "use another user";
+    Stopping: Unavailable "stopping"
+        "the daemon is stopping"
+        => "try again when it is up";
+    NoSpace: Limit "no_space"
+        "there is no room on the disk of the state"
+        => "free some space; what was accepted before is safe";
+    SpawnFailed { agent: String, reason: String }: State "spawn_failed"
+        "agent {agent} did not come up: {reason}"
+        => format!("`fusionctl why {agent}` tells more; it is tried again by its restart policy");
+    LogsGone { task: String }: NotFound "logs_gone"
+        "no logs of task {task} are left"
+        => "they are removed with the agent when its retention ends";
+    NoResult { task: String, state: &'static str }: State "no_result"
+        "task {task} has no result: it is {state}"
+        => format!("`fusionctl task wait {task}` waits for its end");
+    CallerUnknown { reason: String }: Permission "caller_unknown"
+        "the caller cannot be identified: {reason}"
+        => "connect to the socket directly";
 }
 
 fn hint_profile(nearest: Option<&str>) -> String {

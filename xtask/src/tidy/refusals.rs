@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Problem;
-use super::size;
 use super::source::{Kind, Source};
 
 const REFUSALS: &str = "fusiond/core/src/reject.rs";
 const PAGES: &str = "docs/reference/errors";
 const FAILURES: &str = "fusiond/core/src/failure.rs";
 const TABLE: &str = "docs/reference/failures.md";
+
+/// The word before the code of a refusal, which tells it from the other literals.
+const CLASSES: [&str; 7] = ["Invalid", "NotFound", "State", "Permission", "Limit", "Exists", "Unavailable"];
 
 /// The word behind a code in the table of failures, which tells one from the other literals.
 const RETRIED: [&str; 4] = ["Request", "Default", "Always", "Never"];
@@ -30,7 +32,7 @@ pub(crate) fn check(root: &Path, sources: &[Source]) -> Vec<Problem> {
 
 fn pages(root: &Path, codes: &[(String, usize)]) -> Vec<Problem> {
     if codes.is_empty() {
-        let text = "no `fn code` with string literals: the pages cannot be checked";
+        let text = "no codes of refusals: the pages cannot be checked";
         return vec![Problem::new(REFUSALS, 1, text)];
     }
     let known: BTreeSet<&str> = codes.iter().map(|(code, _)| code.as_str()).chain(["README"]).collect();
@@ -74,22 +76,14 @@ fn failures(source: &Source) -> Vec<(String, usize)> {
     (0..source.tokens.len()).filter_map(code).collect()
 }
 
-/// The string literals in `fn code`, with their lines.
+/// The codes of the table of refusals: `Name { words }: Class "code" "message" => hint;`.
 fn codes(source: &Source) -> Vec<(String, usize)> {
-    let bodies: Vec<(usize, usize)> = size::functions(source)
-        .into_iter()
-        .filter(|(name, ..)| name == "code")
-        .map(|(_, first, last)| (first, last))
-        .collect();
-    source
-        .tokens
-        .iter()
-        .filter(|token| bodies.iter().any(|(first, last)| (*first..=*last).contains(&token.line)))
-        .filter_map(|token| match &token.kind {
-            Kind::Text(text) => Some((text.clone(), token.line)),
-            Kind::Word(_) | Kind::PathSeparator | Kind::Sign(_) => None,
-        })
-        .collect()
+    let is_class = |at: usize| source.word(at).is_some_and(|word| CLASSES.contains(&word));
+    let code = |at: usize| match &source.tokens[at].kind {
+        Kind::Text(text) if at > 0 && is_class(at - 1) => Some((text.clone(), source.tokens[at].line)),
+        Kind::Text(_) | Kind::Word(_) | Kind::PathSeparator | Kind::Sign(_) => None,
+    };
+    (0..source.tokens.len()).filter_map(code).collect()
 }
 
 #[cfg(test)]
@@ -97,17 +91,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_the_literals_of_fn_code() {
-        let text = "impl R { fn code(&self) -> &str {\n match self {\n R::A => \"not_found\",\n R::B { .. } => \"limit\" } }\n fn other() { \"no\" } }";
+    fn codes_are_the_literals_behind_a_class() {
+        let text = "rejects! {\n A { b: String }: NotFound \"not_found\" \"no {b}\" => \"c\";\n B: Limit \"limit\" \"m\" => \"h\"; }";
         assert_eq!(
             codes(&Source::new(REFUSALS, text)),
-            [("not_found".to_owned(), 3), ("limit".to_owned(), 4)]
+            [("not_found".to_owned(), 2), ("limit".to_owned(), 3)]
         );
     }
 
     #[test]
     fn a_code_without_page_is_a_problem() {
-        let source = Source::new(REFUSALS, "fn code() { \"not_found\" }");
+        let source = Source::new(REFUSALS, "A: NotFound \"not_found\" \"m\" => \"h\";");
         let problems = check(Path::new("/nonexistent"), &[source]);
         assert_eq!(problems.len(), 1);
         assert!(problems[0].text.contains("docs/reference/errors/not_found.md"));
