@@ -22,6 +22,7 @@ pub(super) fn of(task: &Task) -> Exit {
         | TaskState::Dispatched
         | TaskState::Running
         | TaskState::WaitingApproval
+        | TaskState::WaitingInput
         | TaskState::Lost
         | TaskState::Cancelled => Exit::Failed,
     }

@@ -5,7 +5,9 @@
 use crate::rng::Rng;
 use fusion_core::agent::{AgentSpec, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
-use fusion_core::task::{Answer, AskTask, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, TaskKind, Timeouts};
+use fusion_core::task::{
+    Answer, AskTask, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, TaskKind, Timeouts,
+};
 use fusion_core::{AgentId, Caller, Capabilities, Command, Millis, Rights, State, TaskId, Time, Uid};
 
 const USERS: [u32; 3] = [1000, 1001, 1002];

@@ -3,7 +3,7 @@
 //! Not for: reading it at run time; after the step nothing of it is left.
 
 use crate::engine::record;
-use fusion_core::agent::{AgentLife, AgentLimits, RestartPolicy, Wish};
+use fusion_core::agent::{AgentLife, AgentLimits, RestartPolicy, Stay, Wish};
 use fusion_core::failure::Failure;
 use fusion_core::input::Actor;
 use fusion_core::task::{Clock, DeferWhy, OnLost, Phase, Stop, TaskKind, Timeouts};
@@ -152,6 +152,8 @@ impl From<AgentSpec> for agent::AgentSpec {
             limits: old.limits,
             idle_timeout: old.idle_timeout,
             recipe: old.recipe.into(),
+            stay: Stay::default(),
+            retention: None,
         }
     }
 }
