@@ -5,11 +5,14 @@
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{agent, event, profile, run, system, task, why};
-use crate::error::{Complaint, Exit};
+use crate::client::ssh::Host;
+use crate::colour::Choice;
+use crate::commands::{agent, completion, event, profile, run, system, task, why};
+use crate::error::Exit;
 use crate::output::Format;
+use crate::{complete, usage};
 
 /// Supervise AI agents on this machine.
 ///
@@ -21,12 +24,18 @@ pub(crate) struct Args {
     /// Socket of the daemon [env: FUSION_SOCKET]
     #[arg(long, global = true, value_name = "PATH", help_heading = EVERYWHERE)]
     pub(crate) socket: Option<PathBuf>,
+    /// A daemon on another machine: ssh://[USER@]MACHINE[:PORT][/SOCKET] [env: FUSION_HOST]
+    #[arg(long, global = true, value_name = "ADDRESS", value_parser = Host::parse, conflicts_with = "socket", help_heading = EVERYWHERE)]
+    pub(crate) host: Option<Host>,
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = EVERYWHERE)]
     pub(crate) output: Format,
     /// Print ids alone, one a line
     #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub(crate) quiet: bool,
+    /// Colours: where stdout is a terminal, always, or never (NO_COLOR and CLICOLOR_FORCE are heeded, too)
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = EVERYWHERE)]
+    pub(crate) color: Choice,
     #[command(subcommand)]
     pub(crate) noun: Noun,
 }
@@ -66,25 +75,47 @@ pub(crate) enum Noun {
     /// Look after the daemon itself
     #[command(subcommand)]
     System(system::Verb),
+    /// Write what lets a shell complete commands, flags, ids, names and labels
+    Completion(completion::Args),
+}
+
+/// The command line with what completes its values.
+pub(crate) fn command() -> clap::Command {
+    complete::with_values(Args::command())
 }
 
 /// Reads the command line; help, version and mistakes are printed here.
 pub(crate) fn parse() -> Result<Args, Exit> {
-    Args::try_parse().map_err(|error| {
-        // A closed stdout or stderr leaves nobody to tell.
+    let matches = Args::command().color(help_colour(std::env::args())).try_get_matches();
+    matches.and_then(|matches| Args::from_arg_matches(&matches)).map_err(|error| answer(&error))
+}
+
+/// Prints help, version or what is wrong.
+fn answer(error: &clap::Error) -> Exit {
+    let kind = error.kind();
+    let is_asked_for = matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if is_asked_for || kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // A closed stdout leaves nobody to tell.
         drop(error.print());
-        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-            return Exit::Done;
-        }
-        let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-        if !is_help && asks_for_json(std::env::args()) {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            let object = serde_json::to_string(&Complaint::usage(first)).expect("strings are valid JSON");
-            drop(std::io::Write::write_all(&mut std::io::stderr(), format!("{object}\n").as_bytes()));
-        }
-        Exit::Usage
-    })
+        return if is_asked_for { Exit::Done } else { Exit::Usage };
+    }
+    let format = if asks_for_json(std::env::args()) { Format::Json } else { Format::Table };
+    usage::complaint(error, std::env::args()).report(format);
+    Exit::Usage
+}
+
+/// Whether help is coloured; clap itself heeds the environment.
+fn help_colour(args: impl Iterator<Item = String>) -> ColorChoice {
+    let args: Vec<String> = args.take_while(|arg| arg != "--").collect();
+    let named = |value: &str| {
+        args.windows(2).any(|pair| pair[0] == "--color" && pair[1] == value)
+            || args.iter().any(|arg| arg.strip_prefix("--color=") == Some(value))
+    };
+    match (named("never"), named("always")) {
+        (true, _) => ColorChoice::Never,
+        (false, true) => ColorChoice::Always,
+        (false, false) => ColorChoice::Auto,
+    }
 }
 
 /// Whether the arguments, which did not parse, ask for JSON.
@@ -99,30 +130,11 @@ fn asks_for_json(args: impl Iterator<Item = String>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn every_verb_has_one_sentence_and_an_example() {
-        fn check(command: &clap::Command, path: &str) {
-            for verb in command.get_subcommands() {
-                let path = format!("{path} {}", verb.get_name());
-                let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
-                assert!(about.len() > 10, "{path} says nothing");
-                if !verb.has_subcommands() {
-                    let after = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-                    assert!(after.contains(path.trim()), "{path} has no example");
-                }
-                check(verb, &path);
-            }
-        }
-        check(&Args::command(), "fusionctl");
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! The way to the daemon: finding its socket, speaking gRPC on it, and outliving a lost connection.
+//! The way to the daemon: finding it here or elsewhere, speaking gRPC with it, and outliving a lost
+//! connection.
 //!
 //! For: one [`Link`] per run. Not for: meaning; each verb knows which of its calls may be repeated.
 
-use std::ffi::OsStr;
+mod socket;
+pub(crate) mod ssh;
+
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,17 +17,14 @@ use fusion_proto::v1::profile_service_client::ProfileServiceClient;
 use fusion_proto::v1::system_service_client::SystemServiceClient;
 use fusion_proto::v1::task_service_client::TaskServiceClient;
 use hyper_util::rt::TokioIo;
-use rustix::fs::{Mode, OFlags};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Response, Status};
 use tower::service_fn;
 
+use self::ssh::Host;
 use crate::error::{Complaint, Exit, Stop, is_lost};
-
-/// The longest path that fits into `sockaddr_un` with its final zero (unix(7)).
-const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// How long a wait or a follow outlives a daemon that is away.
 const AWAY_MAX: Duration = Duration::from_secs(30);
@@ -37,11 +35,89 @@ const REPEAT_WITHIN: Duration = Duration::from_secs(5);
 /// The largest answer that is taken. A result has at most 1 MiB; pages of lists are larger.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// Where the command line says that the daemon is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// `--socket`.
+    pub(crate) socket: Option<PathBuf>,
+    /// `--host`.
+    pub(crate) host: Option<Host>,
+}
+
+/// One daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Way {
+    Socket(PathBuf),
+    Host(Host),
+}
+
+impl Place {
+    /// The ways to try, in order: what was named is the only one; flags before the environment, and there
+    /// the socket first, which is how an agent is known.
+    fn ways(&self, env: impl Fn(&str) -> Option<PathBuf>) -> Result<Vec<Way>, Complaint> {
+        let set = |name| env(name).filter(|value| !value.as_os_str().is_empty());
+        if let Some(host) = &self.host {
+            return Ok(vec![Way::Host(host.clone())]);
+        }
+        if let Some(path) = self.socket.clone().or_else(|| set("FUSION_SOCKET")) {
+            return Ok(vec![Way::Socket(path)]);
+        }
+        if let Some(text) = set("FUSION_HOST") {
+            let text = text.to_string_lossy();
+            let host = Host::parse(&text).map_err(|expected| {
+                Complaint::new(Exit::Usage, "host_invalid", format!("FUSION_HOST={text:?} names no daemon"))
+                    .detail(expected)
+                    .hint("set it to an address such as ssh://ada@machine, or unset it")
+            })?;
+            return Ok(vec![Way::Host(host)]);
+        }
+        Ok(socket::usual(env).into_iter().map(Way::Socket).collect())
+    }
+
+    /// Whether the daemon is, or may be, on another machine.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        let ways = self.ways(|name| std::env::var_os(name).map(PathBuf::from));
+        ways.is_ok_and(|ways| ways.iter().any(|way| matches!(way, Way::Host(_))))
+    }
+
+    /// Connects to the named daemon, else to the first of the usual ones that answers.
+    async fn connect(&self) -> Result<(Way, UnixStream), Stop> {
+        let mut tried = Vec::new();
+        for way in self.ways(|name| std::env::var_os(name).map(PathBuf::from))? {
+            match &way {
+                Way::Host(host) => {
+                    let stream = host.connect().await?;
+                    return Ok((way, stream));
+                }
+                Way::Socket(path) => match socket::connect(path).await {
+                    Ok(stream) => return Ok((way, stream)),
+                    Err(error) => tried.push((path.clone(), error)),
+                },
+            }
+        }
+        Err(socket::unreachable(&tried).into())
+    }
+
+    /// A bare connection to the daemon, for joining it with something else.
+    pub(crate) async fn dial(&self) -> Result<UnixStream, Stop> {
+        self.connect().await.map(|(_, stream)| stream)
+    }
+}
+
+impl Way {
+    async fn connect(&self) -> io::Result<UnixStream> {
+        match self {
+            Self::Socket(path) => socket::connect(path).await,
+            Self::Host(host) => host.connect().await.map_err(|complaint| io::Error::other(complaint.message)),
+        }
+    }
+}
+
 /// An open way to one daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     channel: Channel,
-    socket: Arc<Path>,
+    way: Arc<Way>,
 }
 
 macro_rules! services {
@@ -69,30 +145,23 @@ services! {
 }
 
 impl Link {
-    /// Connects to the named socket, else to the first of the usual ones that answers.
-    pub(crate) async fn open(named: Option<&Path>) -> Result<Self, Stop> {
-        let candidates = candidates(named, |name| std::env::var_os(name).map(PathBuf::from));
-        let mut tried = Vec::new();
-        for socket in candidates {
-            match connect(&socket).await {
-                Ok(stream) => return Ok(Self::over(&socket, stream)),
-                Err(error) => tried.push((socket, error)),
-            }
-        }
-        Err(unreachable(&tried).into())
+    /// Connects to the daemon at `place`.
+    pub(crate) async fn open(place: &Place) -> Result<Self, Stop> {
+        let (way, stream) = place.connect().await?;
+        Ok(Self::over(way, stream))
     }
 
-    fn over(socket: &Path, stream: UnixStream) -> Self {
-        let socket: Arc<Path> = socket.into();
+    fn over(way: Way, stream: UnixStream) -> Self {
+        let way = Arc::new(way);
         let first = Arc::new(Mutex::new(Some(stream)));
-        let path = Arc::clone(&socket);
+        let again = Arc::clone(&way);
         let connector = service_fn(move |_: Uri| {
             let ready = first.lock().expect("no holder of this lock panics").take();
-            let path = Arc::clone(&path);
+            let again = Arc::clone(&again);
             async move {
                 match ready {
                     Some(stream) => Ok(TokioIo::new(stream)),
-                    None => connect(&path).await.map(TokioIo::new),
+                    None => again.connect().await.map(TokioIo::new),
                 }
             }
         });
@@ -100,7 +169,7 @@ impl Link {
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20)
             .connect_with_connector_lazy(connector);
-        Self { channel, socket }
+        Self { channel, way }
     }
 
     /// Makes a call that may be made twice (a read, or one with a request id), and makes it once more
@@ -118,9 +187,9 @@ impl Link {
         }
     }
 
-    /// Whether something accepts connections on the socket.
+    /// Whether the daemon accepts connections.
     pub(crate) async fn answers(&self) -> bool {
-        connect(&self.socket).await.is_ok()
+        self.way.connect().await.is_ok()
     }
 }
 
@@ -167,60 +236,6 @@ impl Patience {
     }
 }
 
-/// The sockets to try, in order: what was named is the only one.
-fn candidates(named: Option<&Path>, env: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
-    let set = |name| env(name).filter(|value| !value.as_os_str().is_empty());
-    if let Some(path) = named.map(Path::to_owned).or_else(|| set("FUSION_SOCKET")) {
-        return vec![path];
-    }
-    let rootless = set("XDG_RUNTIME_DIR").map(|dir| dir.join("fusiond/fusiond.sock"));
-    rootless.into_iter().chain([PathBuf::from("/run/fusiond/fusiond.sock")]).collect()
-}
-
-/// Connects to a socket at a path of any length: a long one is reached through its opened folder.
-async fn connect(path: &Path) -> io::Result<UnixStream> {
-    if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
-        return UnixStream::connect(path).await;
-    }
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let opened = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    UnixStream::connect(through(opened.as_raw_fd(), name)).await
-}
-
-/// The short path of `name` in the folder opened as `fd` (proc_pid_fd(5)).
-fn through(fd: i32, name: &OsStr) -> PathBuf {
-    let mut bytes = format!("/proc/self/fd/{fd}/").into_bytes();
-    bytes.extend_from_slice(name.as_bytes());
-    PathBuf::from(OsStr::from_bytes(&bytes))
-}
-
-fn unreachable(tried: &[(PathBuf, io::Error)]) -> Complaint {
-    let list: Vec<String> =
-        tried.iter().map(|(path, error)| format!("{} ({})", path.display(), reason(error))).collect();
-    let detail = format!("tried {}", list.join(", "));
-    if let Some((path, _)) = tried.iter().find(|(_, error)| error.kind() == io::ErrorKind::PermissionDenied) {
-        let message = format!("this user may not use the socket {}", path.display());
-        return Complaint::new(Exit::NotPermitted, "socket_denied", message)
-            .detail(detail)
-            .hint("ask an administrator to add you to the group of the socket, or run your own daemon: `fusiond --user`");
-    }
-    Complaint::new(Exit::Unreachable, "daemon_unreachable", "no daemon answers").detail(detail).hint(
-        "start one with `fusiond --user`, as root with `fusiond`, or to try it with `fusiond --root DIR`; \
-         name its socket with --socket PATH or FUSION_SOCKET",
-    )
-}
-
-fn reason(error: &io::Error) -> String {
-    let known = [
-        (io::ErrorKind::NotFound, "does not exist"),
-        (io::ErrorKind::ConnectionRefused, "nobody listens"),
-        (io::ErrorKind::PermissionDenied, "permission denied"),
-    ];
-    let word = known.iter().find(|(kind, _)| *kind == error.kind());
-    word.map_or_else(|| error.to_string(), |(_, word)| (*word).to_owned())
-}
-
 /// A fresh request id (AIP-155): 128 random bits as a version 4 UUID.
 pub(crate) fn request_id() -> String {
     let mut bytes = [0u8; 16];
@@ -234,57 +249,36 @@ pub(crate) fn request_id() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn env(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<PathBuf> {
         move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into())
     }
 
-    #[test]
-    fn a_named_socket_is_the_only_one_tried() {
-        let both = env(&[("FUSION_SOCKET", "/a"), ("XDG_RUNTIME_DIR", "/run/user/7")]);
-        assert_eq!(candidates(Some(Path::new("/b")), &both), [PathBuf::from("/b")]);
-        assert_eq!(candidates(None, &both), [PathBuf::from("/a")]);
+    fn socket(path: &str) -> Vec<Way> {
+        vec![Way::Socket(Path::new(path).to_owned())]
     }
 
     #[test]
-    fn the_rootless_socket_comes_before_that_of_the_system() {
-        let rootless = env(&[("FUSION_SOCKET", ""), ("XDG_RUNTIME_DIR", "/run/user/7")]);
-        let system = PathBuf::from("/run/fusiond/fusiond.sock");
-        assert_eq!(candidates(None, &rootless), ["/run/user/7/fusiond/fusiond.sock".into(), system.clone()]);
-        assert_eq!(candidates(None, env(&[])), [system]);
+    fn what_is_named_is_the_only_way_tried() {
+        let all = [("FUSION_SOCKET", "/a"), ("FUSION_HOST", "ssh://box"), ("XDG_RUNTIME_DIR", "/run/user/7")];
+        let all = env(Box::leak(Box::new(all)));
+        let named = Place { socket: Some("/b".into()), host: None };
+        assert_eq!(named.ways(&all).unwrap(), socket("/b"));
+        assert_eq!(Place::default().ways(&all).unwrap(), socket("/a"));
+        let host = Host::parse("ssh://box").unwrap();
+        let elsewhere = Place { socket: None, host: Some(host.clone()) };
+        assert_eq!(elsewhere.ways(&all).unwrap(), [Way::Host(host.clone())]);
+        let alone = env(&[("FUSION_SOCKET", ""), ("FUSION_HOST", "ssh://box")]);
+        assert_eq!(Place::default().ways(alone).unwrap(), [Way::Host(host)]);
     }
 
     #[test]
-    fn an_unreachable_daemon_names_every_socket_tried() {
-        let tried = [
-            ("/a".into(), io::ErrorKind::NotFound.into()),
-            ("/b".into(), io::ErrorKind::ConnectionRefused.into()),
-        ];
-        let complaint = unreachable(&tried);
-        assert_eq!(complaint.exit, Exit::Unreachable);
-        assert_eq!(complaint.detail.as_deref(), Some("tried /a (does not exist), /b (nobody listens)"));
-        assert!(complaint.hint.unwrap().contains("fusiond --user"));
-    }
-
-    #[test]
-    fn a_socket_that_is_there_but_forbidden_is_a_matter_of_permission() {
-        let tried = [("/a".into(), io::ErrorKind::PermissionDenied.into())];
-        assert_eq!(unreachable(&tried).exit, Exit::NotPermitted);
-    }
-
-    #[tokio::test]
-    async fn a_socket_behind_a_long_path_is_reached() {
-        let top = std::env::temp_dir().join(format!("fusionctl-{}", std::process::id()));
-        let folder = top.join("d".repeat(90)).join("e".repeat(90));
-        std::fs::create_dir_all(&folder).unwrap();
-        let opened = std::fs::File::open(&folder).unwrap();
-        let listener =
-            tokio::net::UnixListener::bind(through(opened.as_raw_fd(), OsStr::new("s.sock"))).unwrap();
-        let reached = connect(&folder.join("s.sock")).await;
-        drop(listener);
-        std::fs::remove_dir_all(&top).unwrap();
-        assert!(reached.is_ok());
+    fn an_address_in_the_environment_that_makes_no_sense_is_said() {
+        let complaint = Place::default().ways(env(&[("FUSION_HOST", "box")])).unwrap_err();
+        assert_eq!((complaint.exit, complaint.code.as_str()), (Exit::Usage, "host_invalid"));
     }
 
     #[test]

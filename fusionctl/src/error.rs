@@ -10,7 +10,8 @@ use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::output::{self, Format};
+use crate::colour;
+use crate::output::Format;
 
 /// The exit codes that scripts may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +210,7 @@ impl Complaint {
     /// Writes it to stderr: the lines for people and, for JSON formats, the object for programs.
     pub(crate) fn report(&self, format: Format) {
         let stderr = io::stderr();
-        let colour = stderr.is_terminal() && output::colour_wanted();
+        let colour = colour::wanted(stderr.is_terminal());
         let mut text = self.lines(colour);
         if matches!(format, Format::Json | Format::Jsonl) {
             text.push_str(&serde_json::to_string(self).expect("strings are valid JSON"));

@@ -1,51 +1,9 @@
-//! `fusionctl`: the command line of fusiond.
+//! `fusionctl`: hands over to the library.
 //!
-//! For: arguments in, one call or stream on the socket, words and an exit code out. Not for: rules;
-//! what may happen is decided in the daemon, and a script may rely on nothing here but
-//! `docs/reference`.
-//!
-//! ```text
-//!   args ──► commands/NOUN/VERB ──► client ──► fusiond.sock
-//!                  │
-//!                  └──► view (JSON shapes) ──► output (table, json, jsonl, yaml)
-//! ```
-
-mod args;
-mod client;
-mod commands;
-mod error;
-mod output;
-mod table;
-mod units;
-mod view;
+//! Not for: anything that could be tested without a process of its own.
 
 use std::process::ExitCode;
 
-use error::{Complaint, Exit, Stop};
-
 fn main() -> ExitCode {
-    let args = match args::parse() {
-        Ok(args) => args,
-        Err(exit) => return exit.into(),
-    };
-    let format = args.output;
-    match work(args) {
-        Ok(exit) => exit.into(),
-        Err(Stop::OutputClosed) => Exit::Done.into(),
-        Err(Stop::Complaint(complaint)) => {
-            complaint.report(format);
-            complaint.exit.into()
-        }
-    }
-}
-
-/// One thread does: every verb waits for one socket, and a thread pool would only cost start time.
-fn work(args: args::Args) -> Result<Exit, Stop> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Complaint::new(Exit::Bug, "runtime", "cannot wait for events").detail(error.to_string())
-    })?;
-    let done = runtime.block_on(commands::run(args));
-    // A thread that still reads a terminal must not hold up the end.
-    runtime.shutdown_background();
-    done
+    fusionctl::run()
 }

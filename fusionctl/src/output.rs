@@ -29,6 +29,8 @@ pub(crate) enum Format {
 pub(crate) trait Listed: Serialize {
     /// Names of the columns.
     const HEADER: &'static [&'static str];
+    /// Columns that are left out first where a terminal is too narrow for all.
+    const LEAST: &'static [&'static str] = &[];
     /// The full id, for `-q`.
     fn id(&self) -> &str;
     /// The cells below [`Self::HEADER`].
@@ -166,7 +168,7 @@ impl<'a, T: Listed> Listing<'a, T> {
                 return Ok(());
             }
             let rows = kept.iter().map(Listed::row).collect();
-            for line in table::lines(T::HEADER, rows) {
+            for line in table::lines_without(T::HEADER, T::LEAST, rows) {
                 out.line(&line)?;
             }
             Ok(())
@@ -186,12 +188,6 @@ fn yaml<T: Serialize>(object: &T) -> String {
 
 fn json_pretty<T: Serialize>(object: &T) -> String {
     serde_json::to_string_pretty(object).expect("views hold strings, numbers and lists only")
-}
-
-/// Whether colours are welcome where a terminal is (<https://no-color.org>).
-pub(crate) fn colour_wanted() -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
-    !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Whether stdout is a terminal.

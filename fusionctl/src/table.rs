@@ -1,15 +1,26 @@
 //! Columns and fields for people: upper-case headers, two spaces between columns, no borders.
 //!
-//! On a terminal the last column is cut to fit; in a pipe nothing is cut. Colour is never the only
-//! carrier of a meaning. Not for: choosing what is shown.
+//! On a terminal the least important columns are left out until the others fit, and the last one is cut;
+//! an id is never cut or broken. In a pipe everything is there. Colour is never the only carrier of a
+//! meaning. Not for: choosing what is shown.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Color, ColumnConstraint, ContentArrangement, Row, Table, Width};
 
-use crate::output::{colour_wanted, stdout_is_terminal};
+use crate::colour;
+use crate::output::stdout_is_terminal;
 
-/// The last column is never cut to less: a terminal narrower than the others wraps the line itself.
+/// Columns are left out until the last one has as much as this.
+const LAST_COLUMN_WANTED: u16 = 24;
+
+/// It is never cut to less: a terminal narrower than the others wraps the line itself.
 const LAST_COLUMN_MIN: u16 = 12;
+
+/// Between two columns.
+const GAP: u16 = 2;
+
+/// Where the terminal does not say.
+const WIDTH: u16 = 80;
 
 /// How a thing stands; decides the colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +62,18 @@ impl Cell {
     }
 }
 
+impl Cell {
+    /// Its first line as a cell of a table.
+    fn shown(&self, colour: bool) -> comfy_table::Cell {
+        let text = self.text.lines().next().unwrap_or_default();
+        let cell = comfy_table::Cell::new(text.replace('\t', " "));
+        match self.colour() {
+            Some((tint, _)) if colour => cell.fg(tint),
+            Some(_) | None => cell,
+        }
+    }
+}
+
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
         Self::toned(text, Tone::Plain)
@@ -68,13 +91,25 @@ pub(crate) fn printable(text: &str) -> String {
 
 /// The lines of a table.
 pub(crate) fn lines(header: &[&str], rows: Vec<Vec<Cell>>) -> Vec<String> {
-    let width = stdout_is_terminal().then(|| Table::new().width().unwrap_or(80));
-    lay_out(header, rows, width, colour_wanted())
+    lines_without(header, &[], rows)
+}
+
+/// The lines of a table that leaves out columns of `least`, the first first, where the terminal is too
+/// narrow.
+pub(crate) fn lines_without(header: &[&str], least: &[&str], rows: Vec<Vec<Cell>>) -> Vec<String> {
+    let width = stdout_is_terminal().then(terminal_width);
+    lay_out(header, least, rows, width, colour::wanted(stdout_is_terminal()))
+}
+
+/// What COLUMNS says, else what the terminal does.
+fn terminal_width() -> u16 {
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    columns.filter(|width| *width > 0).or_else(|| Table::new().width()).unwrap_or(WIDTH)
 }
 
 /// Names and values below one another; what is empty is left out, further lines of a value are indented.
 pub(crate) fn fields(fields: &[(&str, Cell)]) -> Vec<String> {
-    let colour = stdout_is_terminal() && colour_wanted();
+    let colour = colour::wanted(stdout_is_terminal());
     let shown = fields.iter().filter(|(_, cell)| !cell.text.is_empty());
     let width = shown.clone().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
     let mut lines = Vec::new();
@@ -92,40 +127,68 @@ pub(crate) fn fields(fields: &[(&str, Cell)]) -> Vec<String> {
     lines
 }
 
-fn lay_out(header: &[&str], rows: Vec<Vec<Cell>>, terminal: Option<u16>, colour: bool) -> Vec<String> {
+/// As [`lines_without`], for a terminal of this width or a pipe.
+pub(crate) fn lay_out(
+    header: &[&str],
+    least: &[&str],
+    rows: Vec<Vec<Cell>>,
+    terminal: Option<u16>,
+    colour: bool,
+) -> Vec<String> {
     let mut table = Table::new();
     let mut names = Row::from(header.iter().copied());
     names.max_height(1);
     table.load_style(NOTHING).set_header(names).set_truncation_indicator("…");
     match terminal {
-        Some(width) => {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width).enforce_styling()
-        }
-        None => table.set_content_arrangement(ContentArrangement::Disabled).force_no_tty(),
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
     };
+    if colour {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
     for row in rows {
-        let cells = row.into_iter().map(|cell| {
-            let text = cell.text.lines().next().unwrap_or_default();
-            let shown = comfy_table::Cell::new(text.replace('\t', " "));
-            match cell.colour() {
-                Some((tint, _)) if terminal.is_some() && colour => shown.fg(tint),
-                Some(_) | None => shown,
-            }
-        });
-        let mut row = Row::from(cells);
+        let mut row = Row::from(row.into_iter().map(|cell| cell.shown(colour)));
         row.max_height(1);
         table.add_row(row);
     }
+    let hidden = match terminal {
+        Some(width) => left_out(header, least, &table.column_max_content_widths(), width),
+        None => Vec::new(),
+    };
     let last = header.len().saturating_sub(1);
     for (place, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if place == last { 0 } else { 2 }));
-        column.set_constraint(if place == last {
+        column.set_padding((0, if place == last { 0 } else { GAP }));
+        column.set_constraint(if hidden.contains(&place) {
+            ColumnConstraint::Hidden
+        } else if place == last {
             ColumnConstraint::LowerBoundary(Width::Fixed(LAST_COLUMN_MIN))
         } else {
             ColumnConstraint::ContentWidth
         });
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// The places of the columns that go, so that the rest fits with its last one cut.
+fn left_out(header: &[&str], least: &[&str], widths: &[u16], terminal: u16) -> Vec<usize> {
+    let last = header.len().saturating_sub(1);
+    let cost = |place: usize| match place == last {
+        true => widths[place].min(LAST_COLUMN_WANTED),
+        false => widths[place].saturating_add(GAP),
+    };
+    let mut needed: u16 = (0..header.len()).map(cost).fold(0, u16::saturating_add);
+    let mut hidden = Vec::new();
+    let order = least.iter().filter_map(|name| header.iter().position(|each| each == name));
+    for place in order {
+        if needed <= terminal {
+            break;
+        }
+        needed = needed.saturating_sub(cost(place));
+        hidden.push(place);
+    }
+    hidden
 }
 
 #[cfg(test)]
@@ -139,7 +202,7 @@ mod tests {
             vec!["tsk_1".into(), Cell::toned("running", Tone::Busy), long.as_str().into()],
             vec!["tsk_22".into(), "queued".into(), "b\nsecond line".into()],
         ];
-        let lines = lay_out(&["ID", "STATE", "TITLE"], rows, None, true);
+        let lines = lay_out(&["ID", "STATE", "TITLE"], &[], rows, None, false);
         assert_eq!(lines[0], "ID      STATE    TITLE");
         assert_eq!(lines[1], format!("tsk_1   running  {long}"));
         assert_eq!(lines[2], "tsk_22  queued   b");
@@ -149,13 +212,44 @@ mod tests {
     fn a_table_on_a_terminal_cuts_its_last_column() {
         let row = || vec![vec!["tsk_1".into(), Cell::toned("running", Tone::Busy), "x".repeat(300).into()]];
         let header = ["ID", "STATE", "TITLE"];
-        let wide = lay_out(&header, row(), Some(40), false);
+        let wide = lay_out(&header, &[], row(), Some(40), false);
         assert_eq!(wide[0], "ID     STATE    TITLE");
         assert_eq!(wide[1], format!("tsk_1  running  {}…", "x".repeat(23)));
-        let narrow = lay_out(&header, row(), Some(10), false);
+        let narrow = lay_out(&header, &[], row(), Some(10), false);
         assert_eq!((narrow.len(), narrow[0].as_str()), (2, "ID     STATE    TITLE"));
-        let coloured = lay_out(&header, row(), Some(40), true);
+        let coloured = lay_out(&header, &[], row(), Some(40), true);
         assert!(coloured[1].contains("\u{1b}["));
+    }
+
+    #[test]
+    fn colour_reaches_a_pipe_when_it_is_wanted() {
+        let rows = || vec![vec!["tsk_1".into(), Cell::toned("failed", Tone::Bad)]];
+        let coloured = lay_out(&["ID", "STATE"], &[], rows(), None, true);
+        assert!(coloured[1].contains("\u{1b}[") && coloured[1].contains("failed"), "{coloured:?}");
+        assert_eq!(lay_out(&["ID", "STATE"], &[], rows(), None, false)[1], "tsk_1  failed");
+    }
+
+    #[test]
+    fn the_least_important_columns_go_first_and_ids_stay_whole() {
+        let header = ["ID", "STATE", "USER", "AGE", "TITLE"];
+        let row = || {
+            vec![vec![
+                "tsk_00abcdef".into(),
+                "running".into(),
+                "ada".into(),
+                "3m".into(),
+                "x".repeat(90).into(),
+            ]]
+        };
+        let least = ["USER", "AGE"];
+        let at = |width| lay_out(&header, &least, row(), Some(width), false);
+        assert_eq!(at(58)[0], "ID            STATE    USER  AGE  TITLE");
+        assert_eq!(at(52)[0], "ID            STATE    AGE  TITLE");
+        assert_eq!(at(47)[0], "ID            STATE    TITLE");
+        for width in [47, 52, 58] {
+            assert!(at(width).iter().all(|line| line.chars().count() <= usize::from(width)), "{width}");
+            assert!(at(width)[1].starts_with("tsk_00abcdef  running"), "{width}");
+        }
     }
 
     #[test]

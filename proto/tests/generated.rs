@@ -1,7 +1,6 @@
 //! Holds the committed generated code equal to what the `.proto` files give.
 //!
-//! Not for the wire's behaviour: stories test that. `UPDATE_GENERATED=1 cargo test -p fusion-proto`
-//! writes the files anew.
+//! Not for the wire's behaviour: stories test that. `cargo xtask docs` writes the files anew.
 
 use std::{fs, path::Path};
 
@@ -29,8 +28,5 @@ fn generated_code_is_fresh() {
             stale.push(name);
         }
     }
-    assert!(
-        stale.is_empty(),
-        "{stale:?} differ from the .proto files: run UPDATE_GENERATED=1 cargo test -p fusion-proto"
-    );
+    assert!(stale.is_empty(), "{stale:?} differ from the .proto files: run cargo xtask docs");
 }

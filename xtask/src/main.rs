@@ -6,6 +6,7 @@ mod bench;
 mod chaos;
 mod client;
 mod demo;
+mod docs;
 mod shell;
 mod test;
 mod tidy;
@@ -24,6 +25,8 @@ usage: cargo xtask ERRAND
                             kill -9 of the daemon at random points under load; count what is lost
   chaos down [--cycles N] [--seed N]
                             agents end while the daemon is dead; compare what it learns with the truth
+  docs                      write everything anew that is generated: wire code, references, .env.example
+  man [DIR]                 write the man pages [default: target/man]
   tidy                      check the rules of the house that no compiler checks
 ";
 
@@ -37,6 +40,9 @@ fn main() -> ExitCode {
         ["chaos", "down", flags @ ..] => chaos::down(flags),
         ["chaos", "kill", flags @ ..] => chaos::kill(flags),
         ["demo"] => demo::run(),
+        ["docs"] => docs::write(),
+        ["man"] => docs::man("target/man"),
+        ["man", folder] => docs::man(folder),
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),
         _ => {

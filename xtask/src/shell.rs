@@ -34,9 +34,19 @@ pub(crate) fn cargo() -> String {
 ///
 /// When it cannot be started or fails.
 pub(crate) fn run(program: &str, args: &[&str]) -> anyhow::Result<()> {
+    run_with(program, args, &[])
+}
+
+/// As [`run`], with these in its environment.
+///
+/// # Errors
+///
+/// When it cannot be started or fails.
+pub(crate) fn run_with(program: &str, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
     say(&format!("$ {program} {}\n", args.join(" ")));
     let status = Command::new(program)
         .args(args)
+        .envs(env.iter().copied())
         .current_dir(root())
         .status()
         .with_context(|| format!("cannot start {program}"))?;
@@ -51,6 +61,26 @@ pub(crate) fn succeeds(program: &str, args: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+/// Installs the Debian package that brings `program`, if it is not there; without root, says how.
+///
+/// # Errors
+///
+/// When it is not there and cannot be installed.
+pub(crate) fn need(program: &str, package: &str) -> anyhow::Result<()> {
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        let sbin = [PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")];
+        std::env::split_paths(&path).chain(sbin).any(|folder| folder.join(program).is_file())
+    });
+    if found {
+        return Ok(());
+    }
+    if !fusion_tests::is_root() {
+        bail!("{program} is not installed: run `sudo apt-get install {package}`");
+    }
+    say(&format!("{program} is not installed; installing {package}\n"));
+    run_with("apt-get", &["install", "-y", "-qq", package], &[("DEBIAN_FRONTEND", "noninteractive")])
 }
 
 /// The number behind `name` in `flags`, or `otherwise`.

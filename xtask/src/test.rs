@@ -22,6 +22,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
         &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "--deny", "warnings"],
     )?;
     deny(&cargo)?;
+    // Shells whose completion is tried, a reader of man pages, and a server for `--host ssh://`.
+    for (program, package) in NEEDED {
+        shell::need(program, package)?;
+    }
     // The stories start the programs themselves, which no test target depends on; built together with the tests they
     // share what both need.
     shell::run(&cargo, &["build", "--workspace", "--all-targets", "--locked", "--quiet"])?;
@@ -30,6 +34,16 @@ pub(crate) fn run() -> anyhow::Result<()> {
     outcome?;
     nothing_left()
 }
+
+/// Programs that tests run, and the Debian packages that bring them.
+const NEEDED: &[(&str, &str)] = &[
+    ("bash", "bash"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
+    ("mandoc", "mandoc"),
+    ("sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
+];
 
 /// Licences, sources and bans. Advisories need the network each time, so the release errand checks them.
 fn deny(cargo: &str) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 //! or the connection (`client`).
 
 pub(crate) mod agent;
+pub(crate) mod completion;
 pub(crate) mod event;
 pub(crate) mod profile;
 pub(crate) mod run;
@@ -11,17 +12,16 @@ pub(crate) mod system;
 pub(crate) mod task;
 pub(crate) mod why;
 
-use std::path::PathBuf;
-
 use crate::args::{Args, Noun};
-use crate::client::Link;
+use crate::client::{Link, Place};
 use crate::error::{Complaint, Exit, Stop};
 use crate::output::Output;
 
 /// What every verb gets.
 #[derive(Debug)]
 pub(crate) struct Session {
-    socket: Option<PathBuf>,
+    /// Where the daemon is.
+    pub(crate) place: Place,
     /// Where it prints.
     pub(crate) out: Output,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Session {
 impl Session {
     /// Connects to the daemon.
     pub(crate) async fn link(&self) -> Result<Link, Stop> {
-        Link::open(self.socket.as_deref()).await
+        Link::open(&self.place).await
     }
 
     /// Reports an error that does not end the run, behind everything printed so far.
@@ -42,7 +42,10 @@ impl Session {
 
 /// Does what the command line says.
 pub(crate) async fn run(args: Args) -> Result<Exit, Stop> {
-    let session = Session { socket: args.socket, out: Output::new(args.output, args.quiet) };
+    let session = Session {
+        place: Place { socket: args.socket, host: args.host },
+        out: Output::new(args.output, args.quiet),
+    };
     match args.noun {
         Noun::Run(args) => run::run(session, *args).await,
         Noun::Agent(verb) => agent::run(session, verb).await,
@@ -51,5 +54,6 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Stop> {
         Noun::Profile(verb) => profile::run(session, verb).await,
         Noun::Why(args) => why::run(session, args).await,
         Noun::System(verb) => system::run(session, verb).await,
+        Noun::Completion(args) => completion::run(session, args),
     }
 }

@@ -103,6 +103,7 @@ impl From<v1::Agent> for Agent {
 impl Listed for Agent {
     const HEADER: &'static [&'static str] =
         &["ID", "NAME", "USER", "PROFILE", "STATE", "TASK", "AGE", "CAPABILITIES", "REASON"];
+    const LEAST: &'static [&'static str] = &["CAPABILITIES", "PROFILE", "USER", "TASK", "AGE"];
 
     fn id(&self) -> &str {
         &self.id

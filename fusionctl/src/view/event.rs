@@ -80,6 +80,7 @@ impl Event {
 
 impl Listed for Event {
     const HEADER: &'static [&'static str] = &["SEQ", "TIME", "TYPE", "SUBJECT", "ACTOR", "DATA"];
+    const LEAST: &'static [&'static str] = &["ACTOR", "TIME", "SUBJECT"];
 
     fn id(&self) -> &str {
         &self.number

@@ -8,5 +8,7 @@ pub(crate) mod event;
 pub(crate) mod explanation;
 pub(crate) mod profile;
 pub(crate) mod system;
+#[cfg(test)]
+mod tables;
 pub(crate) mod task;
 pub(crate) mod word;

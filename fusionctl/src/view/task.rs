@@ -276,6 +276,7 @@ impl Task {
 
 impl Listed for Task {
     const HEADER: &'static [&'static str] = &["ID", "STATE", "PRI", "USER", "AGENT", "TRIES", "AGE", "TITLE"];
+    const LEAST: &'static [&'static str] = &["TRIES", "PRI", "USER", "AGENT", "AGE"];
 
     fn id(&self) -> &str {
         &self.id

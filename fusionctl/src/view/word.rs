@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use fusion_proto::v1::{AgentState, AttemptState, OnLost, QuestionKind, ReplyKind, RestartPolicy, TaskState};
 use jiff::Timestamp;
 
@@ -70,6 +71,14 @@ pub(crate) fn parse_word<T: Word + Into<i32>>(text: &str) -> Result<T, String> {
             Err(format!("{text:?} is none of {}", known.join(", ")))
         }
     }
+}
+
+/// For an argument that takes such a word: the right ones are shown in its help and completed.
+pub(crate) fn words<T: Word + Into<i32> + Send + Sync + 'static>() -> impl TypedValueParser<Value = T> {
+    let known = (1..64).filter(|n| T::try_from(*n).is_ok()).map(word::<T>);
+    let values = known.map(|word| PossibleValue::new(word.clone()).alias(word.replace('_', "-")));
+    PossibleValuesParser::new(values)
+        .map(|text| parse_word::<T>(&text).expect("every possible value is the word of a value"))
 }
 
 /// A time as RFC 3339 in UTC; `None` when unset or out of range.

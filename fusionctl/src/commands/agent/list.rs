@@ -6,7 +6,7 @@ use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::output::Listing;
 use crate::view::agent::Agent;
-use crate::view::word::parse_word;
+use crate::view::word::words;
 
 const AFTER: &str = "\
 Examples:
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long, short)]
     all: bool,
     /// Only those in this state
-    #[arg(long, value_parser = parse_word::<AgentState>)]
+    #[arg(long, value_parser = words::<AgentState>())]
     state: Option<AgentState>,
 }
 

@@ -1,6 +1,7 @@
 //! `system`: the daemon itself.
 
 mod backup;
+mod dial_stdio;
 mod doctor;
 mod drain;
 mod restore;
@@ -27,6 +28,9 @@ pub(crate) enum Verb {
     Backup(backup::Args),
     /// Put a backup in the place of the state while no daemon runs
     Restore(restore::Args),
+    /// Join stdin and stdout with the daemon's socket: what `--host` runs on the other machine
+    #[command(hide = true)]
+    DialStdio(dial_stdio::Args),
 }
 
 /// Picks the verb.
@@ -37,6 +41,7 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::Drain(args) => drain::run(session, args).await,
         Verb::Shutdown(args) => shutdown::run(session, args).await,
         Verb::Backup(args) => backup::run(session, args).await,
-        Verb::Restore(args) => restore::run(&args),
+        Verb::Restore(args) => restore::run(&session, &args),
+        Verb::DialStdio(args) => dial_stdio::run(&session, args).await,
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 
 const AFTER: &str = "\
@@ -48,7 +49,11 @@ impl Args {
 }
 
 /// Becomes `fusiond restore`: its messages and its exit code are the answer.
-pub(crate) fn run(args: &Args) -> Result<Exit, Stop> {
+pub(crate) fn run(session: &Session, args: &Args) -> Result<Exit, Stop> {
+    if session.place.is_elsewhere() {
+        let message = "a backup is restored on the machine of the daemon, while none runs";
+        return Err(Complaint::usage(message).hint("log in there and run the same without --host").into());
+    }
     File::open(&args.file)
         .map_err(|error| Complaint::unreadable(&args.file.display().to_string(), &error))?;
     let program = fusiond();

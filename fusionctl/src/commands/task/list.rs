@@ -7,7 +7,7 @@ use crate::error::{Exit, Stop};
 use crate::output::Listing;
 use crate::units::parse_pair;
 use crate::view::task::Task;
-use crate::view::word::parse_word;
+use crate::view::word::words;
 
 const AFTER: &str = "\
 Examples:
@@ -23,7 +23,7 @@ pub(super) const PAGE: usize = 500;
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     /// Only those in this state
-    #[arg(long, value_parser = parse_word::<TaskState>)]
+    #[arg(long, value_parser = words::<TaskState>())]
     state: Option<TaskState>,
     /// Only those with this label (may be repeated: all must match)
     #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse_pair)]

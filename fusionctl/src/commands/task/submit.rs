@@ -15,7 +15,7 @@ use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 use crate::units::{parse_duration, parse_instant, parse_pair};
 use crate::view::task::Task;
-use crate::view::word::{parse_word, wire_duration, wire_time};
+use crate::view::word::{wire_duration, wire_time, words};
 
 const AFTER: &str = "\
 Examples:
@@ -97,8 +97,8 @@ pub(crate) struct Terms {
     /// Same key, same task: a second submit with the same content returns the first one's task
     #[arg(long, short)]
     key: Option<String>,
-    /// What happens when the outcome of an attempt cannot be known: review, retry or fail
-    #[arg(long, value_name = "WHAT", value_parser = parse_word::<OnLost>)]
+    /// What happens when the outcome of an attempt cannot be known
+    #[arg(long, value_name = "WHAT", value_parser = words::<OnLost>())]
     on_lost: Option<OnLost>,
     /// For finding it again (may be repeated)
     #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse_pair)]

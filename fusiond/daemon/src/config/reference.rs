@@ -1,7 +1,7 @@
 //! The reference of all settings and variables, written from the same tables that read them; a test holds
 //! `docs/reference/config.md` and `.env.example` fresh. Not here: profiles (`docs/reference/profiles.md`).
 //!
-//! `UPDATE_GENERATED=1 cargo test -p fusiond` writes both files anew.
+//! `cargo xtask docs` writes both files anew.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use super::table::{SETTINGS, Setting, Used};
 const INTRODUCTION: &str = "\
 # Configuration
 
-<!-- Written by a test from fusiond/daemon/src/config: UPDATE_GENERATED=1 cargo test -p fusiond -->
+<!-- Written by a test from fusiond/daemon/src/config: cargo xtask docs -->
 
 `fusiond` takes its settings from, each overriding the one before: built-in defaults, files, the environment, flags.
 `fusiond --check-config` checks all of them, prints what is in force, and says where each value came from. All problems
@@ -157,9 +157,6 @@ mod tests {
                 stale.push(name);
             }
         }
-        assert!(
-            stale.is_empty(),
-            "{stale:?} differ from the tables: run UPDATE_GENERATED=1 cargo test -p fusiond"
-        );
+        assert!(stale.is_empty(), "{stale:?} differ from the tables: run cargo xtask docs");
     }
 }

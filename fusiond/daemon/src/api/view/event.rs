@@ -28,7 +28,8 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-fn data(kind: &EventKind) -> Map<String, Value> {
+/// The particulars of one kind of event.
+pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
     object(match kind {
         EventKind::DaemonStarted { epoch } => json!({"epoch": epoch}),
         EventKind::AgentSpawned { name, profile, .. } => json!({"name": name, "profile": profile}),

@@ -5,6 +5,8 @@
 
 pub(crate) mod agent;
 pub(crate) mod event;
+#[cfg(test)]
+mod event_reference;
 pub(crate) mod task;
 
 use fusion_core::Time;

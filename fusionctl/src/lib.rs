@@ -1,0 +1,66 @@
+//! `fusionctl`: the command line of fusiond.
+//!
+//! For: arguments in, one call or stream on the socket, words and an exit code out. Not for: rules;
+//! what may happen is decided in the daemon, and a script may rely on nothing here but
+//! `docs/reference`.
+//!
+//! ```text
+//!   args ──► commands/NOUN/VERB ──► client ──► fusiond.sock
+//!                  │
+//!                  └──► view (JSON shapes) ──► output (table, json, jsonl, yaml)
+//! ```
+//!
+//! A library so that tests write the reference and the man pages from the command line itself.
+
+mod args;
+mod client;
+mod colour;
+mod commands;
+mod complete;
+mod error;
+mod output;
+mod table;
+mod units;
+mod usage;
+mod view;
+
+use std::process::ExitCode;
+
+use error::{Complaint, Exit, Stop};
+
+/// The command line as it is declared: for its reference, its man pages and its completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    args::command()
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn run() -> ExitCode {
+    complete::answer();
+    let args = match args::parse() {
+        Ok(args) => args,
+        Err(exit) => return exit.into(),
+    };
+    let format = args.output;
+    colour::choose(args.color);
+    match work(args) {
+        Ok(exit) => exit.into(),
+        Err(Stop::OutputClosed) => Exit::Done.into(),
+        Err(Stop::Complaint(complaint)) => {
+            complaint.report(format);
+            complaint.exit.into()
+        }
+    }
+}
+
+/// One thread does: every verb waits for one socket, and a thread pool would only cost start time.
+fn work(args: args::Args) -> Result<Exit, Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Complaint::new(Exit::Bug, "runtime", "cannot wait for events").detail(error.to_string())
+    })?;
+    let done = runtime.block_on(commands::run(args));
+    // A thread that still reads a terminal must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
