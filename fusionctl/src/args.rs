@@ -9,7 +9,7 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::ssh::Host;
 use crate::colour::Choice;
-use crate::commands::{agent, completion, event, profile, run, system, task, why};
+use crate::commands::{agent, completion, event, profile, run, system, task, why, workspace};
 use crate::error::Exit;
 use crate::output::Format;
 use crate::{complete, usage};
@@ -64,6 +64,9 @@ pub(crate) enum Noun {
     /// Submit work, follow it and end it
     #[command(subcommand)]
     Task(task::Verb),
+    /// Look at the folders in which agents work
+    #[command(subcommand)]
+    Workspace(workspace::Verb),
     /// Read the durable log of what happened
     #[command(subcommand)]
     Event(event::Verb),

@@ -16,6 +16,7 @@ use fusion_proto::v1::event_service_client::EventServiceClient;
 use fusion_proto::v1::profile_service_client::ProfileServiceClient;
 use fusion_proto::v1::system_service_client::SystemServiceClient;
 use fusion_proto::v1::task_service_client::TaskServiceClient;
+use fusion_proto::v1::workspace_service_client::WorkspaceServiceClient;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
@@ -136,6 +137,8 @@ services! {
     agents: AgentServiceClient,
     /// Tasks.
     tasks: TaskServiceClient,
+    /// Workspaces.
+    workspaces: WorkspaceServiceClient,
     /// Events.
     events: EventServiceClient,
     /// Profiles.

@@ -5,6 +5,7 @@
 
 mod agent;
 mod agent_end;
+mod agent_remove;
 mod agent_spawn;
 mod as_root;
 mod completion;
@@ -26,6 +27,7 @@ mod task_submit;
 mod task_time;
 mod tree;
 mod why;
+mod workspace;
 
 use fusion_tests::{Ctl, Daemon};
 

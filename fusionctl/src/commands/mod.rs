@@ -11,6 +11,7 @@ pub(crate) mod run;
 pub(crate) mod system;
 pub(crate) mod task;
 pub(crate) mod why;
+pub(crate) mod workspace;
 
 use crate::args::{Args, Noun};
 use crate::client::{Link, Place};
@@ -32,6 +33,33 @@ impl Session {
         Link::open(&self.place).await
     }
 
+    /// Does one thing to each of several; prints the names of those that it was done to, and complains about the others.
+    pub(crate) async fn each<F: Future<Output = Result<(), Stop>>>(
+        &mut self,
+        names: Vec<String>,
+        act: impl Fn(String) -> F,
+    ) -> Result<Exit, Stop> {
+        if let [name] = names.as_slice() {
+            act(name.clone()).await?;
+            self.out.line(name)?;
+            self.out.flush()?;
+            return Ok(Exit::Done);
+        }
+        let mut exits = Vec::new();
+        for name in names {
+            match act(name.clone()).await {
+                Ok(()) => self.out.line(&name)?,
+                Err(stop) => {
+                    let complaint = stop.into_complaint()?.about(&name);
+                    exits.push(complaint.exit);
+                    self.complain(&complaint)?;
+                }
+            }
+        }
+        self.out.flush()?;
+        Ok(Exit::of_several(exits))
+    }
+
     /// Reports an error that does not end the run, behind everything printed so far.
     pub(crate) fn complain(&mut self, complaint: &Complaint) -> Result<(), Stop> {
         self.out.flush()?;
@@ -50,6 +78,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Stop> {
         Noun::Run(args) => run::run(session, *args).await,
         Noun::Agent(verb) => agent::run(session, verb).await,
         Noun::Task(verb) => task::run(session, verb).await,
+        Noun::Workspace(verb) => workspace::run(session, verb).await,
         Noun::Event(verb) => event::run(session, verb).await,
         Noun::Profile(verb) => profile::run(session, verb).await,
         Noun::Why(args) => why::run(session, args).await,

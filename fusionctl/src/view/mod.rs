@@ -12,3 +12,4 @@ pub(crate) mod system;
 mod tables;
 pub(crate) mod task;
 pub(crate) mod word;
+pub(crate) mod workspace;

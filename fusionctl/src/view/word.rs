@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use fusion_proto::v1::{AgentState, AttemptState, OnLost, QuestionKind, ReplyKind, RestartPolicy, TaskState};
+use fusion_proto::v1::{
+    AgentState, AttemptState, OnLost, QuestionKind, ReplyKind, RestartPolicy, TaskState, WorkspaceState,
+};
 use jiff::Timestamp;
 
 use crate::table::Tone;
@@ -47,6 +49,7 @@ words! {
     ReplyKind: "REPLY_KIND_",
     RestartPolicy: "RESTART_POLICY_",
     TaskState: "TASK_STATE_",
+    WorkspaceState: "WORKSPACE_STATE_",
 }
 
 /// The value as a lower-case word; empty when unset. A value newer than this program is its number.

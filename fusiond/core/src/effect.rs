@@ -6,6 +6,7 @@
 use crate::ids::{AgentId, TaskId};
 use crate::task::StopWhy;
 use crate::time::Millis;
+use crate::workspace::Removal;
 
 /// An order to a hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,10 +91,12 @@ pub enum Effect {
         /// Between SIGTERM and the kill.
         grace: Millis,
     },
-    /// Removes the workspace, the logs and the folders. Answered by `WorkspaceRemoved` or
-    /// `WorkspaceKept`.
+    /// Removes the workspace, the logs and the folders, or a part of them. Answered by
+    /// `WorkspaceRemoved` or `WorkspaceKept`.
     RemoveWorkspace {
         /// Whose.
         agent: AgentId,
+        /// How much.
+        what: Removal,
     },
 }

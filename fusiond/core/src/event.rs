@@ -55,7 +55,7 @@ pub enum EventKind {
     AgentRestarted { agent: AgentId, incarnation: u32 },
     /// It is over, and no process of it is left.
     AgentTerminated { agent: AgentId },
-    /// Its workspace, logs and record are gone.
+    /// Its workspace is gone.
     WorkspaceRemoved { agent: AgentId },
     /// Its workspace could not be removed.
     WorkspaceKept { agent: AgentId, reason: String },
@@ -97,6 +97,8 @@ pub enum EventKind {
     TaskAsked { task: TaskId, kind: String, text: String },
     /// The question of its attempt has ended: approved, rejected, answered, expired or withdrawn.
     TaskAnswered { task: TaskId, reply: String, comment: String },
+    /// Its record and its logs are gone.
+    AgentRemoved { agent: AgentId },
 }
 
 /// What an event is about.
@@ -160,6 +162,7 @@ impl EventKind {
             Self::AgentStopped { .. } => "agent.stopped",
             Self::TaskAsked { .. } => "task.asked",
             Self::TaskAnswered { .. } => "task.answered",
+            Self::AgentRemoved { .. } => "agent.removed",
         }
     }
 
@@ -182,7 +185,8 @@ impl EventKind {
             | Self::WorkspaceRemoved { agent }
             | Self::WorkspaceKept { agent, .. }
             | Self::StaleNews { agent, .. }
-            | Self::AgentStopped { agent, .. } => Subject::Agent(*agent),
+            | Self::AgentStopped { agent, .. }
+            | Self::AgentRemoved { agent } => Subject::Agent(*agent),
             Self::TaskSubmitted { task }
             | Self::TaskQueued { task, .. }
             | Self::TaskDeferred { task, .. }

@@ -3,7 +3,7 @@
 //!
 //! Not for: history; events and attempts tell that.
 
-use crate::agent::{Agent, AgentLife};
+use crate::agent::{Agent, AgentLife, Leftovers};
 use crate::delegate;
 use crate::ids::{AgentId, TaskId};
 use crate::input::Intake;
@@ -282,8 +282,27 @@ pub fn explain_agent(state: &State, id: AgentId, now: Time) -> Option<Explanatio
         AgentLife::Stopping { kill_at, .. } => {
             answer(format!("it is being ended; the kill comes in {}", kill_at.since(now)), Vec::new())
         }
-        AgentLife::Terminated { .. } => answer("it is over", Vec::new()),
+        AgentLife::Terminated { leftovers, .. } => {
+            let until = agent.due(state.config.retention).unwrap_or(now);
+            over(agent, until, *leftovers, now)
+        }
     })
+}
+
+/// What is left of a terminated agent, and for how long.
+fn over(agent: &Agent, until: Time, leftovers: Leftovers, now: Time) -> Explanation {
+    let summary =
+        agent.trouble.as_ref().map_or_else(|| "it is over".to_owned(), |why| format!("it is over: {why}"));
+    let remedy = format!("`fusionctl agent remove {}`", agent.id);
+    let wait = until.since(now);
+    let (code, text) = match leftovers {
+        Leftovers::Kept => ("kept", format!("workspace, logs and record are kept for another {wait}")),
+        Leftovers::Bare => ("kept", format!("logs and record are kept for another {wait}")),
+        Leftovers::Removing | Leftovers::Sparing | Leftovers::Clearing => {
+            ("removing", "what it left is being removed".to_owned())
+        }
+    };
+    answer(summary, vec![Reason::new(code, text, remedy)])
 }
 
 /// What an idle agent waits for: the queued task that it comes nearest to.

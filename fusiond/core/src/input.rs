@@ -2,11 +2,12 @@
 //!
 //! Not for: what an input does; each has a file of its own in its room.
 
-use crate::agent::SpawnAgent;
+use crate::agent::{Keep, SpawnAgent};
 use crate::ids::{AgentId, Uid};
 use crate::state::Config;
 use crate::task::{Answer, AskTask, Exit, Resolution, RunTask, SubmitTask};
 use crate::time::{Millis, Time};
+use crate::workspace::Removal;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can happen to the state.
@@ -130,6 +131,18 @@ pub enum Command {
         agent: String,
         /// Between SIGTERM and the kill.
         grace: Millis,
+    },
+    /// `agent remove`.
+    RemoveAgent {
+        /// Which.
+        agent: String,
+        /// What of it stays.
+        keep: Keep,
+    },
+    /// `workspace remove`.
+    RemoveWorkspace {
+        /// Whose.
+        agent: String,
     },
     /// `task submit`.
     SubmitTask(Box<SubmitTask>),
@@ -267,15 +280,19 @@ pub enum Outcome {
         /// Processor time of the tree so far.
         cpu: Millis,
     },
-    /// A workspace, its logs and its folders are gone.
+    /// What an agent left is gone, as far as was ordered.
     WorkspaceRemoved {
         /// Whose.
         agent: AgentId,
+        /// How much.
+        what: Removal,
     },
-    /// A workspace could not be removed.
+    /// It could not be removed.
     WorkspaceKept {
         /// Whose.
         agent: AgentId,
+        /// How much should have been.
+        what: Removal,
         /// One sentence.
         reason: String,
     },

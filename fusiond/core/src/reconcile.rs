@@ -3,7 +3,7 @@
 //!
 //! Not for: what the look finds; that comes back as outcomes (`agent::life`).
 
-use crate::agent::{AfterStop, Agent, AgentLife, Leftovers};
+use crate::agent::{AfterStop, Agent, AgentLife};
 use crate::effect::Effect;
 use crate::event::EventKind;
 use crate::input::Actor;
@@ -64,11 +64,9 @@ fn plan_agent(agent: &Agent) -> Option<Effect> {
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Stopping { .. } => Some(Effect::Adopt { agent: id, incarnation }),
-        AgentLife::Terminated { leftovers: Leftovers::Removing, .. } => {
-            Some(Effect::RemoveWorkspace { agent: id })
+        AgentLife::Terminated { leftovers, .. } => {
+            leftovers.removal().map(|what| Effect::RemoveWorkspace { agent: id, what })
         }
-        AgentLife::Backoff { .. }
-        | AgentLife::Quarantined { .. }
-        | AgentLife::Terminated { leftovers: Leftovers::Kept, .. } => None,
+        AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } => None,
     }
 }

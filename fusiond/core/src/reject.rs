@@ -122,6 +122,12 @@ rejects! {
     AgentState { agent: String, state: &'static str, verb: &'static str }: State "agent_state"
         "agent {agent} is {state}: it cannot be {verb}"
         => format!("`fusionctl why {agent}` tells what it waits for");
+    AgentAlive { agent: String, state: &'static str }: State "agent_alive"
+        "agent {agent} is {state}: only what a terminated agent left can be removed"
+        => format!("end it first: `fusionctl agent terminate {agent}`");
+    RemovalFailed { agent: String, reason: String }: State "removal_failed"
+        "what agent {agent} left cannot be removed: {reason}"
+        => "mend what the message names and ask again; what is left costs no more than its room";
     TaskState { task: String, state: &'static str, verb: &'static str }: State "task_state"
         "task {task} is {state}: it cannot be {verb}"
         => format!("`fusionctl why {task}` tells what it waits for");

@@ -278,7 +278,8 @@ impl State {
         task.id == own.task || task.parent() == Some(own.task)
     }
 
-    /// The agent that `text` names for this caller: a name, an id, or a unique part of one.
+    /// The agent that `text` names for this caller: a name, an id, or a unique part of one. Names of the living come
+    /// first, those of the terminated last.
     ///
     /// # Errors
     /// [`Reject::AgentNotFound`], also for what the caller may not see; [`Reject::AmbiguousId`].
@@ -297,7 +298,11 @@ impl State {
             return Ok(agent);
         }
         let matching = visible().filter(|agent| is_id_part(part) && agent.id.matches(part));
-        only("agent", text, matching)?.ok_or_else(not_found)
+        if let Some(agent) = only("agent", text, matching)? {
+            return Ok(agent);
+        }
+        let over = |agent: &&Agent| agent.is_terminated() && agent.spec.name == text;
+        only("agent", text, visible().filter(over))?.ok_or_else(not_found)
     }
 
     /// The task in memory that `text` names for this caller: an id, a unique part of one, or

@@ -2,7 +2,7 @@
 //!
 //! It only routes. Not for: rules; each has a file of its own in its room.
 
-use crate::agent::{life, pause, restart, resume, spawn, terminate};
+use crate::agent::{life, pause, remove, restart, resume, spawn, terminate};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::ids::{AgentId, Nonce, TaskId};
@@ -119,6 +119,8 @@ fn route_command(
         Command::TerminateAgent { agent, grace } => {
             terminate::decide(state, out, turn, caller, &agent, grace)
         }
+        Command::RemoveAgent { agent, keep } => remove::decide(state, out, caller, &agent, keep),
+        Command::RemoveWorkspace { agent } => workspace::remove::decide(state, out, caller, &agent),
         Command::SubmitTask(ask) => submit::decide(state, out, turn, caller, *ask),
         Command::RunTask(ask) => run::decide(state, out, turn, caller, *ask),
         Command::CancelTask { task, grace } => cancel::decide(state, out, turn, caller, &task, grace),
@@ -159,8 +161,10 @@ fn route_outcome(state: &mut State, out: &mut Out, turn: Turn, outcome: Outcome)
         Outcome::Observed { agent, incarnation, serial, last_output, cpu } => {
             wake::observed(state, out, turn, agent, incarnation, serial, last_output, cpu);
         }
-        Outcome::WorkspaceRemoved { agent } => workspace::removed(state, out, turn, agent),
-        Outcome::WorkspaceKept { agent, reason } => workspace::kept(state, out, turn, agent, reason),
+        Outcome::WorkspaceRemoved { agent, what } => workspace::removed(state, out, turn, agent, what),
+        Outcome::WorkspaceKept { agent, what, reason } => {
+            workspace::kept(state, out, turn, agent, what, reason);
+        }
     }
 }
 

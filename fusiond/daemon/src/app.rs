@@ -7,10 +7,11 @@ use crate::caller::{Door, Names};
 use crate::config::{Backend, Loaded};
 use crate::engine::{self, Engine};
 use crate::health::{Probe, Trees};
-use crate::paths::Paths;
+use crate::paths::{Mode, Paths};
 use crate::profile::{Profiles, Trust};
 use crate::runtime::{self, BackendChoice, Runtime};
 use crate::store::{self, Opened, Store};
+use crate::workspace::hide_from_git;
 use crate::{api, inlet, shutdown};
 use anyhow::Context;
 use fusion_core::{AgentId, State, Time};
@@ -108,6 +109,10 @@ async fn serve(
     let hands = hands_config(&loaded, &paths, &cgroup, &shim, epoch);
     let hands = Runtime::start(hands, outcome_sender, agent_sender)?;
     hands.sweep(&known(&state));
+    if let Mode::Root(_) = paths.mode {
+        let hidden = hide_from_git(&paths.workspaces);
+        hidden.with_context(|| format!("writing .gitignore in {}", paths.workspaces.display()))?;
+    }
     let listener = inlet::listen(&paths, &loaded.config.socket)
         .with_context(|| format!("opening the socket {}", paths.socket.display()))?;
     let door = Door::open(paths.uid, &cgroup).context("asking the name service")?;

@@ -3,6 +3,7 @@
 mod list;
 mod logs;
 mod pause;
+mod remove;
 mod restart;
 mod resume;
 mod show;
@@ -31,6 +32,8 @@ pub(crate) enum Verb {
     Restart(restart::Args),
     /// End an agent for good and return when none of its processes is left
     Terminate(terminate::Args),
+    /// Remove what a terminated agent left: its record, logs and workspace
+    Remove(remove::Args),
     /// Print the output of an agent's attempts, oldest first
     Logs(logs::Args),
 }
@@ -45,6 +48,7 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::Resume(args) => resume::run(session, args).await,
         Verb::Restart(args) => restart::run(session, args).await,
         Verb::Terminate(args) => terminate::run(session, args).await,
+        Verb::Remove(args) => remove::run(session, args).await,
         Verb::Logs(args) => logs::run(session, args).await,
     }
 }

@@ -18,11 +18,13 @@
 pub(crate) mod crash;
 pub mod life;
 pub mod pause;
+pub mod remove;
 pub mod restart;
 pub mod resume;
 pub mod spawn;
 pub mod terminate;
 
+pub use remove::Keep;
 pub use spawn::SpawnAgent;
 
 use crate::ids::{AgentId, Capabilities, Nonce, TaskId, Uid};
@@ -55,7 +57,7 @@ pub struct Agent {
     pub succeeded: u64,
     /// Attempts that ended otherwise.
     pub failed: u64,
-    /// The last thing that went wrong with its shim, for people.
+    /// The last thing that went wrong with its shim or with the removal of what it left, for people.
     pub trouble: Option<String>,
     /// What its owner wants of it, also across incarnations.
     pub wish: Wish,
@@ -285,6 +287,12 @@ pub enum Leftovers {
     Kept,
     /// Their removal was ordered.
     Removing,
+    /// The removal of all but the workspace was ordered.
+    Sparing,
+    /// The removal of the workspace alone was ordered.
+    Clearing,
+    /// The workspace is gone; logs and record are kept until the retention ends.
+    Bare,
 }
 
 impl AgentLife {
@@ -368,12 +376,18 @@ impl Agent {
         }
     }
 
+    /// What became of what it left; `None` while it lives.
+    #[must_use]
+    pub const fn leftovers(&self) -> Option<Leftovers> {
+        if let AgentLife::Terminated { leftovers, .. } = self.life { Some(leftovers) } else { None }
+    }
+
     /// The instant at which time alone changes its life; `retention` is the one configured.
     #[must_use]
     pub fn due(&self, retention: Millis) -> Option<Time> {
         match &self.life {
             AgentLife::Backoff { until, .. } => Some(*until),
-            AgentLife::Terminated { since, leftovers: Leftovers::Kept, .. } => {
+            AgentLife::Terminated { since, leftovers: Leftovers::Kept | Leftovers::Bare, .. } => {
                 Some(since.plus(self.spec.retention.unwrap_or(retention)))
             }
             AgentLife::Starting { .. }
@@ -384,7 +398,10 @@ impl Agent {
             | AgentLife::Paused { .. }
             | AgentLife::Quarantined { .. }
             | AgentLife::Stopping { .. }
-            | AgentLife::Terminated { leftovers: Leftovers::Removing, .. } => None,
+            | AgentLife::Terminated {
+                leftovers: Leftovers::Removing | Leftovers::Sparing | Leftovers::Clearing,
+                ..
+            } => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Not for: when they ask (`life`).
 
 use crate::rng::Rng;
-use fusion_core::agent::{AgentSpec, RestartPolicy, SpawnAgent, Stay};
+use fusion_core::agent::{AgentSpec, Keep, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
 use fusion_core::task::{
     Answer, AskTask, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, TaskKind, Timeouts,
@@ -46,7 +46,12 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command)
         950..=969 => {
             Command::TerminateAgent { agent: agent_text(rng, state), grace: Millis(rng.below(4000)) }
         }
-        970..=996 => Command::SetIntake(if rng.permille(300) { Intake::Closed } else { Intake::Open }),
+        970..=980 => {
+            let keep = if rng.permille(300) { Keep::Workspace } else { Keep::Nothing };
+            Command::RemoveAgent { agent: over_text(rng, state), keep }
+        }
+        981..=986 => Command::RemoveWorkspace { agent: over_text(rng, state) },
+        987..=996 => Command::SetIntake(if rng.permille(300) { Intake::Closed } else { Intake::Open }),
         _ => Command::StopAll { grace: Millis(rng.below(4000)) },
     };
     (caller, command)
@@ -87,6 +92,11 @@ fn agent_text(rng: &mut Rng, state: &State) -> String {
         1 => agent.id.short(),
         _ => agent.id.to_string(),
     }
+}
+
+fn over_text(rng: &mut Rng, state: &State) -> String {
+    let over = state.agents().find(|agent| agent.is_terminated()).map(|agent| agent.id.to_string());
+    over.filter(|_| rng.permille(800)).unwrap_or_else(|| agent_text(rng, state))
 }
 
 fn task_text(rng: &mut Rng, state: &State) -> String {

@@ -7,7 +7,7 @@ use crate::clients;
 use crate::shim::{Fate, Who};
 use crate::telling::Telling;
 use crate::world::World;
-use fusion_core::agent::RestartPolicy;
+use fusion_core::agent::{Keep, RestartPolicy};
 use fusion_core::explain::{explain_agent, explain_task};
 use fusion_core::input::{Intake, PauseHow};
 use fusion_core::step::Done;
@@ -94,6 +94,14 @@ impl Session {
                 }
                 let config = Box::new(self.world.config.clone());
                 self.world.take(Input::Configure(config))?.map(drop).map_err(|reject| reject.to_string())
+            }
+            ["stuck", name] => {
+                self.world.shims.stuck.insert(self.agents[*name]);
+                Ok(())
+            }
+            ["loose", name] => {
+                self.world.shims.stuck.remove(&self.agents[*name]);
+                Ok(())
             }
             ["why", name] => {
                 self.why(name);
@@ -239,6 +247,11 @@ impl Session {
             ["terminate", name, rest @ ..] => {
                 Command::TerminateAgent { agent: agent(name), grace: grace(rest) }
             }
+            ["remove", name] => Command::RemoveAgent { agent: agent(name), keep: Keep::Nothing },
+            ["remove", name, "--keep-workspace"] => {
+                Command::RemoveAgent { agent: agent(name), keep: Keep::Workspace }
+            }
+            ["clear", name] => Command::RemoveWorkspace { agent: agent(name) },
             ["cancel", name, rest @ ..] => Command::CancelTask { task: task(name), grace: grace(rest) },
             ["retry", name] => Command::RetryTask { task: task(name) },
             ["resolve", name, how] => {

@@ -7,6 +7,7 @@ use crate::shim::Shims;
 use crate::store::Store;
 use fusion_core::event::Subject;
 use fusion_core::task::{ExitKind, Lease};
+use fusion_core::workspace::Removal;
 use fusion_core::{Actor, AgentId, Event, EventKind, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +39,7 @@ impl History {
         {
             return Err(format!("{agent} is terminated while incarnation {} lives", who.1));
         }
+        self.record_removal(event, shims)?;
         if let EventKind::TaskSubmitted { task } = &event.kind
             && self.tasks.insert(*task, Story::default()).is_some()
         {
@@ -45,6 +47,21 @@ impl History {
         }
         let told = self.record_task(event);
         told.map_err(|broken| format!("{broken}: {}", event.kind.subject()))
+    }
+
+    /// Nothing is said to be gone that the hands have not removed.
+    fn record_removal(&self, event: &Event, shims: &Shims) -> Result<(), String> {
+        let gone = |agent: &AgentId, ways: [Removal; 2]| {
+            let is_gone = ways.iter().any(|what| shims.removed.contains(&(*agent, *what)));
+            if is_gone { Ok(()) } else { Err(format!("{} of {agent} was told too early", event.kind.word())) }
+        };
+        if let EventKind::WorkspaceRemoved { agent } = &event.kind {
+            gone(agent, [Removal::All, Removal::WorkspaceAlone])
+        } else if let EventKind::AgentRemoved { agent } = &event.kind {
+            gone(agent, [Removal::All, Removal::AllButWorkspace])
+        } else {
+            Ok(())
+        }
     }
 
     fn record_attempt(&mut self, event: &Event, shims: &Shims, store: &Store) -> Result<(), String> {

@@ -7,6 +7,7 @@ use crate::program::{Program, Run};
 use crate::rng::Rng;
 use fusion_core::input::Witness;
 use fusion_core::task::{Exit, ExitKind, StopWhy};
+use fusion_core::workspace::Removal;
 use fusion_core::{AgentId, Effect, Millis, Outcome, TaskId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +63,10 @@ pub(crate) struct Shims {
     /// Every end that was recorded.
     pub(crate) truth: BTreeMap<(AgentId, u32, u32), Exit>,
     pub(crate) reboots: u32,
+    /// What was really removed.
+    pub(crate) removed: BTreeSet<(AgentId, Removal)>,
+    /// Agents whose leftovers a script keeps from being removed.
+    pub(crate) stuck: BTreeSet<AgentId>,
 }
 
 type News = Vec<(Who, Outcome)>;
@@ -71,7 +76,8 @@ impl Shims {
         let alive = BTreeMap::new();
         let graves = BTreeMap::new();
         let (launches, began, truth) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
-        Self { alive, graves, fate, launches, began, truth, reboots: 0 }
+        let (removed, stuck) = (BTreeSet::new(), BTreeSet::new());
+        Self { alive, graves, fate, launches, began, truth, reboots: 0, removed, stuck }
     }
 
     fn mishap(&mut self, permille: u64) -> bool {
@@ -110,15 +116,16 @@ impl Shims {
             Effect::StopShim { agent, incarnation, grace } => {
                 self.stop_shim((agent, incarnation), grace, now)
             }
-            Effect::RemoveWorkspace { agent } => {
-                let outcome = if self.mishap(200) {
-                    Outcome::WorkspaceKept { agent, reason: "busy".to_owned() }
-                } else {
-                    Outcome::WorkspaceRemoved { agent }
-                };
-                vec![((agent, 0), outcome)]
-            }
+            Effect::RemoveWorkspace { agent, what } => vec![((agent, 0), self.remove(agent, what))],
         })
+    }
+
+    fn remove(&mut self, agent: AgentId, what: Removal) -> Outcome {
+        if self.stuck.contains(&agent) || self.mishap(200) {
+            return Outcome::WorkspaceKept { agent, what, reason: "busy".to_owned() };
+        }
+        self.removed.insert((agent, what));
+        Outcome::WorkspaceRemoved { agent, what }
     }
 
     fn launch(&mut self, who: Who) -> Result<News, String> {

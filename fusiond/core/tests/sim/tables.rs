@@ -42,6 +42,8 @@ rejects! {
     KeyConflict { key: "k", task: "tsk_1" }
     DependencyLimit { count: 1001usize }
     AgentState { agent: "agt_1", state: "idle", verb: "resumed" }
+    AgentAlive { agent: "agt_1", state: "idle" }
+    RemovalFailed { agent: "agt_1", reason: "it is busy" }
     TaskState { task: "tsk_1", state: "queued", verb: "retried" }
     DependencyEnded { task: "tsk_1" }
     QuestionOpen { task: "tsk_1" }

@@ -201,6 +201,6 @@ fn agent_of(effect: &Effect) -> AgentId {
         | Effect::Thaw { agent, .. }
         | Effect::Observe { agent, .. }
         | Effect::StopShim { agent, .. }
-        | Effect::RemoveWorkspace { agent } => *agent,
+        | Effect::RemoveWorkspace { agent, .. } => *agent,
     }
 }

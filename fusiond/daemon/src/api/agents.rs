@@ -8,7 +8,7 @@ use crate::caller::unfitness;
 use crate::profile::{Kind, Profile};
 use crate::runtime;
 use fusion_core::agent::{
-    AgentLife, AgentLimits, AgentSpec, Freeze, Recipe, RestartPolicy, SpawnAgent, Stay,
+    AgentLife, AgentLimits, AgentSpec, Freeze, Keep, Recipe, RestartPolicy, SpawnAgent, Stay,
 };
 use fusion_core::input::PauseHow;
 use fusion_core::{AgentId, Caller, Command, Done, Key, Millis, Reject, Rights, State, Time, Uid};
@@ -132,6 +132,25 @@ impl v1::agent_service_server::AgentService for Door {
         self.wait_agent(id, |agent| agent.is_terminated().then_some(Ok(()))).await
     }
 
+    async fn delete_agent(
+        &self,
+        request: Request<v1::DeleteAgentRequest>,
+    ) -> Result<Response<v1::DeleteAgentResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let grace = millis("grace", ask.grace).map_err(|reject| refuse(&reject))?.unwrap_or(GRACE);
+        let mut agent = ask.agent;
+        if ask.force {
+            let id = self.order_agent(caller, Command::TerminateAgent { agent, grace }).await?;
+            self.wait_agent(id, |agent| agent.is_terminated().then_some(Ok(()))).await?;
+            agent = id.to_string();
+        }
+        let keep = if ask.keep_workspace { Keep::Workspace } else { Keep::Nothing };
+        let id = self.order_agent(caller, Command::RemoveAgent { agent, keep }).await?;
+        self.wait_removed(id).await?;
+        Ok(Response::new(v1::DeleteAgentResponse {}))
+    }
+
     type TailAgentLogsStream = super::history::LogStream;
 
     async fn tail_agent_logs(
@@ -152,7 +171,7 @@ fn agent_of(done: Done) -> AgentId {
     }
 }
 
-fn page_start(token: &str) -> Result<Option<AgentId>, Reject> {
+pub(crate) fn page_start(token: &str) -> Result<Option<AgentId>, Reject> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -165,7 +184,7 @@ fn page_start(token: &str) -> Result<Option<AgentId>, Reject> {
 }
 
 impl Door {
-    async fn order_agent(&self, caller: Caller, command: Command) -> Result<AgentId, Status> {
+    pub(crate) async fn order_agent(&self, caller: Caller, command: Command) -> Result<AgentId, Status> {
         let done = self.engine.ask(caller, command, None, |_, _, done| agent_of(done)).await;
         done.map_err(|reject| refuse(&reject))
     }

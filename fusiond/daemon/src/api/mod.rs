@@ -15,6 +15,7 @@ mod submit;
 mod system;
 mod tasks;
 mod view;
+mod workspaces;
 
 pub use connect::{Connection, Origin};
 pub use system::BACKUP_PREFIX;
@@ -132,6 +133,7 @@ pub async fn serve(
         )
         .add_service(v1::event_service_server::EventServiceServer::new(door.clone()))
         .add_service(v1::profile_service_server::ProfileServiceServer::new(door.clone()))
+        .add_service(v1::workspace_service_server::WorkspaceServiceServer::new(door.clone()))
         .add_service(v1::system_service_server::SystemServiceServer::new(door))
         .serve_with_incoming_shutdown(incoming, stop)
         .await

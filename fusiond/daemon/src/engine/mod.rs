@@ -213,7 +213,7 @@ pub(crate) fn name_of(outcome: &Outcome) -> (AgentId, &'static str) {
         Outcome::AttemptExited { agent, .. } => (*agent, "attempt exited"),
         Outcome::Frozen { agent, .. } => (*agent, "frozen"),
         Outcome::Observed { agent, .. } => (*agent, "observed"),
-        Outcome::WorkspaceRemoved { agent } => (*agent, "workspace removed"),
+        Outcome::WorkspaceRemoved { agent, .. } => (*agent, "workspace removed"),
         Outcome::WorkspaceKept { agent, .. } => (*agent, "workspace kept"),
     }
 }

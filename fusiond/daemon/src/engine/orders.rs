@@ -57,9 +57,9 @@ fn plan_one(
         Effect::Thaw { agent, incarnation } => Some(Order::Thaw { agent, incarnation }),
         Effect::Observe { agent, incarnation } => Some(Order::Observe { agent, incarnation }),
         Effect::StopShim { agent, incarnation, grace } => Some(Order::StopShim { agent, incarnation, grace }),
-        Effect::RemoveWorkspace { agent } => {
+        Effect::RemoveWorkspace { agent, what } => {
             let incarnation = state.agent(agent).map_or(0, |agent| agent.incarnation);
-            setup(state, agent, incarnation).map(|setup| Order::RemoveWorkspace { setup })
+            setup(state, agent, incarnation).map(|setup| Order::RemoveWorkspace { setup, what })
         }
     };
     planned.orders.extend(order);

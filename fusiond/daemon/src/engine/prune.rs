@@ -111,6 +111,7 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::AgentStopped { .. }
         | EventKind::AgentRestarted { .. }
         | EventKind::AgentTerminated { .. }
+        | EventKind::AgentRemoved { .. }
         | EventKind::WorkspaceRemoved { .. }
         | EventKind::WorkspaceKept { .. }
         | EventKind::TaskSubmitted { .. }

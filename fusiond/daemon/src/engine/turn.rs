@@ -227,6 +227,8 @@ impl Loop {
             | Command::ResumeAgent { .. }
             | Command::RestartAgent { .. }
             | Command::TerminateAgent { .. }
+            | Command::RemoveAgent { .. }
+            | Command::RemoveWorkspace { .. }
             | Command::CancelTask { .. }
             | Command::RetryTask { .. }
             | Command::ResolveTask { .. }

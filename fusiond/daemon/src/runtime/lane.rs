@@ -21,6 +21,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use fusion_core::input::Witness;
+use fusion_core::workspace::Removal;
 use fusion_core::{AgentId, Nonce, Outcome};
 use fusion_shim::wire::{Reply, Request};
 use fusion_sys::pidfd::PidFd;
@@ -152,7 +153,7 @@ impl Lane {
             match order {
                 Order::Launch { setup } => self.launch(setup).await,
                 Order::Adopt { setup } => self.adopt(setup, PAUSE_MIN, None).await,
-                Order::RemoveWorkspace { setup } => after = self.remove(setup).await,
+                Order::RemoveWorkspace { setup, what } => after = self.remove(setup, what).await,
                 Order::StopShim { incarnation, grace, .. } => {
                     self.stop(incarnation, Duration::from_millis(grace.0)).await;
                 }
@@ -364,15 +365,15 @@ impl Lane {
         self.shared.tell(Outcome::ShimGone { agent, incarnation, witness });
     }
 
-    async fn remove(&mut self, setup: Arc<Setup>) -> After {
+    async fn remove(&mut self, setup: Arc<Setup>, what: Removal) -> After {
         let agent = self.agent;
         let outcome = match &self.shim {
             Shim::Up(_) | Shim::Seeking(_) => Err("the agent still lives".to_owned()),
-            Shim::Down => self.shared.blocking(move |shared| clear(shared, &setup)).await,
+            Shim::Down => self.shared.blocking(move |shared| clear(shared, &setup, what)).await,
         };
         let (outcome, after) = match outcome {
-            Ok(()) => (Outcome::WorkspaceRemoved { agent }, After::Leave),
-            Err(reason) => (Outcome::WorkspaceKept { agent, reason }, After::Stay),
+            Ok(()) => (Outcome::WorkspaceRemoved { agent, what }, After::Leave),
+            Err(reason) => (Outcome::WorkspaceKept { agent, what, reason }, After::Stay),
         };
         self.shared.tell(outcome);
         after
@@ -435,13 +436,24 @@ async fn wait_for_end(process: &PidFd) {
     let _lives_on = tokio::time::timeout(END_LIMIT, watch.readable()).await;
 }
 
-/// Removes everything of an agent. The reason of a failure is one sentence for people.
-fn clear(shared: &Shared, setup: &Setup) -> Result<(), String> {
+/// Removes what an agent left. The reason of a failure is one sentence for people.
+fn clear(shared: &Shared, setup: &Setup, what: Removal) -> Result<(), String> {
     let said = |error: io::Error| format!("cannot remove the folders of {}: {error}", setup.agent);
     let lives = shared.places.lives().map_err(said)?;
     for life in lives.into_iter().filter(|life| life.agent == setup.agent) {
         strike_and_bury(shared, life, None, None).map_err(said)?;
     }
+    match what {
+        Removal::All => {
+            clear_workspace(shared, setup)?;
+            shared.places.forget_agent(setup.agent).map_err(said)
+        }
+        Removal::AllButWorkspace => shared.places.forget_agent(setup.agent).map_err(said),
+        Removal::WorkspaceAlone => clear_workspace(shared, setup),
+    }
+}
+
+fn clear_workspace(shared: &Shared, setup: &Setup) -> Result<(), String> {
     let workspace = std::path::Path::new(&setup.recipe.workspace);
     let user = match shared.workspaces.user_of(workspace) {
         Some(user) => user,
@@ -450,6 +462,5 @@ fn clear(shared: &Shared, setup: &Setup) -> Result<(), String> {
     shared
         .workspaces
         .remove(&user, setup.agent, setup.owner, &shared.config.shim_path)
-        .map_err(|error| error.sentence())?;
-    shared.places.forget_agent(setup.agent).map_err(said)
+        .map_err(|error| error.sentence())
 }

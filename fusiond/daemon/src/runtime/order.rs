@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fusion_core::agent::{AgentLimits, Recipe};
 use fusion_core::task::{StopWhy, TaskKind};
+use fusion_core::workspace::Removal;
 use fusion_core::{AgentId, Millis, Nonce, TaskId, Uid};
 use serde::{Deserialize, Serialize};
 
@@ -89,10 +90,13 @@ pub enum Order {
         /// Between SIGTERM and the kill.
         grace: Millis,
     },
-    /// Removes the workspace, the logs and the folders. Answered by `WorkspaceRemoved` or `WorkspaceKept`.
+    /// Removes the workspace, the logs and the folders, or a part of them. Answered by `WorkspaceRemoved` or
+    /// `WorkspaceKept`.
     RemoveWorkspace {
         /// Who.
         setup: Arc<Setup>,
+        /// How much.
+        what: Removal,
     },
 }
 
@@ -101,7 +105,9 @@ impl Order {
     #[must_use]
     pub fn agent(&self) -> AgentId {
         match self {
-            Self::Launch { setup } | Self::Adopt { setup } | Self::RemoveWorkspace { setup } => setup.agent,
+            Self::Launch { setup } | Self::Adopt { setup } | Self::RemoveWorkspace { setup, .. } => {
+                setup.agent
+            }
             Self::Start { agent, .. }
             | Self::Stop { agent, .. }
             | Self::Ack { agent, .. }

@@ -4,6 +4,7 @@
 //! ```text
 //! <root>          the daemon's, opened once; writable for nobody else
 //! <root>/.new     the daemon's, 0700: a folder is made here, given to its user, then moved to its place
+//! <root>/.gitignore  under `--root`, which may lie in a checkout
 //! <root>/.trash   the daemon's, 0700: a folder is moved here, emptied by a process of its user, then removed
 //! <root>/<user>   the user's: only openat2 without links, mkdir, rename and rmdir by descriptors below it
 //! ```
@@ -26,7 +27,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-pub use self::root::{RootError, Workspaces};
+pub use self::root::{RootError, Workspaces, hide_from_git};
 
 /// Why a workspace could not be made or removed.
 #[derive(Debug, thiserror::Error)]

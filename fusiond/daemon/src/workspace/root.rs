@@ -86,6 +86,19 @@ impl Workspaces {
     }
 }
 
+/// Keeps git from taking up workspaces, should the root lie in a checkout. What is there already stays.
+///
+/// # Errors
+/// Those of openat(2) and write(2).
+pub fn hide_from_git(root: &Path) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::open(root.join(".gitignore"), flags, Mode::from_raw_mode(0o644)) {
+        Ok(file) => fusion_sys::file::write_all(&file, b"*\n"),
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn open_or_make(root: &Path) -> io::Result<OwnedFd> {
     match rustix::fs::mkdir(root, Mode::from_raw_mode(ROOT_MODE)) {
         Ok(()) => rustix::fs::chmod(root, Mode::from_raw_mode(ROOT_MODE))?,

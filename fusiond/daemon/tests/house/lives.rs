@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use fusion_core::Outcome;
 use fusion_core::task::{ExitKind, StopWhy};
+use fusion_core::workspace::Removal;
 use fusion_sys::pidfd::PidFd;
 use fusiond::runtime::{BackendChoice, Order};
 use rustix::process::Signal;
@@ -66,7 +67,7 @@ fn an_agent_of_the_daemons_own_user_keeps_its_identity() {
         assert_eq!(code(&rig.run(1, "test $(id -u) = 0 && test $USER = root").await), 0);
         rig.hands.runtime.order(vec![rig.ack(1), rig.stop_shim(1, 0)]);
         assert!(matches!(rig.next().await, Outcome::ShimGone { .. }));
-        rig.order(Order::RemoveWorkspace { setup: setup.into() });
+        rig.order(Order::RemoveWorkspace { setup: setup.into(), what: Removal::All });
         assert!(matches!(rig.next().await, Outcome::WorkspaceRemoved { .. }));
         rig.clean_up().await;
     });

@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use fusion_core::Outcome;
+use fusion_core::workspace::Removal;
 use fusiond::runtime::{BackendChoice, Order};
 
 use crate::rig::{Rig, UID, code, on_runtime};
@@ -21,18 +22,18 @@ fn a_removal_takes_the_tree_and_the_folders_and_nothing_outside() {
             outside.path().display()
         );
         assert_eq!(code(&rig.run(1, &script).await), 0);
-        rig.order(Order::RemoveWorkspace { setup: rig.setup(1) });
+        rig.order(Order::RemoveWorkspace { setup: rig.setup(1), what: Removal::All });
         let kept = rig.next().await;
         assert!(matches!(kept, Outcome::WorkspaceKept { .. }), "the agent lives: {kept:?}");
         rig.hands.runtime.order(vec![rig.ack(1), rig.stop_shim(1, 0)]);
         assert!(matches!(rig.next().await, Outcome::ShimGone { .. }));
-        rig.order(Order::RemoveWorkspace { setup: rig.setup(1) });
+        rig.order(Order::RemoveWorkspace { setup: rig.setup(1), what: Removal::All });
         let removed = rig.next().await;
         assert!(matches!(removed, Outcome::WorkspaceRemoved { .. }), "{removed:?}");
         assert!(!rig.workspace().exists() && !rig.state_folder(1).exists());
         assert_eq!(std::fs::read_to_string(outside.path().join("precious")).expect("it stays"), "stays");
         // Again, as after a crash.
-        rig.order(Order::RemoveWorkspace { setup: rig.setup(1) });
+        rig.order(Order::RemoveWorkspace { setup: rig.setup(1), what: Removal::All });
         assert!(matches!(rig.next().await, Outcome::WorkspaceRemoved { .. }));
         rig.clean_up().await;
     });
@@ -53,7 +54,7 @@ fn a_link_in_the_place_of_a_workspace_is_never_followed() {
         rig.order(Order::Launch { setup: rig.setup(2) });
         let Outcome::ShimFailed { reason, .. } = rig.next().await else { panic!("a link was followed") };
         assert!(reason.contains("cannot make the workspace"), "{reason}");
-        rig.order(Order::RemoveWorkspace { setup: rig.setup(2) });
+        rig.order(Order::RemoveWorkspace { setup: rig.setup(2), what: Removal::All });
         let removed = rig.next().await;
         assert!(matches!(removed, Outcome::WorkspaceRemoved { .. }), "{removed:?}");
         assert!(std::fs::symlink_metadata(rig.workspace()).is_err());

@@ -40,7 +40,8 @@ pub(crate) fn agent(state: &State, agent: &Agent, now: Time) -> v1::Agent {
 
 fn reason(state: &State, agent: &Agent, now: Time) -> String {
     match &agent.life {
-        AgentLife::Idle { .. } | AgentLife::Busy { .. } | AgentLife::Terminated { .. } => String::new(),
+        AgentLife::Idle { .. } | AgentLife::Busy { .. } => String::new(),
+        AgentLife::Terminated { .. } => agent.trouble.clone().unwrap_or_default(),
         AgentLife::Paused { freeze: Freeze::Asked, .. } => "the freeze is under way".to_owned(),
         AgentLife::Starting { .. }
         | AgentLife::Waiting { .. }

@@ -75,6 +75,7 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         | EventKind::AgentResumed { .. }
         | EventKind::AgentStopping { .. }
         | EventKind::AgentTerminated { .. }
+        | EventKind::AgentRemoved { .. }
         | EventKind::WorkspaceRemoved { .. }
         | EventKind::TaskSubmitted { .. }
         | EventKind::TaskCancelling { .. }

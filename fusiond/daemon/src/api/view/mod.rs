@@ -8,6 +8,7 @@ pub(crate) mod event;
 #[cfg(test)]
 mod event_reference;
 pub(crate) mod task;
+pub(crate) mod workspace;
 
 use fusion_core::Time;
 use prost_types::{Duration, Timestamp};

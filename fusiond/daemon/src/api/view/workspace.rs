@@ -1,0 +1,36 @@
+//! Workspaces, as the wire shows them. What a workspace is follows from its agent.
+//!
+//! Not for: what lies in one.
+
+use super::timestamp;
+use fusion_core::agent::{Agent, Leftovers};
+use fusion_core::{State, Time};
+use fusion_proto::v1;
+
+/// The whole workspace.
+pub(crate) fn workspace(whole: &State, agent: &Agent) -> v1::Workspace {
+    v1::Workspace {
+        agent: agent.id.to_string(),
+        name: agent.spec.name.clone(),
+        user: agent.owner.0.to_string(),
+        path: agent.spec.recipe.workspace.clone(),
+        state: state(agent).into(),
+        create_time: Some(timestamp(agent.created_at)),
+        expire_time: expiry(whole, agent).map(timestamp),
+    }
+}
+
+fn expiry(whole: &State, agent: &Agent) -> Option<Time> {
+    agent.leftovers().filter(|left| *left == Leftovers::Kept)?;
+    agent.due(whole.config.retention)
+}
+
+/// What becomes of it.
+pub(crate) fn state(agent: &Agent) -> v1::WorkspaceState {
+    match agent.leftovers() {
+        None => v1::WorkspaceState::InUse,
+        Some(Leftovers::Kept | Leftovers::Sparing) => v1::WorkspaceState::Kept,
+        Some(Leftovers::Removing | Leftovers::Clearing) => v1::WorkspaceState::Removing,
+        Some(Leftovers::Bare) => v1::WorkspaceState::Removed,
+    }
+}
