@@ -21,12 +21,20 @@ fn input_that_makes_no_sense_is_a_usage_error() {
 }
 
 #[test]
-fn input_of_a_megabyte_is_taken_and_more_is_refused() {
+fn input_beyond_the_limit_is_refused_with_a_way_out() {
     let daemon = Daemon::start();
     let ctl = daemon.ctl();
-    let taken = ctl.run_with(&["task", "submit", "-"], &"x".repeat(1 << 20));
-    assert_eq!(taken.code, 0, "{}", taken.stderr);
-    let refused = ctl.run_with(&["task", "submit", "-"], &"x".repeat((1 << 20) + 1));
-    assert!(matches!(refused.code, 2 | 8), "{}", refused.stderr);
-    assert!(refused.stderr.contains("hint"), "{}", refused.stderr);
+    let file = daemon.folder().join("large");
+    std::fs::File::create(&file).unwrap().set_len(64 << 20).unwrap();
+    for args in [["--input-file", file.to_str().unwrap()].as_slice(), &["-"]] {
+        let mut all = vec!["-o", "json", "task", "submit"];
+        all.extend_from_slice(args);
+        let refused = ctl.run_with(&all, &"x".repeat((32 << 20) + 1)).expect_code(2);
+        assert!(
+            refused.stderr.contains("too_large") && refused.stderr.contains("hint"),
+            "{}",
+            refused.stderr
+        );
+    }
+    assert_eq!(ctl.json(&["task", "list"]).as_array().map(Vec::len), Some(0));
 }

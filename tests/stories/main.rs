@@ -20,6 +20,7 @@ mod system;
 mod task;
 mod task_end;
 mod task_files;
+mod task_input;
 mod task_order;
 mod task_output;
 mod task_question;

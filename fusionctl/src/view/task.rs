@@ -37,6 +37,10 @@ pub(crate) struct Task {
     title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    input_bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     run: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -199,6 +203,8 @@ impl From<v1::Task> for Task {
             reason: task.reason,
             title: task.title,
             prompt: task.prompt,
+            input: task.input,
+            input_bytes: task.input_bytes,
             run: task.run,
             timeout: duration(task.timeout),
             idle_timeout: duration(task.idle_timeout),
@@ -334,6 +340,7 @@ impl Shown for Task {
             ("Attempts", attempts.join("\n").into()),
             ("Command", self.run.join(" ").into()),
             ("Prompt", text(&self.prompt)),
+            ("Stored prompt", text(&self.input)),
             ("Result", text(&self.result)),
         ]
     }

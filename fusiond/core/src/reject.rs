@@ -198,6 +198,9 @@ rejects! {
     NoResult { task: String, state: &'static str }: State "no_result"
         "task {task} has no result: it is {state}"
         => format!("`fusionctl task wait {task}` waits for its end");
+    InputNotFound { input: String }: NotFound "input_not_found"
+        "no stored prompt \"{input}\""
+        => "send it again: one that no task names is kept for an hour";
     CallerUnknown { reason: String }: Permission "caller_unknown"
         "the caller cannot be identified: {reason}"
         => "connect to the socket directly";

@@ -16,6 +16,7 @@ use crate::{api, inlet, shutdown};
 use anyhow::Context;
 use fusion_core::{AgentId, State, Time};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -107,7 +108,10 @@ async fn serve(
     let (outcome_sender, outcomes) = mpsc::unbounded_channel();
     let (agent_sender, agents) = mpsc::channel(CONNECTIONS_MAX);
     let hands = hands_config(&loaded, &paths, &cgroup, &shim, epoch);
-    let hands = Runtime::start(hands, outcome_sender, agent_sender)?;
+    let reader = store.reader();
+    let read_stored: runtime::ReadStored =
+        Arc::new(move |prompt, to| engine::read_stored(&reader, prompt, to));
+    let hands = Runtime::start(hands, outcome_sender, agent_sender, read_stored)?;
     hands.sweep(&known(&state));
     if let Mode::Root(_) = paths.mode {
         let hidden = hide_from_git(&paths.workspaces);

@@ -40,10 +40,16 @@ const INVALID: u8 = b'!';
 const FOUND: u8 = b'=';
 
 /// Makes the files of an attempt that has some.
-pub(crate) fn make(begun: &Begun, spec: &AttemptSpec) -> io::Result<Option<Place>> {
+pub(crate) fn make(begun: &Begun, serial: u32, spec: &AttemptSpec) -> io::Result<Option<Place>> {
     let Some(files) = &spec.files else { return Ok(None) };
     let place = Place { cwd: spec.cwd.clone(), name: files.name.clone(), output: files.output };
-    let made = run_as(user(begun).as_ref(), 0, PATIENCE, || make_below(&place, files).map(|()| Vec::new()));
+    let laid = match &files.input {
+        Some(Content::Laid) => Some(std::fs::File::from(take_laid(begun, serial)?)),
+        Some(Content::Empty | Content::Inline(_)) | None => None,
+    };
+    let made = run_as(user(begun).as_ref(), 0, PATIENCE, || {
+        make_below(&place, files, laid.as_ref()).map(|()| Vec::new())
+    });
     if let Err(error) = made {
         place.remove(begun);
         return Err(error);
@@ -128,22 +134,36 @@ impl Place {
 }
 
 /// In the child. What earlier attempts have left (their shim was killed) goes first: one attempt has the workspace.
-fn make_below(place: &Place, files: &Files) -> io::Result<()> {
+fn make_below(place: &Place, files: &Files, laid: Option<&std::fs::File>) -> io::Result<()> {
     let all = make_folder_at(place.workspace()?, names::FILES, Mode::RWXU)?;
     remove_below(&all)?;
-    write(&all, ".gitignore", b"*\n")?;
+    fusion_sys::file::write_all(create(&all, ".gitignore")?, b"*\n")?;
     let own = make_folder_at(&all, &place.name, Mode::RWXU)?;
     match &files.input {
         None => {}
-        Some(Content::Empty) => write(&own, names::INPUT, b"")?,
-        Some(Content::Inline(bytes)) => write(&own, names::INPUT, bytes)?,
+        Some(Content::Empty) => drop(create(&own, names::INPUT)?),
+        Some(Content::Inline(bytes)) => fusion_sys::file::write_all(create(&own, names::INPUT)?, bytes)?,
+        Some(Content::Laid) => {
+            let mut from = laid.ok_or(io::ErrorKind::NotFound)?;
+            io::copy(&mut from, &mut std::fs::File::from(create(&own, names::INPUT)?))?;
+        }
     }
-    write(&own, names::OUTPUT, b"")
+    create(&own, names::OUTPUT).map(drop)
 }
 
-fn write(folder: impl AsFd, name: &str, bytes: &[u8]) -> io::Result<()> {
+fn create(folder: impl AsFd, name: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    fusion_sys::file::write_all(openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?, bytes)
+    Ok(openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?)
+}
+
+/// Opens the long prompt that the daemon has laid in its own folder, and takes its name away: it lasts as long as
+/// somebody has it open.
+pub(crate) fn take_laid(begun: &Begun, serial: u32) -> io::Result<OwnedFd> {
+    let name = names::prompt(serial);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = openat(&begun.state, name.as_str(), flags, Mode::empty())?;
+    unlinkat(&begun.state, name.as_str(), AtFlags::empty())?;
+    Ok(file)
 }
 
 /// Durably, in the daemon's own folder.

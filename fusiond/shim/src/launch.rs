@@ -26,7 +26,7 @@ pub(crate) struct Launched {
 const OOM_SCORE_ADJ: i16 = 200;
 
 /// Starts the program; an error is the kind of end to record.
-pub(crate) fn launch(begun: &Begun, spec: &AttemptSpec) -> Result<Launched, ExitKind> {
+pub(crate) fn launch(begun: &Begun, serial: u32, spec: &AttemptSpec) -> Result<Launched, ExitKind> {
     let (out, out_end) = output_pipe(begun).map_err(|error| failed("pipe", &error))?;
     let (err, err_end) = output_pipe(begun).map_err(|error| failed("pipe", &error))?;
     let inline = match &spec.stdin {
@@ -34,6 +34,7 @@ pub(crate) fn launch(begun: &Begun, spec: &AttemptSpec) -> Result<Launched, Exit
         Content::Inline(bytes) => {
             Some(fusion_sys::file::sealed_memory("stdin", bytes).map_err(|error| failed("stdin", &error))?)
         }
+        Content::Laid => Some(files::take_laid(begun, serial).map_err(|error| failed("stdin", &error))?),
     };
     let argv = strings("argv", &spec.argv)?;
     let Some(program) = spec.argv.first() else { return Err(invalid("argv")) };
@@ -52,7 +53,7 @@ pub(crate) fn launch(begun: &Begun, spec: &AttemptSpec) -> Result<Launched, Exit
         no_new_privs: spec.no_new_privs,
         oom_score_adj: Some(OOM_SCORE_ADJ),
     };
-    let place = files::make(begun, spec).map_err(|error| failed("files", &error))?;
+    let place = files::make(begun, serial, spec).map_err(|error| failed("files", &error))?;
     match launch.start() {
         Ok(pid) => Ok(Launched { pid, out, err, place }),
         Err(error) => {

@@ -3,6 +3,7 @@
 //! ```text
 //! run/i/<agent>.<n>/     lock  spec  shim.sock  started.<k>  exit.<k>  stopped     in memory, made by the daemon
 //! state/i/<agent>.<n>/   <k>.out  <k>.out.<base>  <k>.err  <k>.idx        on disk, made by the daemon
+//!                        <k>.prompt                                       a long one, until the attempt has begun
 //!                        <k>.result                                       of a program that gives it in a file
 //!                        exit.<k>                                         if the daemon hung up before it knew
 //! ```
@@ -36,6 +37,12 @@ pub const OUTPUT: &str = "output";
 #[must_use]
 pub fn result(serial: u32) -> String {
     format!("{serial}.result")
+}
+
+/// A prompt that is too long for a frame, in the state folder until attempt `serial` has begun.
+#[must_use]
+pub fn prompt(serial: u32) -> String {
+    format!("{serial}.prompt")
 }
 
 /// The mark of attempt `serial`, a [`crate::wire::StartMark`].

@@ -331,6 +331,8 @@ pub enum Content {
     Empty,
     /// These bytes; as standard input a sealed file in memory, then the end.
     Inline(Vec<u8>),
+    /// Those of the file `<serial>.prompt` in the state folder, which the daemon has laid there and the shim removes.
+    Laid,
 }
 
 /// Files of one attempt: `.fusiond/<name>/input` and `output` below the working directory. They are made, read and

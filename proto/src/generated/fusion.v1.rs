@@ -1326,6 +1326,11 @@ pub struct Task {
     /// What its running attempt asks a person; unset when it asks nothing.
     #[prost(message, optional, tag = "27")]
     pub question: ::core::option::Option<Question>,
+    /// Set by GetTask alone, instead of `prompt`: the stored prompt and its length.
+    #[prost(string, optional, tag = "28")]
+    pub input: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint64, tag = "29")]
+    pub input_bytes: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Question {
@@ -1438,6 +1443,26 @@ pub struct SubmitTaskRequest {
     /// SubmitTasks: the line of the file, echoed in the answer.
     #[prost(uint32, tag = "18")]
     pub line: u32,
+    /// A stored prompt (StoreInput) instead of `prompt`.
+    #[prost(string, tag = "19")]
+    pub input: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreInputRequest {
+    /// In the first message: owner; empty: the caller. Others: admins only.
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// The next piece of UTF-8 text. All pieces together: at most 32 MiB.
+    #[prost(bytes = "vec", tag = "2")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredInput {
+    /// For `input` of a submit. The same prompt of the same user has the same name.
+    #[prost(string, tag = "1")]
+    pub input: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunTaskRequest {
@@ -2002,6 +2027,29 @@ pub mod task_service_client {
                 .insert(GrpcMethod::new("fusion.v1.TaskService", "SubmitTasks"));
             self.inner.streaming(req, path, codec).await
         }
+        /// Keeps a prompt of more than 1 MiB, sent in pieces, for tasks to name; it is on disk before the answer. One that no
+        /// task names is kept for an hour. role: user, agent (sub-tasks). story: task_input
+        pub async fn store_input(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::StoreInputRequest>,
+        ) -> std::result::Result<tonic::Response<super::StoredInput>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/StoreInput",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "StoreInput"));
+            self.inner.client_streaming(req, path, codec).await
+        }
         /// Shows one task with its attempts. role: user, agent (own and sub-tasks). story: task_show
         pub async fn get_task(
             &mut self,
@@ -2322,6 +2370,12 @@ pub mod task_service_server {
             tonic::Response<Self::SubmitTasksStream>,
             tonic::Status,
         >;
+        /// Keeps a prompt of more than 1 MiB, sent in pieces, for tasks to name; it is on disk before the answer. One that no
+        /// task names is kept for an hour. role: user, agent (sub-tasks). story: task_input
+        async fn store_input(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::StoreInputRequest>>,
+        ) -> std::result::Result<tonic::Response<super::StoredInput>, tonic::Status>;
         /// Shows one task with its attempts. role: user, agent (own and sub-tasks). story: task_show
         async fn get_task(
             &self,
@@ -2617,6 +2671,53 @@ pub mod task_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.TaskService/StoreInput" => {
+                    #[allow(non_camel_case_types)]
+                    struct StoreInputSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::ClientStreamingService<super::StoreInputRequest>
+                    for StoreInputSvc<T> {
+                        type Response = super::StoredInput;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::StoreInputRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::store_input(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StoreInputSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -3638,7 +3739,7 @@ pub struct Profile {
     pub kind: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "3")]
     pub command: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// stdin, argv or none
+    /// stdin, argv or file
     #[prost(string, tag = "4")]
     pub prompt: ::prost::alloc::string::String,
     /// user or workspace
@@ -3648,7 +3749,7 @@ pub struct Profile {
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "7")]
     pub sandbox: ::prost::alloc::string::String,
-    /// text, json\[:PATH\], jsonl\[:PATH\]
+    /// text, json\[:PATH\], jsonl\[:PATH\] or file
     #[prost(string, tag = "8")]
     pub result: ::prost::alloc::string::String,
     /// "built in" or the file it came from.

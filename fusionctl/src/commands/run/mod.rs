@@ -19,7 +19,7 @@ use self::follow::Follow;
 use crate::client::{Link, Patience};
 use crate::commands::Session;
 use crate::commands::agent::spawn;
-use crate::commands::task::{submit, wait};
+use crate::commands::task::{store, submit, wait};
 use crate::error::{Complaint, Exit, Stop};
 use crate::output::Format;
 use crate::units::parse_pair;
@@ -106,8 +106,11 @@ impl Args {
 /// Runs it; detached, prints the id of the task.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let detach = args.detach;
-    let request = args.request()?;
+    let mut request = args.request()?;
     let link = session.link().await?;
+    if let Some(task) = &mut request.task {
+        store::send_ahead(&link, task).await?;
+    }
     let ran = link.repeat(async || link.tasks().run_task(request.clone()).await).await?;
     let RunTaskResponse { task, agent, on_demand } = ran;
     let task = task.ok_or_else(|| Complaint::new(Exit::Bug, "answer_empty", "the daemon named no task"))?;

@@ -8,7 +8,7 @@ use fusion_proto::v1::{OnLost, SubmitTaskRequest};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::submit::PROMPT_BYTES_MAX;
+use super::store::PROMPT_BYTES_MAX;
 use crate::units::{parse_duration, parse_instant};
 use crate::view::word::{parse_word, wire_duration, wire_time};
 

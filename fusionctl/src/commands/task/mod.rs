@@ -13,6 +13,7 @@ mod result;
 mod retry;
 mod selection;
 mod show;
+pub(crate) mod store;
 pub(crate) mod submit;
 mod submit_file;
 mod task_file;

@@ -9,6 +9,7 @@ use fusion_proto::v1::{OnLost, SubmitTaskRequest, TaskState, WaitTasksRequest};
 use jiff::Timestamp;
 
 use super::selection::Report;
+use super::store::{self, PROMPT_BYTES_MAX};
 use super::{submit_file, wait};
 use crate::client::{Link, request_id};
 use crate::commands::Session;
@@ -26,9 +27,6 @@ Examples:
 
 A line of a task file:
   {\"prompt\": \"echo hello\", \"capabilities\": [\"sh\"], \"priority\": 7, \"timeout\": \"10m\", \"key\": \"k1\"}";
-
-/// The longest prompt that travels inline, in bytes.
-pub(super) const PROMPT_BYTES_MAX: usize = 1 << 20;
 
 /// Arguments of `task submit`.
 #[derive(Debug, clap::Args)]
@@ -131,8 +129,9 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         return submit_file::run(session, file, args.user.unwrap_or_default()).await;
     }
     let waits = args.wait;
-    let request = request(args)?;
+    let mut request = request(args)?;
     let link = session.link().await?;
+    store::send_ahead(&link, &mut request).await?;
     let task = link.repeat(async || link.tasks().submit_task(request.clone()).await).await?;
     if waits {
         return wait_for(&mut session, &link, task.id).await;
@@ -198,8 +197,8 @@ pub(crate) fn content(
         }
     };
     if prompt.len() > PROMPT_BYTES_MAX {
-        let message = format!("the prompt has {} bytes; at most {PROMPT_BYTES_MAX} are taken", prompt.len());
-        return Err(Complaint::new(Exit::LimitReached, "prompt_too_large", message)
+        let message = format!("the prompt is larger than {PROMPT_BYTES_MAX} bytes");
+        return Err(Complaint::new(Exit::Usage, "too_large", message)
             .hint("put the data into a file and name the file in the prompt")
             .into());
     }
@@ -289,7 +288,7 @@ mod tests {
         };
         assert_eq!(exit(&[]), Exit::Usage);
         assert_eq!(exit(&["--input-file", "/does/not/exist"]), Exit::Usage);
-        assert_eq!(exit(&["x".repeat(PROMPT_BYTES_MAX + 1).as_str()]), Exit::LimitReached);
+        assert_eq!(exit(&["x".repeat(PROMPT_BYTES_MAX + 1).as_str()]), Exit::Usage);
         assert!(parse(&["x", "--priority", "10"]).is_err());
         assert!(parse(&["--file", "f", "--wait"]).is_err());
     }

@@ -23,6 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::progress::Progress;
+use super::store;
 use super::task_file::{Item, TaskFile};
 use crate::client::{Link, Patience};
 use crate::commands::Session;
@@ -173,7 +174,7 @@ impl Submission {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reading = true;
         loop {
-            self.fill();
+            self.fill().await?;
             self.print_refused()?;
             if !reading && self.waiting.is_empty() {
                 if self.pending.is_empty() {
@@ -205,15 +206,16 @@ impl Submission {
     }
 
     /// Moves lines into the window while there is room.
-    fn fill(&mut self) {
+    async fn fill(&mut self) -> Result<(), Stop> {
         while self.pending.len() < WINDOW_LINES
             && (self.pending_bytes < WINDOW_BYTES || self.pending.is_empty())
             && let Some(item) = self.waiting.pop_front()
         {
             let (line, bytes, end, content) = match item {
                 Item::Task { request, bytes, end } => {
-                    self.pipe.get_or_insert_with(|| Pipe::open(&self.link)).send((*request).clone());
-                    (request.line, bytes, end, Content::Sent(request))
+                    let line = request.line;
+                    let content = self.send(request).await?;
+                    (line, bytes, end, content)
                 }
                 Item::Refused { line, why, end } => (line, why.len(), end, Content::Refused(why)),
                 Item::Unreadable(error) => {
@@ -223,6 +225,21 @@ impl Submission {
             };
             self.pending_bytes += bytes;
             self.pending.push_back(Entry { line, bytes, end, content });
+        }
+        Ok(())
+    }
+
+    /// Sends one line. A long prompt goes ahead; one that is refused keeps no other line from being accepted.
+    async fn send(&mut self, mut request: Box<SubmitTaskRequest>) -> Result<Content, Stop> {
+        match store::send_ahead(&self.link, &mut request).await {
+            Ok(()) => {
+                self.pipe.get_or_insert_with(|| Pipe::open(&self.link)).send((*request).clone());
+                Ok(Content::Sent(request))
+            }
+            Err(Stop::Complaint(refusal)) if refusal.exit != Exit::Unreachable => {
+                Ok(Content::Refused(refusal.message))
+            }
+            Err(stop) => Err(stop),
         }
     }
 

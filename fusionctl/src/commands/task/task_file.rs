@@ -15,8 +15,8 @@ use super::line;
 use crate::client::request_id;
 use crate::error::{Complaint, Stop};
 
-/// The longest line: a prompt of 1 MiB, each byte written as `\u00XX`, and room for the rest.
-const LINE_BYTES_MAX: usize = 8 << 20;
+/// The longest line: a prompt of 32 MiB, each byte of it escaped, and room for the rest.
+const LINE_BYTES_MAX: usize = 72 << 20;
 
 /// How many lines travel together from the thread: one wake-up for many lines.
 const BATCH_LINES: usize = 256;
@@ -136,7 +136,7 @@ impl Reader {
         let refused = |why: &str| Ok(Some(Item::Refused { line, why: why.to_owned(), end }));
         match how {
             LineEnd::Whole => {}
-            LineEnd::TooLong => return refused("it is longer than 8 MiB"),
+            LineEnd::TooLong => return refused("it is longer than 72 MiB"),
             LineEnd::File => {
                 self.ended = true;
                 return Ok(None);
@@ -234,10 +234,10 @@ mod tests {
 
     #[test]
     fn a_monstrous_line_is_refused_and_the_next_one_read() {
-        let mut bytes = vec![b'x'; 3 * LINE_BYTES_MAX];
+        let mut bytes = vec![b'x'; LINE_BYTES_MAX + LINE_BYTES_MAX / 2];
         bytes.extend_from_slice(b"\n\xff\n{\"prompt\":\"a\"}\n");
         let words = words(&read(&bytes));
-        assert_eq!(words[..2], ["1 refused: it is longer than 8 MiB", "2 refused: it is not UTF-8 text"]);
+        assert_eq!(words[..2], ["1 refused: it is longer than 72 MiB", "2 refused: it is not UTF-8 text"]);
         assert!(words[2].starts_with("3 a "));
     }
 

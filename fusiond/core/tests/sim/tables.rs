@@ -66,6 +66,7 @@ rejects! {
     SpawnFailed { agent: "agt_1", reason: "no room" }
     LogsGone { task: "tsk_1" }
     NoResult { task: "tsk_1", state: "queued" }
+    InputNotFound { input: "inp_0" }
     CallerUnknown { reason: "no peer" }
 }
 

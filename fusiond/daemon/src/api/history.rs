@@ -118,6 +118,8 @@ impl Door {
         if let Some(input) = self.input_of(task.id).await? {
             shown.prompt = (!input.prompt.is_empty()).then_some(input.prompt);
             shown.run = input.run;
+            shown.input = input.stored.map(|stored| stored.id.to_string());
+            shown.input_bytes = input.stored.map_or(0, |stored| stored.bytes.into());
         }
         let id = task.id;
         let why = move |state: &State, now: Time| fusion_core::explain::explain_task(state, id, now);

@@ -9,6 +9,7 @@ mod ask;
 mod connect;
 mod events;
 mod history;
+mod inputs;
 mod profiles;
 mod refuse;
 mod submit;

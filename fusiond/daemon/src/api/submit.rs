@@ -5,13 +5,13 @@
 
 use super::agents::check_env;
 use super::{Door, millis};
-use crate::runtime::TaskInput;
+use crate::runtime::{InputId, StoredPrompt, TaskInput};
 use fusion_core::task::{OnLost, RunTask, SubmitTask, TaskKind, Timeouts, submit};
 use fusion_core::{Caller, Reject, TaskId, Time, Uid};
 use fusion_proto::v1;
 use sha2::{Digest, Sha256};
 
-/// The longest prompt.
+/// The longest prompt in a request; a longer one is stored before.
 pub(crate) const PROMPT_BYTES_MAX: usize = 1 << 20;
 
 /// The longest command, all arguments together; one argument may have 128 KiB (execve(2),
@@ -51,8 +51,16 @@ impl Door {
         let (owner, owner_name) = self.owner(caller, &ask.user)?;
         let fingerprint = fingerprint(&ask);
         let on_lost = plan_on_lost(ask.on_lost());
+        check_content(&ask)?;
         let env = check_env(ask.env)?;
-        let input = plan_input(ask.prompt, ask.run, env)?;
+        let (input, title) = match ask.input.is_empty() {
+            true => {
+                let input = plan_input(ask.prompt, ask.run, env)?;
+                let title = title(&input);
+                (input, title)
+            }
+            false => self.plan_stored(owner, &ask.input, env)?,
+        };
         let timeouts = Timeouts {
             run: millis("timeout", ask.timeout)?,
             idle: millis("idle_timeout", ask.idle_timeout)?,
@@ -62,7 +70,7 @@ impl Door {
             id: TaskId(0),
             owner,
             owner_name,
-            title: title(&input),
+            title,
             kind: input.kind,
             input_bytes: u32::try_from(input_bytes(&input)).unwrap_or(u32::MAX),
             priority: ask.priority.unwrap_or_else(|| submit::PRIORITY_DEFAULT.into()),
@@ -92,7 +100,7 @@ impl Door {
         let retention = millis("retention", ask.retention)?;
         let mut agent = ask.agent.ok_or(Reject::FieldMissing { field: "agent" })?;
         let mut task = ask.task.ok_or(Reject::FieldMissing { field: "task" })?;
-        if task.prompt.is_empty() && task.run.is_empty() {
+        if task.prompt.is_empty() && task.run.is_empty() && task.input.is_empty() {
             // The command after `--`: what the agent is for, if its profile asks for one, and the task.
             task.run.clone_from(&agent.command);
             if self.profiles.get(&agent.profile).is_some_and(|profile| !profile.command.is_empty()) {
@@ -106,13 +114,43 @@ impl Door {
         let mut agent = self.plan_spawn(caller, agent)?;
         agent.spec.retention = retention;
         let (task, input) = self.plan_submit(caller, task)?;
-        let bytes = input.prompt.len();
+        let bytes = input.stored.map_or(input.prompt.len(), |stored| stored.bytes as usize);
         if bytes > submit::PROMPT_ARGV_BYTES_MAX as usize && agent.spec.recipe.takes_prompt_on_argv() {
             let limit = submit::PROMPT_ARGV_BYTES_MAX as usize;
             return Err(Reject::TooLarge { what: "a prompt on the agent's argv", bytes, limit });
         }
         Ok((RunTask { agent, task }, input))
     }
+
+    /// A prompt that was stored before; only its owner may name it.
+    fn plan_stored(
+        &self,
+        owner: Uid,
+        name: &str,
+        env: Vec<(String, String)>,
+    ) -> Result<(TaskInput, String), Reject> {
+        let found = InputId::parse(name).and_then(|id| Some((id, self.engine.stored(id)?)));
+        match found.filter(|(_, stored)| stored.owner == owner) {
+            Some((id, stored)) => {
+                let prompt = StoredPrompt { id, bytes: stored.bytes };
+                let (prompt, run, kind) = (Some(prompt), Vec::new(), TaskKind::Prompt);
+                Ok((TaskInput { kind, prompt: String::new(), run, env, stored: prompt }, stored.title))
+            }
+            None => Err(Reject::InputNotFound { input: name.chars().take(64).collect() }),
+        }
+    }
+}
+
+/// Of a stored prompt, a prompt and a command a task has one; of the last two [`plan_input`] sees to that.
+fn check_content(ask: &v1::SubmitTaskRequest) -> Result<(), Reject> {
+    if ask.input.is_empty() || (ask.prompt.is_empty() && ask.run.is_empty()) {
+        return Ok(());
+    }
+    Err(Reject::FieldInvalid {
+        field: "input",
+        value: ask.input.chars().take(64).collect(),
+        expected: "either a stored prompt, a prompt or a command",
+    })
 }
 
 fn sorted(labels: std::collections::HashMap<String, String>) -> Vec<(String, String)> {
@@ -155,7 +193,7 @@ fn plan_input(prompt: String, run: Vec<String>, env: Vec<(String, String)>) -> R
         if prompt.contains('\0') {
             return Err(Reject::NulByte { what: "the prompt".to_owned() });
         }
-        return Ok(TaskInput { kind: TaskKind::Prompt, prompt, run, env });
+        return Ok(TaskInput { kind: TaskKind::Prompt, prompt, run, env, stored: None });
     }
     if !prompt.is_empty() {
         return Err(Reject::FieldInvalid {
@@ -165,7 +203,7 @@ fn plan_input(prompt: String, run: Vec<String>, env: Vec<(String, String)>) -> R
         });
     }
     check_command(&run)?;
-    Ok(TaskInput { kind: TaskKind::Run, prompt, run, env })
+    Ok(TaskInput { kind: TaskKind::Run, prompt, run, env, stored: None })
 }
 
 fn check_command(run: &[String]) -> Result<(), Reject> {
@@ -196,17 +234,20 @@ fn check_command(run: &[String]) -> Result<(), Reject> {
 fn input_bytes(input: &TaskInput) -> usize {
     let run: usize = input.run.iter().map(String::len).sum();
     let env: usize = input.env.iter().map(|(name, value)| name.len() + value.len()).sum();
-    input.prompt.len() + run + env
+    let stored = input.stored.map_or(0, |stored| stored.bytes as usize);
+    input.prompt.len() + stored + run + env
 }
 
-/// First line that says something, cut.
 fn title(input: &TaskInput) -> String {
-    let text = match input.kind {
-        TaskKind::Prompt => {
-            input.prompt.lines().find(|line| !line.trim().is_empty()).unwrap_or("").to_owned()
-        }
-        TaskKind::Run => input.run.join(" "),
-    };
+    match input.kind {
+        TaskKind::Prompt => title_of(&input.prompt),
+        TaskKind::Run => title_of(&input.run.join(" ")),
+    }
+}
+
+/// The first line that says something, cut.
+pub(crate) fn title_of(text: &str) -> String {
+    let text = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
     let clean = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut title: String = clean.take(TITLE_CHARS_MAX + 1).collect();
     if title.chars().count() > TITLE_CHARS_MAX {
@@ -236,7 +277,10 @@ fn fingerprint(ask: &v1::SubmitTaskRequest) -> u64 {
             (ask.retries, instant, &ask.after, ask.on_lost, labels, env),
         )
     );
-    hash(|digest| digest.update(form))
+    hash(|digest| {
+        digest.update(form);
+        digest.update(&ask.input);
+    })
 }
 
 #[cfg(test)]
@@ -250,6 +294,7 @@ mod tests {
             prompt: prompt.to_owned(),
             run: Vec::new(),
             env: Vec::new(),
+            stored: None,
         };
         assert_eq!(title(&input("\n  do\tit \nnow")), "do it");
         assert_eq!(title(&input(&"x".repeat(200))).chars().count(), TITLE_CHARS_MAX);

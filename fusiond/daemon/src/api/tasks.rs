@@ -63,6 +63,14 @@ impl v1::task_service_server::TaskService for Door {
         Ok(Response::new(Box::pin(stream)))
     }
 
+    async fn store_input(
+        &self,
+        request: Request<Streaming<v1::StoreInputRequest>>,
+    ) -> Result<Response<v1::StoredInput>, Status> {
+        let caller = Self::caller(&request)?;
+        self.store_prompt(caller, request.into_inner()).await.map(Response::new)
+    }
+
     async fn get_task(&self, request: Request<v1::GetTaskRequest>) -> Result<Response<v1::Task>, Status> {
         let caller = Self::caller(&request)?;
         let task = self.find_task(caller, request.into_inner().task).await?;

@@ -16,14 +16,16 @@ mod migrate;
 mod orders;
 mod prune;
 mod record;
+mod stored;
 mod turn;
 mod waiters;
 
 pub use load::{LoadError, load};
 pub use migrate::MIGRATIONS;
 pub use record::{SCHEMA, attempts_of, decode_event, decode_task, event_key, input_key, task_key};
+pub use stored::{Keep, Kept, PIECE_BYTES, Stored, read_stored};
 
-use crate::runtime::{Runtime, TaskInput};
+use crate::runtime::{InputId, Runtime, TaskInput};
 use crate::store::{Reader, Store};
 use fusion_core::{AgentId, Caller, Command, Done, Input, Key, Millis, Outcome, Reject, State, Time};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -37,10 +39,15 @@ pub type Answer = Box<dyn FnOnce(&State, Time, Result<Done, Reject>) + Send>;
 /// Reads the committed state, once.
 pub(crate) type Look = Box<dyn FnOnce(&State, Time) + Send>;
 
+/// Called with what became of a step of storing a prompt.
+pub(crate) type KeptAnswer = oneshot::Sender<Result<Kept, Reject>>;
+
 /// A message to the engine.
 pub(crate) enum Message {
     /// A command, with the bytes that are stored beside a new task.
     Ask { caller: Caller, command: Command, input: Option<TaskInput>, answer: Answer },
+    /// One step of storing a prompt.
+    Keep { id: InputId, step: Keep, answer: KeptAnswer },
     /// Reads the committed state.
     Look(Look),
     /// Reads the committed state now and whenever the entity changes, until it says that it is done.
@@ -127,6 +134,25 @@ impl Engine {
         answer: Answer,
     ) -> Result<(), Reject> {
         self.send(Message::Ask { caller, command, input, answer }).await
+    }
+
+    /// One step of storing a prompt; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Reject::NoSpace`]; [`Reject::Stopping`].
+    pub async fn keep(&self, id: InputId, step: Keep) -> Result<Kept, Reject> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Keep { id, step, answer }).await?;
+        answered.await.map_err(|_| Reject::Stopping)?
+    }
+
+    /// What is known of a stored prompt. Whether a task may still name it is asked again when it does.
+    #[must_use]
+    pub fn stored(&self, id: InputId) -> Option<Stored> {
+        stored::find(&self.reader, id).unwrap_or_else(|error| {
+            tracing::error!(%error, %id, "a stored prompt could not be looked for");
+            None
+        })
     }
 
     /// Reads the committed state. `look` runs on the engine thread: it must be short.

@@ -4,7 +4,7 @@
 //! Events are stored in the order of time, so the oldest stand first and tell what else is old;
 //! nothing is scanned. Not for: workspaces (`fusion_core::workspace`).
 
-use crate::engine::record;
+use crate::engine::{record, stored};
 use crate::store::{Batch, Direction, ReadError, Reader};
 use fusion_core::{Event, EventKind, Millis, State, TaskId, Time};
 use std::time::Duration;
@@ -75,7 +75,7 @@ impl Pruner {
         let old = events.iter().filter(|event| event.at < cutoff && event.seq < last);
         for event in old {
             if let Some(task) = ended_task(&event.kind) {
-                prune_task(reader, state, batch, task, cutoff, &mut pruned)?;
+                prune_task(reader, state, batch, task, now, cutoff, &mut pruned)?;
             }
             batch.delete(&record::event_key(event.seq));
         }
@@ -137,11 +137,13 @@ fn prune_task(
     state: &mut State,
     batch: &mut Batch,
     id: TaskId,
+    now: Time,
     cutoff: Time,
     pruned: &mut Pruned,
 ) -> Result<(), ReadError> {
     let Some(body) = reader.get(&record::task_key(id))? else { return Ok(()) };
-    let ended = record::decode_task(&body).and_then(|task| task.state.ended_at());
+    let task = record::decode_task(&body);
+    let ended = task.as_ref().and_then(|task| task.state.ended_at());
     if ended.is_none_or(|at| at >= cutoff) || !state.forget_ended(id, cutoff) {
         return Ok(());
     }
@@ -149,7 +151,23 @@ fn prune_task(
         batch.delete(&record::attempt_key(id, attempt.number));
         pruned.logs.push(attempt.lease);
     }
+    if task.is_some_and(|task| task.spec.input_bytes as usize > INLINE_BYTES_MIN) {
+        release_prompt(reader, batch, id, now)?;
+    }
     batch.delete(&record::input_key(id));
     batch.delete(&record::task_key(id));
     Ok(())
+}
+
+/// Shorter inputs name no stored prompt, and are not read to be removed.
+const INLINE_BYTES_MIN: usize = 1 << 20;
+
+/// A prompt that is stored apart goes with the last task that names it.
+fn release_prompt(reader: &Reader, batch: &mut Batch, id: TaskId, now: Time) -> Result<(), ReadError> {
+    let body = reader.get(&record::input_key(id))?;
+    let input = body.and_then(|body| crate::runtime::TaskInput::decode(&body).ok());
+    match input.and_then(|input| input.stored) {
+        Some(prompt) => stored::release(reader, batch, now, prompt.id, id),
+        None => Ok(()),
+    }
 }

@@ -7,12 +7,12 @@ use crate::engine::clock::Clock;
 use crate::engine::ids::Ids;
 use crate::engine::prune::Pruner;
 use crate::engine::waiters::{Waiters, Watch};
-use crate::engine::{Answer, Look, Message, Parts, name_of, orders, record};
-use crate::runtime::{Runtime, TaskInput};
+use crate::engine::{Answer, Keep, Kept, KeptAnswer, Look, Message, Parts, name_of, orders, record, stored};
+use crate::runtime::{InputId, Runtime, TaskInput};
 use crate::store::{Batch, CommitError, Store};
 use fusion_core::agent::SpawnAgent;
 use fusion_core::{
-    AgentId, Command, Done, Input, Key, Out, Outcome, Reject, State, TaskId, Time, Turn, step, wake,
+    AgentId, Caller, Command, Done, Input, Key, Out, Outcome, Reject, State, TaskId, Time, Turn, step, wake,
 };
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -30,6 +30,7 @@ const NO_SPACE_WAIT: Duration = Duration::from_millis(250);
 #[derive(Default)]
 struct After {
     answers: Vec<(Answer, Result<Done, Reject>)>,
+    kept: Vec<(KeptAnswer, Result<Kept, Reject>)>,
     looks: Vec<Look>,
     waits: Vec<(Key, Box<dyn Watch>)>,
     stop: Option<oneshot::Sender<Store>>,
@@ -164,6 +165,10 @@ impl Loop {
         for (answer, result) in after.answers {
             answer(&self.state, now, result);
         }
+        for (answer, kept) in after.kept {
+            // Whoever stores may have hung up; the piece stands until it is swept.
+            drop(answer.send(kept));
+        }
         for look in after.looks {
             look(&self.state, now);
         }
@@ -195,19 +200,59 @@ impl Loop {
     fn step_message(&mut self, now: Time, room: bool, message: Message, after: &mut After) {
         match message {
             Message::Ask { answer, .. } if !room => after.answers.push((answer, Err(Reject::NoSpace))),
-            Message::Ask { caller, mut command, input, answer } => {
-                let turn = Self::turn(now);
-                self.assign_id(turn, &mut command);
-                let result = step(&mut self.state, &mut self.out, turn, Input::Command { caller, command });
-                if let (Ok(Done::Task(id)), Some(input)) = (&result, input) {
-                    self.batch.put(&record::input_key(*id), &input.encode());
-                }
+            Message::Ask { caller, command, input, answer } => {
+                let result = self.step_command(now, caller, command, input);
                 after.answers.push((answer, result));
             }
+            Message::Keep { answer, .. } if !room => after.kept.push((answer, Err(Reject::NoSpace))),
+            Message::Keep { id, step, answer } => after.kept.push((answer, self.keep(now, id, step))),
             Message::Look(look) => after.looks.push(look),
             Message::Wait(key, watch) => after.waits.push((key, watch)),
             Message::Own(input) => self.step_own(now, input),
             Message::Stop(sender) => after.stop = Some(sender),
+        }
+    }
+
+    fn step_command(
+        &mut self,
+        now: Time,
+        caller: Caller,
+        mut command: Command,
+        input: Option<TaskInput>,
+    ) -> Result<Done, Reject> {
+        let stored = input.as_ref().and_then(|input| input.stored);
+        if let Some(stored) = stored
+            && !stored::is_kept(&self.store.reader(), now, stored.id).unwrap_or(false)
+        {
+            return Err(Reject::InputNotFound { input: stored.id.to_string() });
+        }
+        let turn = Self::turn(now);
+        self.assign_id(turn, &mut command);
+        let result = step(&mut self.state, &mut self.out, turn, Input::Command { caller, command });
+        if let (Ok(Done::Task(id)), Some(input)) = (&result, input) {
+            self.batch.put(&record::input_key(*id), &input.encode());
+            if let Some(stored) = stored {
+                stored::need(&mut self.batch, stored.id, *id);
+            }
+        }
+        result
+    }
+
+    fn keep(&mut self, now: Time, id: InputId, step: Keep) -> Result<Kept, Reject> {
+        let reader = self.store.reader();
+        if matches!(step, Keep::Begin { .. }) {
+            self.sweep(now);
+        }
+        stored::keep(&reader, &mut self.batch, now, id, step).map_err(|error| {
+            tracing::error!(%error, %id, "a prompt could not be stored");
+            Reject::InputNotFound { input: id.to_string() }
+        })
+    }
+
+    /// Puts the end of prompts that nobody has named for too long into the batch.
+    fn sweep(&mut self, now: Time) {
+        if let Err(error) = stored::sweep(&self.store.reader(), &mut self.batch, now) {
+            tracing::error!(%error, "stored prompts could not be looked through; they are kept");
         }
     }
 
@@ -254,6 +299,7 @@ impl Loop {
         if !self.pruner.is_due(now) {
             return Vec::new();
         }
+        self.sweep(now);
         let reader = self.store.reader();
         match self.pruner.look(&reader, &mut self.state, &mut self.batch, now) {
             Ok(pruned) => pruned.logs,
@@ -318,7 +364,9 @@ fn last_instant(parts: &Parts) -> Time {
 fn input_bytes(message: &Message) -> usize {
     match message {
         Message::Ask { input: Some(input), .. } => input.prompt.len(),
-        Message::Ask { input: None, .. }
+        Message::Keep { step: Keep::Piece { bytes, .. }, .. } => bytes.len(),
+        Message::Keep { step: Keep::Begin { .. } | Keep::End, .. }
+        | Message::Ask { input: None, .. }
         | Message::Look(_)
         | Message::Wait(..)
         | Message::Own(_)
@@ -332,6 +380,7 @@ fn is_new_work(message: &Message) -> bool {
         Message::Ask { command, .. } => {
             matches!(command, Command::SubmitTask(_) | Command::SpawnAgent(_) | Command::RunTask(_))
         }
+        Message::Keep { .. } => true,
         Message::Look(_) | Message::Wait(..) | Message::Own(_) | Message::Stop(_) => false,
     }
 }

@@ -132,15 +132,27 @@ impl Template {
                 let argv = input.run.iter().map(|word| word.as_bytes().to_vec()).collect();
                 Program { argv, stdin: Content::Empty, files: None }
             }
-            TaskKind::Prompt => self.prompt_program(serial, &input.prompt),
+            TaskKind::Prompt => self.prompt_program(serial, input),
         }
     }
 
-    fn prompt_program(&self, serial: u32, prompt: &str) -> Program {
-        let has_place = self.command.iter().any(|word| PROMPT.iter().any(|place| word.contains(place)));
+    /// Whether a stored prompt can reach the program: arguments are too short for one.
+    pub(super) fn takes_stored(&self) -> bool {
+        !self.has_place() && self.prompt != Way::Argument
+    }
+
+    fn has_place(&self) -> bool {
+        self.command.iter().any(|word| PROMPT.iter().any(|place| word.contains(place)))
+    }
+
+    fn prompt_program(&self, serial: u32, input: &TaskInput) -> Program {
+        let (prompt, has_place) = (&input.prompt, self.has_place());
         let mut argv: Vec<Vec<u8>> =
             self.command.iter().map(|word| fill(word, prompt).into_bytes()).collect();
-        let content = || Content::Inline(prompt.as_bytes().to_vec());
+        let content = || match input.stored {
+            Some(_) => Content::Laid,
+            None => Content::Inline(prompt.as_bytes().to_vec()),
+        };
         let (stdin, input) = match (self.prompt, has_place) {
             (Way::File, _) => (Content::Empty, Some(content())),
             (Way::Stream | Way::Argument, true) => (Content::Empty, None),
@@ -208,13 +220,21 @@ fn put(env: &mut Vec<Variable>, name: &str, value: &[u8]) {
     }
 }
 
+/// The caller's PATH, or the usual one.
+pub(super) fn login_path(asked: &str, home: &Path) -> String {
+    if asked.is_empty() {
+        format!("{}:{PATH_FALLBACK}", home.join(".local/bin").display())
+    } else {
+        asked.to_owned()
+    }
+}
+
 /// What a login would set, and no more.
 fn put_login(env: &mut Vec<Variable>, setup: &Setup, owner: &Owner, workspace: &Path) {
     let recipe = &setup.recipe;
     let home = if recipe.home == "user" { owner.home.as_path() } else { workspace };
     let or = |text: &str, fallback: String| if text.is_empty() { fallback } else { text.to_owned() };
-    let local = owner.home.join(".local/bin");
-    let path = or(&recipe.path, format!("{}:{PATH_FALLBACK}", local.display()));
+    let path = login_path(&recipe.path, &owner.home);
     let lang = or(&recipe.lang, LANG_FALLBACK.to_owned());
     let shell = if owner.shell.as_os_str().is_empty() { Path::new("/bin/sh") } else { owner.shell.as_path() };
     put(env, "HOME", home.as_os_str().as_bytes());
@@ -267,7 +287,7 @@ mod tests {
 
     fn prompt(text: &str, env: &[(&str, &str)]) -> TaskInput {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        TaskInput { kind: TaskKind::Prompt, prompt: text.to_owned(), run: Vec::new(), env }
+        TaskInput { kind: TaskKind::Prompt, prompt: text.to_owned(), run: Vec::new(), env, stored: None }
     }
 
     fn texts(argv: &[Vec<u8>]) -> Vec<&str> {

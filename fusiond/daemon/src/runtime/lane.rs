@@ -36,7 +36,8 @@ use super::look::{Found, Look, judge, look};
 use super::order::{Order, Setup};
 use super::places::Life;
 use super::readiness::readable;
-use super::{Lanes, Shared};
+use super::stored::lay;
+use super::{Lanes, Shared, words};
 
 /// Hands orders to the lane of their agent, which begins here if there is none.
 pub(super) fn deliver(shared: &Arc<Shared>, lanes: &Arc<Lanes>, agent: AgentId, orders: Vec<Order>) {
@@ -157,8 +158,8 @@ impl Lane {
                 Order::StopShim { incarnation, grace, .. } => {
                     self.stop(incarnation, Duration::from_millis(grace.0)).await;
                 }
-                other @ (Order::Start { .. }
-                | Order::Stop { .. }
+                start @ Order::Start { .. } => self.start(start).await,
+                other @ (Order::Stop { .. }
                 | Order::Ack { .. }
                 | Order::Freeze { .. }
                 | Order::Thaw { .. }
@@ -177,6 +178,26 @@ impl Lane {
         if let Shim::Up(up) = &mut self.shim {
             up.obey(order);
         }
+    }
+
+    /// A long prompt is laid where the shim takes it; without it the attempt ends before it begins.
+    async fn start(&mut self, order: Order) {
+        if let Order::Start { incarnation, serial, input, .. } = &order
+            && let (Some(stored), Shim::Up(up)) = (input.stored, &self.shim)
+        {
+            let (incarnation, serial) = (*incarnation, *serial);
+            let life = Life { agent: self.agent, incarnation };
+            let laid = match up.takes_stored() {
+                true => self.shared.blocking(move |shared| lay(shared, life, serial, stored)).await,
+                false => Err(rustix::io::Errno::TOOBIG.into()),
+            };
+            if let Err(error) = laid {
+                let exit = words::no_prompt(stored.bytes, &error);
+                self.shared.tell(Outcome::AttemptExited { agent: self.agent, incarnation, serial, exit });
+                return;
+            }
+        }
+        self.pass_on(order);
     }
 
     async fn launch(&mut self, setup: Arc<Setup>) {

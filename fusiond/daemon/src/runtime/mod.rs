@@ -26,6 +26,7 @@ mod look;
 mod order;
 mod places;
 mod readiness;
+mod stored;
 mod sweep;
 mod words;
 
@@ -43,6 +44,7 @@ use tokio::sync::{Semaphore, mpsc};
 pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, word};
 pub use self::order::{INPUT_VERSION, InputError, Order, Setup, TaskInput};
 use self::places::Places;
+pub use self::stored::{InputId, ReadStored, StoredPrompt};
 use crate::workspace::{RootError, Workspaces};
 
 /// What the hands work with; fixed for one life of the daemon.
@@ -120,6 +122,8 @@ struct Shared {
     boot_id: [u8; 16],
     outcomes: mpsc::UnboundedSender<Outcome>,
     agent_connections: mpsc::Sender<AgentConnection>,
+    /// Prompts that are too long for a frame.
+    read_stored: ReadStored,
     /// For lanes that the engine's own thread begins.
     handle: Handle,
     /// How many blocking works (launches, deaths, removals) may run at once.
@@ -142,6 +146,7 @@ impl Runtime {
         config: Config,
         outcomes: mpsc::UnboundedSender<Outcome>,
         agent_connections: mpsc::Sender<AgentConnection>,
+        read_stored: ReadStored,
     ) -> Result<Self, StartError> {
         let boot_id = fusion_sys::process::boot_id().map_err(StartError::BootId)?;
         let places = Places::open(&config)?;
@@ -160,6 +165,7 @@ impl Runtime {
             boot_id,
             outcomes,
             agent_connections,
+            read_stored,
             handle,
             blocking,
         };

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::stored::StoredPrompt;
 use fusion_core::agent::{AgentLimits, Recipe};
 use fusion_core::task::{StopWhy, TaskKind};
 use fusion_core::workspace::Removal;
@@ -151,6 +152,23 @@ pub struct TaskInput {
     pub run: Vec<String>,
     /// Added to the environment.
     pub env: Vec<(String, String)>,
+    /// A prompt that is too long to stand here; `prompt` is empty then.
+    pub stored: Option<StoredPrompt>,
+}
+
+/// The stored form of version 1.
+#[derive(Deserialize)]
+struct InputV1 {
+    kind: TaskKind,
+    prompt: String,
+    run: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+impl From<InputV1> for TaskInput {
+    fn from(InputV1 { kind, prompt, run, env }: InputV1) -> Self {
+        Self { kind, prompt, run, env, stored: None }
+    }
 }
 
 /// Stored bytes that are no task input of this version.
@@ -168,7 +186,7 @@ pub enum InputError {
 }
 
 /// The first byte of a stored [`TaskInput`].
-pub const INPUT_VERSION: u8 = 1;
+pub const INPUT_VERSION: u8 = 2;
 
 impl TaskInput {
     /// The stored form: a version byte, then postcard.
@@ -180,10 +198,13 @@ impl TaskInput {
     /// Reads the stored form.
     ///
     /// # Errors
-    /// [`InputError`] for bytes that [`TaskInput::encode`] of this version did not make.
+    /// [`InputError`] for bytes that [`TaskInput::encode`] of this version or one before did not make.
     pub fn decode(bytes: &[u8]) -> Result<Self, InputError> {
         match bytes.split_first() {
             Some((&INPUT_VERSION, body)) => postcard::from_bytes(body).map_err(InputError::Malformed),
+            Some((&1, body)) => {
+                postcard::from_bytes::<InputV1>(body).map(Self::from).map_err(InputError::Malformed)
+            }
             other => Err(InputError::Version { found: other.map_or(0, |(version, _)| *version) }),
         }
     }
@@ -200,7 +221,10 @@ mod tests {
             prompt: "say \u{e4}".to_owned(),
             run: Vec::new(),
             env: vec![("A".to_owned(), "b".to_owned())],
+            stored: None,
         };
+        let first = postcard::to_extend(&(input.kind, &input.prompt, &input.run, &input.env), vec![1]);
+        assert_eq!(TaskInput::decode(&first.expect("plain data")).expect("those of version 1"), input);
         let mut bytes = input.encode();
         assert_eq!(TaskInput::decode(&bytes).expect("own bytes"), input);
         bytes[0] = 9;

@@ -33,6 +33,32 @@ fn exit_kind(kind: wire::ExitKind) -> ExitKind {
     }
 }
 
+/// The end of an attempt whose long prompt could not be laid for it: it never began.
+pub(super) fn no_prompt(bytes: u32, error: &std::io::Error) -> Exit {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = Time(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    let kind = if error.kind() == std::io::ErrorKind::ArgumentListTooLong {
+        let message = format!("a prompt of {bytes} bytes cannot stand in the program's arguments");
+        ExitKind::StartFailed { stage: "argv".to_owned(), errno: error.raw_os_error().unwrap_or(0), message }
+    } else {
+        let message = format!("the stored prompt of the task could not be read back: {error}");
+        ExitKind::StartFailed { stage: "input".to_owned(), errno: 0, message }
+    };
+    Exit {
+        kind,
+        stop: None,
+        oom_kills: 0,
+        started_at: now,
+        ended_at: now,
+        cpu: Millis(0),
+        peak_memory_bytes: 0,
+        out_bytes: 0,
+        err_bytes: 0,
+        dropped_bytes: 0,
+        tail: String::new(),
+    }
+}
+
 fn stop_why(why: wire::StopWhy) -> StopWhy {
     match why {
         wire::StopWhy::Cancelled => StopWhy::Cancelled,

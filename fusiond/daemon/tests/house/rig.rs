@@ -11,13 +11,17 @@ use fusion_core::agent::{AgentLimits, Recipe};
 use fusion_core::task::{Exit, ExitKind, StopWhy, TaskKind};
 use fusion_core::{AgentId, Millis, Outcome, TaskId, Uid};
 use fusion_shim::cgroup::{Kind, probe};
-use fusiond::runtime::{AgentConnection, BackendChoice, Config, Order, Runtime, Setup, TaskInput};
+use fusiond::runtime::{
+    AgentConnection, BackendChoice, Config, Order, ReadStored, Runtime, Setup, TaskInput,
+};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use tokio::sync::mpsc;
 
 /// The uid of the user who owns the agents of tests, shared with the stories.
 pub(crate) const UID: u32 = 60_001;
 pub(crate) const USER: &str = "fusion-t1";
+/// What every stored prompt holds here.
+const STORED: &[u8] = b"a long prompt";
 pub(crate) const NONCE: [u8; 16] = [9; 16];
 /// Nothing here takes longer, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(40);
@@ -154,6 +158,7 @@ impl Rig {
             prompt: script.to_owned(),
             run: Vec::new(),
             env: vec![("EXTRA".to_owned(), "yes".to_owned())],
+            stored: None,
         };
         let (agent, task, input) = (self.agent, TaskId(7), Arc::new(input));
         Order::Start { agent, incarnation: 1, serial, task, number: 1, input }
@@ -258,7 +263,8 @@ impl Hands {
         #[expect(clippy::disallowed_methods, reason = "a test sends few orders")]
         let (sender, outcomes) = mpsc::unbounded_channel();
         let (agent_connections, connections) = mpsc::channel(4);
-        let runtime = Runtime::start(config, sender, agent_connections).expect("hands");
+        let read_stored: ReadStored = Arc::new(|_, to| to.write_all(STORED));
+        let runtime = Runtime::start(config, sender, agent_connections, read_stored).expect("hands");
         Self { runtime, outcomes, connections }
     }
 

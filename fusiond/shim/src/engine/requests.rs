@@ -141,7 +141,7 @@ impl Engine {
         let outcome = match marked {
             Ok(()) => {
                 self.begun.tree.reset_peak_memory();
-                launch(&self.begun, spec)
+                launch(&self.begun, serial, spec)
             }
             Err(error) => Err(ExitKind::StartFailed {
                 stage: "mark".to_owned(),

@@ -40,6 +40,8 @@ pub(crate) fn task(task: &Task) -> v1::Task {
         reason: task.state.failure().map(|failure| failure.message.clone()).unwrap_or_default(),
         dead: task.is_dead(),
         question: task.open_question().map(question),
+        input: None,
+        input_bytes: 0,
     }
 }
 

@@ -56,6 +56,10 @@ impl Up {
         self.setup.incarnation
     }
 
+    pub(super) fn takes_stored(&self) -> bool {
+        self.template.takes_stored()
+    }
+
     pub(super) fn grace_until(&self) -> Option<Instant> {
         self.grace_until
     }
