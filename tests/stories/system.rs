@@ -1,6 +1,6 @@
 //! Stories of `system status|doctor|drain|shutdown|backup|restore`.
 
-use fusion_tests::{Daemon, processes};
+use fusion_tests::{Ctl, Daemon, processes};
 use rustix::process::Signal;
 
 use crate::daemon_with_agent;
@@ -129,4 +129,59 @@ fn system_unreachable_is_said_with_the_way_out() {
     daemon.kill9();
     let done = daemon.ctl().run(&["system", "status"]).expect_code(6);
     assert!(done.stderr.contains("hint: "), "{done}");
+}
+
+/// Gives the daemon profiles whose programs are there, or not, or hang.
+pub(crate) fn with_programs(daemon: &mut Daemon) {
+    let folder = daemon.root().join("profiles.d");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let profile = |name: &str, detect: &str| {
+        format!("[profile.{name}]\ncommand = [\"true\"]\ndetect = {detect}\nenv = {{ GREETING = \"hi\" }}\n")
+    };
+    let all = [
+        profile("there", r#"["tool", "--version"]"#),
+        profile("missing", r#"["no-such-tool", "--version"]"#),
+        profile("broken", r#"["false"]"#),
+        profile("loud", r#"["head", "-c", "1000000", "/dev/zero"]"#),
+        profile("hanging", r#"["sleep", "600"]"#),
+    ];
+    std::fs::write(folder.join("programs.toml"), all.concat()).expect("a file");
+    let bin = daemon.folder().join("bin");
+    std::fs::create_dir(&bin).expect("a folder");
+    std::fs::write(bin.join("tool"), "#!/bin/sh\necho \"$1 $GREETING $(id -u)\"\n").expect("a file");
+    for path in [bin.clone(), bin.join("tool")] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    }
+    daemon.kill9();
+    daemon.start_again();
+}
+
+/// What doctor says of each profile, asked with the folder of the tool in PATH.
+pub(crate) fn found_programs(daemon: &Daemon, ctl: &Ctl) -> Vec<(String, String, String)> {
+    let path = format!("{}:/usr/bin:/bin", daemon.folder().join("bin").display());
+    let output =
+        ctl.command(&["-o", "json", "system", "doctor"]).env("PATH", path).output().expect("fusionctl runs");
+    let diagnosis: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let text = |check: &serde_json::Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+    let checks = diagnosis["checks"].as_array().expect("a list").iter();
+    let all = checks.map(|check| (text(check, "name"), text(check, "status"), text(check, "detail")));
+    all.filter(|(name, ..)| name.starts_with("profile")).collect()
+}
+
+#[test]
+fn system_doctor_tells_which_programs_of_profiles_are_there() {
+    let mut daemon = Daemon::start();
+    with_programs(&mut daemon);
+    let found = found_programs(&daemon, &daemon.ctl());
+    let said = |name: &str| {
+        let found = found.iter().find(|(found, ..)| *found == format!("profile {name}"));
+        found.map(|(_, status, detail)| (status.as_str(), detail.as_str())).unwrap_or_default()
+    };
+    let uid = rustix::process::geteuid().as_raw();
+    assert_eq!(said("there"), ("ok", format!("installed: --version hi {uid}").as_str()));
+    assert_eq!(said("missing"), ("weak", "no-such-tool is not installed"));
+    assert!(said("broken").0 == "weak" && said("broken").1.contains("exit status: 1"), "{found:?}");
+    assert_eq!(said("loud").0, "ok");
+    assert!(said("hanging").0 == "weak" && said("hanging").1.contains("did not answer"), "{found:?}");
+    assert_eq!(daemon.processes(), []);
 }

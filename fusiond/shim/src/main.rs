@@ -16,10 +16,12 @@
 mod attempt;
 mod engine;
 mod files;
+mod identity;
 mod launch;
 mod link;
 mod records;
 mod remove;
+mod run_as;
 mod startup;
 
 use std::process::ExitCode;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     match arguments.as_slice() {
         [verb, identity @ ..] if verb == "rm-tree" => remove::run(identity),
+        [verb, words @ ..] if verb == "run-as" => run_as::run(words),
         [flag] if flag == "--version" => {
             let version = concat!("fusion-shim ", env!("CARGO_PKG_VERSION"), "\n");
             let _unread = std::io::Write::write_all(&mut std::io::stdout(), version.as_bytes());

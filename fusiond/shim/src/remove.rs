@@ -4,13 +4,12 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use fusion_sys::process::{Credentials, become_user};
-
+use crate::identity::become_named;
 use crate::{failed, say};
 
 /// Exit status 0 if nothing is left below the folder.
 pub(crate) fn run(identity: &[OsString]) -> ExitCode {
-    if let Err(error) = drop_to(identity) {
+    if let Err(error) = become_named(identity) {
         return failed("cannot become the owner of the tree", &error);
     }
     match fusion_sys::folder::remove_below(std::io::stdin()) {
@@ -25,17 +24,5 @@ pub(crate) fn run(identity: &[OsString]) -> ExitCode {
             say(&format!("cannot read the folder on standard input: {error}"));
             ExitCode::FAILURE
         }
-    }
-}
-
-fn drop_to(identity: &[OsString]) -> std::io::Result<()> {
-    let number = |text: &OsString| text.to_str()?.parse::<u32>().ok();
-    match identity {
-        [] => Ok(()),
-        [uid, gid] => match (number(uid), number(gid)) {
-            (Some(uid), Some(gid)) if uid != 0 => become_user(&Credentials { uid, gid, groups: Vec::new() }),
-            _refused => Err(std::io::ErrorKind::InvalidInput.into()),
-        },
-        _refused => Err(std::io::ErrorKind::InvalidInput.into()),
     }
 }

@@ -4188,8 +4188,12 @@ pub struct Status {
     #[prost(string, tag = "17")]
     pub recovered: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct DiagnoseRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiagnoseRequest {
+    /// The caller's PATH, in which programs of profiles are looked for.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Check {
     #[prost(string, tag = "1")]
@@ -4363,7 +4367,7 @@ pub mod system_service_client {
                 .insert(GrpcMethod::new("fusion.v1.SystemService", "GetStatus"));
             self.inner.unary(req, path, codec).await
         }
-        /// Which guarantees hold on this machine, and what would mend the rest.
+        /// Which guarantees hold on this machine, which programs of profiles are there, and what would mend the rest.
         /// role: user. story: system_doctor
         pub async fn diagnose(
             &mut self,
@@ -4481,7 +4485,7 @@ pub mod system_service_server {
             &self,
             request: tonic::Request<super::GetStatusRequest>,
         ) -> std::result::Result<tonic::Response<super::Status>, tonic::Status>;
-        /// Which guarantees hold on this machine, and what would mend the rest.
+        /// Which guarantees hold on this machine, which programs of profiles are there, and what would mend the rest.
         /// role: user. story: system_doctor
         async fn diagnose(
             &self,

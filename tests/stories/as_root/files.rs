@@ -1,8 +1,8 @@
-//! Stories about files of attempts where root serves a user: whatever the user puts in their place, root does not touch it.
+//! Stories about files and programs of users whom root serves: root does not touch what a user puts in their place.
 
 use fusion_tests::{Daemon, users};
 
-use crate::task_files;
+use crate::{system, task_files};
 
 #[test]
 fn users_files_of_attempts_are_theirs_and_lead_nowhere() {
@@ -36,4 +36,13 @@ fn users_files_of_attempts_are_theirs_and_lead_nowhere() {
         assert_eq!(owner.ok(&["task", "result", &task]), "");
     }
     assert_eq!(std::fs::read_to_string(secret).expect("the file"), "secret");
+}
+
+#[test]
+fn users_programs_are_looked_for_as_the_user_who_asks() {
+    let mut daemon = Daemon::start();
+    system::with_programs(&mut daemon);
+    let found = system::found_programs(&daemon, &daemon.ctl().as_user(&users::first()));
+    let there = found.iter().find(|(name, ..)| name == "profile there").expect("it was looked for");
+    assert_eq!(there.2, format!("installed: --version hi {}", users::first().uid));
 }

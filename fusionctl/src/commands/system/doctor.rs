@@ -8,7 +8,8 @@ use crate::table;
 use crate::view::system::Diagnosis;
 
 const AFTER: &str = "\
-Exits with 1 when a check failed; a weak one is a guarantee less, not an error.
+Exits with 1 when a check failed; a weak one is a guarantee less, not an error. Programs of profiles are looked for in
+your PATH, as you.
 
 Example:
   fusionctl system doctor";
@@ -21,7 +22,9 @@ pub(crate) struct Args {}
 /// Fetches and prints the checks.
 pub(crate) async fn run(mut session: Session, Args {}: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
-    let answer = link.repeat(async || link.system().diagnose(DiagnoseRequest {}).await).await?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let answer =
+        link.repeat(async || link.system().diagnose(DiagnoseRequest { path: path.clone() }).await).await?;
     let diagnosis = Diagnosis::from(answer);
     session.out.document(&diagnosis, |out| {
         for line in table::lines(Diagnosis::HEADER, diagnosis.rows()) {

@@ -11,6 +11,7 @@ mod events;
 mod history;
 mod inputs;
 mod profiles;
+mod programs;
 mod refuse;
 mod submit;
 mod system;

@@ -37,7 +37,8 @@ impl v1::system_service_server::SystemService for Door {
         &self,
         request: Request<v1::DiagnoseRequest>,
     ) -> Result<Response<v1::Diagnosis>, Status> {
-        demand_person(Self::caller(&request)?, "looking at the daemon")?;
+        let caller = Self::caller(&request)?;
+        demand_person(caller, "looking at the daemon")?;
         let probe = self.probe.clone();
         let checks = tokio::task::spawn_blocking(move || health::checks(&probe)).await;
         let checks = checks.map_err(|error| broken("looking at this machine", &error))?;
@@ -47,7 +48,9 @@ impl v1::system_service_server::SystemService for Door {
             detail: check.detail,
             remedy: check.remedy,
         });
-        Ok(Response::new(v1::Diagnosis { checks: checks.collect() }))
+        let mut checks: Vec<v1::Check> = checks.collect();
+        checks.extend(self.programs(caller, request.into_inner().path).await);
+        Ok(Response::new(v1::Diagnosis { checks }))
     }
 
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::Status>, Status> {

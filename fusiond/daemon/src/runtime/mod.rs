@@ -16,6 +16,7 @@ mod attempt;
 mod backend;
 mod connection;
 mod death;
+mod detect;
 mod erase;
 mod identity;
 mod lane;
@@ -42,6 +43,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, word};
+pub use self::detect::{Asker, Presence, Question};
 pub use self::order::{INPUT_VERSION, InputError, Order, Setup, TaskInput};
 use self::places::Places;
 pub use self::stored::{InputId, ReadStored, StoredPrompt};
