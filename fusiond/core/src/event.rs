@@ -99,6 +99,12 @@ pub enum EventKind {
     TaskAnswered { task: TaskId, reply: String, comment: String },
     /// Its record and its logs are gone.
     AgentRemoved { agent: AgentId },
+    /// Somebody keeps it from starting.
+    TaskHeld { task: TaskId },
+    /// Nobody holds it any more: it goes on to what it would be by now.
+    TaskReleased { task: TaskId },
+    /// Somebody changed what it asks for; the names of what is different.
+    TaskUpdated { task: TaskId, changed: Vec<String> },
 }
 
 /// What an event is about.
@@ -163,6 +169,9 @@ impl EventKind {
             Self::TaskAsked { .. } => "task.asked",
             Self::TaskAnswered { .. } => "task.answered",
             Self::AgentRemoved { .. } => "agent.removed",
+            Self::TaskHeld { .. } => "task.held",
+            Self::TaskReleased { .. } => "task.released",
+            Self::TaskUpdated { .. } => "task.updated",
         }
     }
 
@@ -203,7 +212,10 @@ impl EventKind {
             | Self::TaskRetried { task }
             | Self::TaskResolved { task, .. }
             | Self::TaskAsked { task, .. }
-            | Self::TaskAnswered { task, .. } => Subject::Task(*task),
+            | Self::TaskAnswered { task, .. }
+            | Self::TaskHeld { task }
+            | Self::TaskReleased { task }
+            | Self::TaskUpdated { task, .. } => Subject::Task(*task),
         }
     }
 }

@@ -6,9 +6,10 @@
 use crate::agent::{Agent, AgentLife, Leftovers};
 use crate::delegate;
 use crate::ids::{AgentId, TaskId};
+use crate::index::{Demand, UserIndex};
 use crate::input::Intake;
 use crate::state::State;
-use crate::task::{Active, DeferWhy, Phase, Question, QuestionKind, Task, TaskState};
+use crate::task::{Active, DeferWhy, Held, Phase, Question, QuestionKind, Task, TaskState, Wait};
 use crate::time::Time;
 
 /// The answer to `why`.
@@ -46,11 +47,9 @@ fn answer(summary: impl Into<String>, reasons: Vec<Reason>) -> Explanation {
 pub fn explain_task(state: &State, id: TaskId, now: Time) -> Option<Explanation> {
     let task = state.task(id)?;
     Some(match &task.state {
-        TaskState::Blocked { on } => {
-            let reasons = on.iter().map(|needed| blocked_by(state, *needed)).collect();
-            answer(format!("it comes after {} task(s) that have not ended", on.len()), reasons)
-        }
+        TaskState::Blocked { on } => blocked(state, on),
         TaskState::Deferred { until, why } => deferred(*until, *why, task, now),
+        TaskState::Held(held) => explain_held(state, task, held, now),
         TaskState::Queued { .. } => {
             let reasons = queued(state, task);
             match reasons.first() {
@@ -83,6 +82,26 @@ pub fn explain_task(state: &State, id: TaskId, now: Time) -> Option<Explanation>
     })
 }
 
+/// What holds it, and what it would wait for besides.
+fn explain_held(state: &State, task: &Task, held: &Held, now: Time) -> Explanation {
+    let text = format!("it was held {} ago and waits to be released", now.since(held.since));
+    let mut reasons =
+        vec![Reason::new("held", text.clone(), format!("`fusionctl task release {}`", task.id))];
+    match &held.wait {
+        Wait::Tasks { on } => reasons.extend(blocked(state, on).reasons),
+        Wait::Instant { until, why } if *until > now => {
+            reasons.extend(deferred(*until, *why, task, now).reasons);
+        }
+        Wait::Instant { .. } | Wait::Agent { .. } => {}
+    }
+    answer(text, reasons)
+}
+
+fn blocked(state: &State, on: &[TaskId]) -> Explanation {
+    let reasons = on.iter().map(|needed| blocked_by(state, *needed)).collect();
+    answer(format!("it comes after {} task(s) that have not ended", on.len()), reasons)
+}
+
 fn blocked_by(state: &State, needed: TaskId) -> Reason {
     let word = state.task(needed).map_or("gone", |task| task.state.word());
     Reason::new("dependency", format!("{needed} is {word}"), format!("`fusionctl why {needed}`"))
@@ -109,6 +128,14 @@ fn queued(state: &State, task: &Task) -> Vec<Reason> {
             "`fusionctl system drain --off`",
         ));
     }
+    if let Some(holder) = holder(state, task) {
+        reasons.push(Reason::new(
+            "concurrency_key",
+            format!("{holder} with the same concurrency key runs"),
+            format!("wait, or `fusionctl task cancel {holder}`"),
+        ));
+        return reasons;
+    }
     let (fitting, others): (Vec<&Agent>, Vec<&Agent>) = state
         .agents()
         .filter(|agent| agent.owner == task.owner && !agent.is_terminated())
@@ -127,6 +154,12 @@ fn queued(state: &State, task: &Task) -> Vec<Reason> {
         ));
     }
     reasons
+}
+
+/// The active task with the same concurrency key.
+fn holder(state: &State, task: &Task) -> Option<TaskId> {
+    let key = task.spec.concurrency_key.as_ref()?;
+    state.index.users.get(&task.owner)?.gates.get(key)?.holder
 }
 
 fn nobody_fits(state: &State, task: &Task, others: &[&Agent]) -> Reason {
@@ -305,6 +338,25 @@ fn over(agent: &Agent, until: Time, leftovers: Leftovers, now: Time) -> Explanat
     answer(summary, vec![Reason::new(code, text, remedy)])
 }
 
+fn nothing_queued() -> Explanation {
+    answer("no task is queued for it", Vec::new())
+}
+
+/// A task that it could take if no other with the same concurrency key were active.
+fn behind_gate(user: &UserIndex, agent: &Agent) -> Option<Explanation> {
+    user.gates.values().find_map(|gate| {
+        let holder = gate.holder?;
+        let fits = |(target, wanted): &&Demand| {
+            target.is_none_or(|target| target == agent.id) && wanted.within(&agent.spec.capabilities)
+        };
+        let demand = gate.waiting.keys().find(fits)?;
+        let (_, task) = gate.waiting.get(demand)?.first()?;
+        let text = format!("{task} waits for {holder}, which has the same concurrency key");
+        let reason = Reason::new("concurrency_key", text.clone(), format!("`fusionctl why {task}`"));
+        Some(answer(text, vec![reason]))
+    })
+}
+
 /// What an idle agent waits for: the queued task that it comes nearest to.
 fn idle(state: &State, agent: &Agent) -> Explanation {
     if !state.is_free(agent) {
@@ -316,7 +368,7 @@ fn idle(state: &State, agent: &Agent) -> Explanation {
     let aimed = user.and_then(|user| user.aimed.get(&agent.id)).into_iter().flatten();
     let heads = open.chain(aimed).filter_map(|(wanted, lane)| Some((lane.first()?, wanted)));
     let Some((place, wanted)) = heads.min_by_key(|(place, wanted)| (!wanted.within(offered), *place)) else {
-        return answer("no task is queued for it", Vec::new());
+        return user.and_then(|user| behind_gate(user, agent)).unwrap_or_else(nothing_queued);
     };
     let task = place.1;
     let lacks = wanted.missing_from(offered).join(", ");

@@ -70,6 +70,22 @@ pub struct UserIndex {
     pub open: Lanes,
     /// Queued tasks for one agent.
     pub aimed: BTreeMap<AgentId, Lanes>,
+    /// Queued and active tasks by their concurrency key.
+    pub gates: BTreeMap<Box<str>, Gate>,
+}
+
+/// What a queued task asks of an agent: which one, and what it must be able to do.
+pub type Demand = (Option<AgentId>, Capabilities);
+
+/// The tasks of one concurrency key. While none of them is active, the first of each demand stands in the
+/// lanes of its user; the others wait here, so that the lanes never have to be searched for one that may
+/// start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gate {
+    /// The active one.
+    pub holder: Option<TaskId>,
+    /// Those that are queued.
+    pub waiting: BTreeMap<Demand, BTreeSet<Place>>,
 }
 
 impl UserIndex {
@@ -181,8 +197,10 @@ impl Index {
             self.move_child(parent, by);
         }
         match &task.state {
-            TaskState::Blocked { on } => self.move_dependent(task.id, on, by),
             TaskState::Active(_) => shift(&mut self.running, by),
+            TaskState::Blocked { .. } | TaskState::Held(_) => {
+                self.move_dependent(task.id, task.blocked_on(), by);
+            }
             TaskState::Deferred { .. }
             | TaskState::Queued { .. }
             | TaskState::Lost { .. }
@@ -222,9 +240,15 @@ impl UserIndex {
     fn move_task(&mut self, task: &Task, by: Step) {
         match &task.state {
             TaskState::Queued { .. } => self.move_queued(task, by),
-            TaskState::Active(_) => shift(&mut self.running, by),
+            TaskState::Active(_) => {
+                shift(&mut self.running, by);
+                if let Some(key) = &task.spec.concurrency_key {
+                    self.move_holder(key, task.id, by);
+                }
+            }
             TaskState::Blocked { .. }
             | TaskState::Deferred { .. }
+            | TaskState::Held(_)
             | TaskState::Lost { .. }
             | TaskState::Succeeded { .. }
             | TaskState::Failed { .. }
@@ -235,15 +259,61 @@ impl UserIndex {
 
     fn move_queued(&mut self, task: &Task, by: Step) {
         let at = (Reverse(task.spec.priority), task.id);
-        match task.spec.target {
-            None => move_lane(&mut self.open, &task.spec.capabilities, at, by),
-            Some(agent) => {
-                let lanes = self.aimed.entry(agent).or_default();
-                move_lane(lanes, &task.spec.capabilities, at, by);
-                if lanes.is_empty() {
-                    self.aimed.remove(&agent);
-                }
-            }
+        match &task.spec.concurrency_key {
+            None => self.move_offer(task.spec.target, &task.spec.capabilities, at, by),
+            Some(key) => self.move_waiting(key, task, at, by),
+        }
+    }
+
+    /// Puts a task where the choice for an agent looks, or takes it away from there.
+    fn move_offer(&mut self, target: Option<AgentId>, wanted: &Capabilities, at: Place, by: Step) {
+        let Some(agent) = target else { return move_lane(&mut self.open, wanted, at, by) };
+        let lanes = self.aimed.entry(agent).or_default();
+        move_lane(lanes, wanted, at, by);
+        if lanes.is_empty() {
+            self.aimed.remove(&agent);
+        }
+    }
+
+    /// One more or less that waits at a gate: of each demand only the first may be offered.
+    fn move_waiting(&mut self, key: &str, task: &Task, at: Place, by: Step) {
+        let gate = self.gates.entry(key.into()).or_default();
+        let is_free = gate.holder.is_none();
+        let demand = (task.spec.target, task.spec.capabilities.clone());
+        let waiting = gate.waiting.entry(demand.clone()).or_default();
+        let before = waiting.first().copied();
+        place(waiting, at, by);
+        let after = waiting.first().copied();
+        if waiting.is_empty() {
+            gate.waiting.remove(&demand);
+        }
+        self.drop_unused_gate(key);
+        if is_free && before != after {
+            before.into_iter().for_each(|first| self.move_offer(demand.0, &demand.1, first, Step::Leave));
+            after.into_iter().for_each(|first| self.move_offer(demand.0, &demand.1, first, Step::Enter));
+        }
+    }
+
+    /// A task of this key begins or ends to be active: nothing else of it may be offered meanwhile.
+    fn move_holder(&mut self, key: &str, task: TaskId, by: Step) {
+        let gate = self.gates.entry(key.into()).or_default();
+        let firsts =
+            gate.waiting.iter().filter_map(|(demand, waiting)| Some((demand.clone(), *waiting.first()?)));
+        let firsts: Vec<(Demand, Place)> = firsts.collect();
+        let (holder, offers) = match by {
+            Step::Enter => (Some(task), Step::Leave),
+            Step::Leave => (None, Step::Enter),
+        };
+        gate.holder = holder;
+        self.drop_unused_gate(key);
+        for ((target, wanted), first) in firsts {
+            self.move_offer(target, &wanted, first, offers);
+        }
+    }
+
+    fn drop_unused_gate(&mut self, key: &str) {
+        if self.gates.get(key).is_some_and(|gate| gate.holder.is_none() && gate.waiting.is_empty()) {
+            self.gates.remove(key);
         }
     }
 }

@@ -5,7 +5,7 @@
 use crate::agent::{Keep, SpawnAgent};
 use crate::ids::{AgentId, Uid};
 use crate::state::Config;
-use crate::task::{Answer, AskTask, Exit, Resolution, RunTask, SubmitTask};
+use crate::task::{Answer, AskTask, Exit, Resolution, RunTask, SubmitTask, Task, UpdateTask};
 use crate::time::{Millis, Time};
 use crate::workspace::Removal;
 use serde::{Deserialize, Serialize};
@@ -159,6 +159,8 @@ pub enum Command {
     RetryTask {
         /// Which.
         task: String,
+        /// The task as it is stored, with its attempts, when it ended and left the memory.
+        recalled: Option<Box<Task>>,
     },
     /// `task resolve`.
     ResolveTask {
@@ -181,6 +183,18 @@ pub enum Command {
         /// What.
         answer: Answer,
     },
+    /// `task hold`.
+    HoldTask {
+        /// Which.
+        task: String,
+    },
+    /// `task release`.
+    ReleaseTask {
+        /// Which.
+        task: String,
+    },
+    /// `task update`.
+    UpdateTask(Box<UpdateTask>),
     /// `system drain`.
     SetIntake(Intake),
     /// `system shutdown --agents stop`: ends every incarnation; agents start again at the next boot.

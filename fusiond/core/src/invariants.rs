@@ -8,7 +8,7 @@ use crate::delegate;
 use crate::index::Index;
 use crate::input::Intake;
 use crate::state::State;
-use crate::task::{Attempt, Clock, TaskState};
+use crate::task::{Attempt, Clock, Held, TaskState, Wait};
 use std::collections::BTreeSet;
 
 impl State {
@@ -24,6 +24,7 @@ impl State {
         self.check_dependencies(&mut broken);
         self.check_errands(&mut broken);
         self.check_questions(&mut broken);
+        self.check_concurrency(&mut broken);
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 
@@ -150,13 +151,28 @@ impl State {
         }
     }
 
+    /// Of an owner's tasks with one concurrency key at most one is active.
+    fn check_concurrency(&self, broken: &mut Vec<String>) {
+        let mut active = BTreeSet::new();
+        for task in self.tasks.values().filter(|task| matches!(task.state, TaskState::Active(_))) {
+            let Some(key) = &task.spec.concurrency_key else { continue };
+            if !active.insert((task.owner, key)) {
+                broken.push(format!("{} is active beside another task with its concurrency key", task.id));
+            }
+        }
+    }
+
     /// A blocked task waits for something, and for nothing that has ended.
     fn check_dependencies(&self, broken: &mut Vec<String>) {
         for task in self.tasks.values() {
-            let TaskState::Blocked { on } = &task.state else { continue };
+            let on = task.blocked_on();
+            let is_blocked = matches!(
+                task.state,
+                TaskState::Blocked { .. } | TaskState::Held(Held { wait: Wait::Tasks { .. }, .. })
+            );
             let ended =
                 |id: &crate::TaskId| self.task(*id).is_none_or(|task| task.state.ended_at().is_some());
-            if on.is_empty() || on.iter().any(ended) {
+            if (is_blocked && on.is_empty()) || on.iter().any(ended) {
                 broken.push(format!("{} is blocked by something that has ended", task.id));
             }
         }

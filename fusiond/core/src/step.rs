@@ -9,7 +9,7 @@ use crate::ids::{AgentId, Nonce, TaskId};
 use crate::input::{Caller, Command, Input, Intake, Outcome};
 use crate::reject::Reject;
 use crate::state::{Key, State};
-use crate::task::{answer, ask, cancel, resolve, retry, run, submit};
+use crate::task::{answer, ask, cancel, hold, release, resolve, retry, run, submit, update};
 use crate::time::Time;
 use crate::{delegate, reconcile, wake, workspace};
 use std::collections::BTreeSet;
@@ -124,13 +124,18 @@ fn route_command(
         Command::SubmitTask(ask) => submit::decide(state, out, turn, caller, *ask),
         Command::RunTask(ask) => run::decide(state, out, turn, caller, *ask),
         Command::CancelTask { task, grace } => cancel::decide(state, out, turn, caller, &task, grace),
-        Command::RetryTask { task } => retry::decide(state, out, turn, caller, &task),
+        Command::RetryTask { task, recalled } => {
+            retry::decide(state, out, turn, caller, &task, recalled.map(|old| *old))
+        }
         Command::ResolveTask { task, resolution } => {
             resolve::decide(state, out, turn, caller, &task, resolution)
         }
         Command::AskTask(question) => ask::decide(state, out, turn, caller, question),
         Command::WithdrawQuestion { request } => answer::withdraw(state, out, turn, caller, request),
         Command::AnswerTask { task, answer } => answer::decide(state, out, turn, caller, &task, answer),
+        Command::HoldTask { task } => hold::decide(state, out, turn, caller, &task),
+        Command::ReleaseTask { task } => release::decide(state, out, turn, caller, &task),
+        Command::UpdateTask(ask) => update::decide(state, out, turn, caller, *ask),
         Command::SetIntake(intake) => set_intake(state, out, turn, caller, intake),
         Command::StopAll { grace } => terminate::decide_all(state, out, turn, caller, grace),
     }

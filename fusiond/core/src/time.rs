@@ -21,6 +21,12 @@ impl Time {
         Self(self.0.saturating_add(span.0))
     }
 
+    /// The instant `span` earlier; the near end of time when that cannot be represented.
+    #[must_use]
+    pub fn minus(self, span: Millis) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
     /// How long after `earlier` this is; zero when it is not.
     #[must_use]
     pub fn since(self, earlier: Self) -> Millis {

@@ -77,6 +77,7 @@ fn strike_task(state: &mut State, out: &mut Out, turn: Turn, id: TaskId) {
         }
         TaskState::Active(_)
         | TaskState::Blocked { .. }
+        | TaskState::Held(_)
         | TaskState::Lost { .. }
         | TaskState::Succeeded { .. }
         | TaskState::Failed { .. }

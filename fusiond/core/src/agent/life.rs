@@ -142,6 +142,7 @@ fn stop_of(state: &State, work: Work) -> Option<crate::task::Stop> {
         | TaskState::Succeeded { .. }
         | TaskState::Failed { .. }
         | TaskState::Cancelled { .. }
+        | TaskState::Held(_)
         | TaskState::TimedOut { .. } => None,
     }
 }

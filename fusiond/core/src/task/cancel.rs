@@ -27,6 +27,7 @@ pub(crate) fn decide(
         TaskState::Blocked { .. }
         | TaskState::Deferred { .. }
         | TaskState::Queued { .. }
+        | TaskState::Held(_)
         | TaskState::Lost { .. } => {
             ending::end(state, out, turn, id, caller.actor(), TaskState::Cancelled { at: turn.now });
         }

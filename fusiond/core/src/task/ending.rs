@@ -10,7 +10,7 @@ use crate::input::Actor;
 use crate::state::{Key, State};
 use crate::step::{Out, Turn};
 use crate::task::attempt::Ended;
-use crate::task::{DeferWhy, Ending, Exit, ExitKind, Lease, OnLost, StopWhy, Task, TaskState, run, submit};
+use crate::task::{DeferWhy, Ending, Exit, ExitKind, Lease, OnLost, StopWhy, Task, TaskState, Wait, run};
 use crate::time::{Millis, Time};
 
 /// The exit code by which a program asks to be run again later: `EX_TEMPFAIL` of sysexits.h.
@@ -144,6 +144,7 @@ fn stop_asked(task: &Task) -> Option<StopWhy> {
         TaskState::Blocked { .. }
         | TaskState::Deferred { .. }
         | TaskState::Queued { .. }
+        | TaskState::Held(_)
         | TaskState::Lost { .. }
         | TaskState::Succeeded { .. }
         | TaskState::Failed { .. }
@@ -394,10 +395,13 @@ pub(crate) fn end(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, acto
 
 fn free(state: &mut State, out: &mut Out, turn: Turn, dependent: TaskId, needed: TaskId) {
     let is_queued = state.alter_task(out, dependent, |task| {
-        if let TaskState::Blocked { on } = &mut task.state {
-            on.retain(|id| *id != needed);
-            let on = std::mem::take(on);
-            task.state = submit::first_state(&task.spec, on, turn.now);
+        let mut on = task.blocked_on().to_vec();
+        on.retain(|id| *id != needed);
+        let wait = Wait::first(&task.spec, on, turn.now);
+        if let TaskState::Held(held) = &mut task.state {
+            held.wait = wait;
+        } else {
+            task.state = wait.into_state(turn.now);
         }
         matches!(task.state, TaskState::Queued { .. })
     });
@@ -425,6 +429,7 @@ fn end_event(id: TaskId, ended: &TaskState, took: Millis) -> EventKind {
         | TaskState::Deferred { .. }
         | TaskState::Queued { .. }
         | TaskState::Active(_)
+        | TaskState::Held(_)
         | TaskState::Lost { .. } => EventKind::TaskSucceeded { task: id, took },
     }
 }

@@ -5,6 +5,7 @@
 //!     │            ▲           ▲              │                    ├──► Failed(code)
 //!     │            └── retry ──┴──────────────┤                    ├──► TimedOut
 //!     └─ a needed task failed ─► Failed       └─► Lost ─ resolve ──┴──► Cancelled
+//!  Blocked, Deferred, Queued ── hold ──► Held ── release ──► what it would be by then
 //! ```
 //!
 //! An attempt is leased to (agent, incarnation, serial); news of any other lease is ignored. Not for:
@@ -16,20 +17,25 @@ pub mod attempt;
 pub mod cancel;
 pub mod clock;
 pub mod ending;
+pub mod hold;
 pub mod question;
+pub mod release;
 pub mod resolve;
 pub mod retry;
 pub mod run;
 pub mod submit;
+pub mod update;
 
 pub use answer::Answer;
 pub use ask::AskTask;
 pub use attempt::{Attempt, Ending, Exit, ExitKind, Lease, StopWhy};
 pub use clock::Clock;
+pub use hold::{Held, Wait};
 pub use question::{Question, QuestionKind, Reply};
 pub use resolve::Resolution;
 pub use run::RunTask;
 pub use submit::SubmitTask;
+pub use update::UpdateTask;
 
 use crate::failure::Failure;
 use crate::ids::{AgentId, Capabilities, TaskId, Uid};
@@ -48,7 +54,7 @@ pub struct Task {
     pub actor: Actor,
     /// When it was accepted.
     pub created_at: Time,
-    /// What was asked for; never changes.
+    /// What was asked for; changes only by `task update`, before a start.
     pub spec: TaskSpec,
     /// Where it is in its life.
     pub state: TaskState,
@@ -96,6 +102,8 @@ pub struct TaskSpec {
     pub after: Box<[TaskId]>,
     /// The task that submitted it.
     pub parent: Option<TaskId>,
+    /// Of an owner's tasks with the same one, at most one is active.
+    pub concurrency_key: Option<Box<str>>,
 }
 
 /// How long things may take; absent: as long as they like.
@@ -183,6 +191,8 @@ pub enum TaskState {
         /// Which timeout.
         failure: Failure,
     },
+    /// Somebody holds it back.
+    Held(Held),
 }
 
 /// A leased task.
@@ -244,6 +254,7 @@ impl TaskState {
             Self::Failed { .. } => "failed",
             Self::Cancelled { .. } => "cancelled",
             Self::TimedOut { .. } => "timed_out",
+            Self::Held(_) => "held",
         }
     }
 
@@ -259,6 +270,7 @@ impl TaskState {
             | Self::Deferred { .. }
             | Self::Queued { .. }
             | Self::Active(_)
+            | Self::Held(_)
             | Self::Lost { .. } => None,
         }
     }
@@ -280,6 +292,7 @@ impl TaskState {
             | Self::Deferred { .. }
             | Self::Queued { .. }
             | Self::Active(_)
+            | Self::Held(_)
             | Self::Succeeded { .. }
             | Self::Cancelled { .. } => None,
         }
@@ -333,6 +346,7 @@ impl Task {
             TaskState::Blocked { .. }
             | TaskState::Deferred { .. }
             | TaskState::Queued { .. }
+            | TaskState::Held(_)
             | TaskState::Lost { .. }
             | TaskState::Succeeded { .. }
             | TaskState::Failed { .. }
@@ -349,11 +363,29 @@ impl Task {
             TaskState::Queued { since } => self.spec.timeouts.queue.map(|span| since.plus(span)),
             TaskState::Active(active) => active.due(),
             TaskState::Blocked { .. }
+            | TaskState::Held(_)
             | TaskState::Lost { .. }
             | TaskState::Succeeded { .. }
             | TaskState::Failed { .. }
             | TaskState::Cancelled { .. }
             | TaskState::TimedOut { .. } => None,
+        }
+    }
+
+    /// The tasks that it still waits for, also while it is held.
+    #[must_use]
+    pub fn blocked_on(&self) -> &[TaskId] {
+        match &self.state {
+            TaskState::Blocked { on } | TaskState::Held(Held { wait: Wait::Tasks { on }, .. }) => on,
+            TaskState::Held(Held { wait: Wait::Instant { .. } | Wait::Agent { .. }, .. })
+            | TaskState::Deferred { .. }
+            | TaskState::Queued { .. }
+            | TaskState::Active(_)
+            | TaskState::Lost { .. }
+            | TaskState::Succeeded { .. }
+            | TaskState::Failed { .. }
+            | TaskState::Cancelled { .. }
+            | TaskState::TimedOut { .. } => &[],
         }
     }
 

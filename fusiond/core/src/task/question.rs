@@ -123,7 +123,8 @@ impl TaskState {
             | Self::Succeeded { .. }
             | Self::Failed { .. }
             | Self::Cancelled { .. }
-            | Self::TimedOut { .. } => None,
+            | Self::TimedOut { .. }
+            | Self::Held(_) => None,
         }
     }
 }

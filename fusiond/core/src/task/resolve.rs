@@ -41,7 +41,7 @@ pub(crate) fn decide(
     resolution: Resolution,
 ) -> Result<Done, Reject> {
     let found = state.find_task(caller, task)?;
-    retry::demand_owner(caller)?;
+    retry::demand_owner(caller, "deciding about lost tasks")?;
     let (id, owner) = (found.id, found.owner);
     if !matches!(found.state, TaskState::Lost { .. }) {
         return Err(super::wrong_state(id, &found.state, "resolved"));

@@ -63,7 +63,10 @@ pub(crate) fn agent_ended(
     id: TaskId,
 ) {
     let waits = |task: &&Task| match task.state {
-        TaskState::Blocked { .. } | TaskState::Deferred { .. } | TaskState::Queued { .. } => true,
+        TaskState::Blocked { .. }
+        | TaskState::Deferred { .. }
+        | TaskState::Queued { .. }
+        | TaskState::Held(_) => true,
         TaskState::Active(_)
         | TaskState::Lost { .. }
         | TaskState::Succeeded { .. }

@@ -9,7 +9,7 @@ use crate::input::{Caller, Rights};
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
-use crate::task::{DeferWhy, OnLost, Task, TaskKind, TaskSpec, TaskState, Timeouts};
+use crate::task::{Held, OnLost, Task, TaskKind, TaskSpec, TaskState, Timeouts, Wait};
 use crate::time::Time;
 
 /// The most tasks one task may come after.
@@ -24,6 +24,16 @@ pub const SUBTASKS_MAX: u32 = 100;
 pub const PROMPT_ARGV_BYTES_MAX: u32 = 100 << 10;
 /// Priority of a task that names none.
 pub const PRIORITY_DEFAULT: u8 = 5;
+
+/// Whether a new task may start as soon as it can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    #[default]
+    Free,
+    /// It is held until somebody releases it.
+    Held,
+}
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -64,6 +74,10 @@ pub struct SubmitTask {
     pub not_before: Option<Time>,
     /// Ids or `key:K`.
     pub after: Vec<String>,
+    /// Of the owner's tasks with the same one, at most one is active; empty: none.
+    pub concurrency_key: String,
+    /// Whether it may start as soon as it can.
+    pub admission: Admission,
 }
 
 pub(crate) fn decide(
@@ -79,7 +93,8 @@ pub(crate) fn decide(
     }
     // Names and keys are those of the owner, also when an admin submits.
     let reader = Caller { uid: ask.owner, ..caller };
-    let target = find_target(state, reader, &ask)?;
+    let target = find_target(state, reader, &ask.agent)?;
+    check_target(state, target, ask.kind, ask.input_bytes)?;
     let needed = check(state, reader, &ask)?;
     Ok(Done::Task(accept(state, out, turn, caller, ask, Place { parent, target, needed })))
 }
@@ -103,7 +118,7 @@ pub(crate) struct Place {
 /// Whether such a task may be accepted now, all but its target.
 pub(crate) fn check(state: &State, reader: Caller, ask: &SubmitTask) -> Result<Needed, Reject> {
     check_values(ask)?;
-    check_room(state, ask)?;
+    check_room(state, ask.owner, &ask.owner_name)?;
     let (after, on) = find_dependencies(state, reader, &ask.after)?;
     Ok(Needed { after, on })
 }
@@ -118,14 +133,14 @@ pub(crate) fn accept(
     place: Place,
 ) -> TaskId {
     let Place { parent, target, needed: Needed { after, on } } = place;
-    let (id, owner) = (ask.id, ask.owner);
+    let (id, owner, admission) = (ask.id, ask.owner, ask.admission);
     let spec = make_spec(ask, parent, target, after);
     let task = Task {
         id,
         owner,
         actor: caller.actor(),
         created_at: turn.now,
-        state: first_state(&spec, on, turn.now),
+        state: first_state(Wait::first(&spec, on, turn.now), admission, turn.now),
         spec,
         attempts: Vec::new(),
         snoozes: 0,
@@ -136,15 +151,16 @@ pub(crate) fn accept(
     id
 }
 
-/// The state of a task that waits for `on`, or for an instant, or for an agent.
-pub(crate) fn first_state(spec: &TaskSpec, on: Vec<TaskId>, now: Time) -> TaskState {
-    if !on.is_empty() {
-        return TaskState::Blocked { on };
+fn first_state(wait: Wait, admission: Admission, now: Time) -> TaskState {
+    match admission {
+        Admission::Free => wait.into_state(now),
+        Admission::Held => TaskState::Held(Held { since: now, wait }),
     }
-    match spec.not_before {
-        Some(until) if until > now => TaskState::Deferred { until, why: DeferWhy::NotBefore },
-        Some(_) | None => TaskState::Queued { since: now },
-    }
+}
+
+/// A text that may be absent: empty stands for that.
+pub(crate) fn text(text: String) -> Option<Box<str>> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 fn make_spec(
@@ -160,7 +176,7 @@ fn make_spec(
         priority: u8::try_from(ask.priority).unwrap_or(PRIORITY_DEFAULT),
         capabilities: ask.capabilities,
         target,
-        key: (!ask.key.is_empty()).then(|| ask.key.into()),
+        key: text(ask.key),
         request: ask.request,
         fingerprint: ask.fingerprint,
         labels: ask.labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
@@ -170,6 +186,7 @@ fn make_spec(
         not_before: ask.not_before,
         after: after.into(),
         parent,
+        concurrency_key: text(ask.concurrency_key),
     }
 }
 
@@ -209,17 +226,34 @@ pub(crate) fn find_same(state: &State, ask: &SubmitTask) -> Result<Option<TaskId
 }
 
 fn check_values(ask: &SubmitTask) -> Result<(), Reject> {
-    if ask.priority > 9 {
-        return Err(Reject::PriorityInvalid { priority: ask.priority });
+    check_priority(ask.priority)?;
+    check_retries(ask.retries)?;
+    check_key(&ask.key)?;
+    check_key(&ask.concurrency_key)?;
+    check_labels(ask.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())))?;
+    check_capabilities(&ask.capabilities)
+}
+
+pub(crate) fn check_priority(priority: u32) -> Result<(), Reject> {
+    if priority > 9 { Err(Reject::PriorityInvalid { priority }) } else { Ok(()) }
+}
+
+pub(crate) fn check_retries(retries: u32) -> Result<(), Reject> {
+    if retries > RETRIES_MAX { Err(Reject::RetryLimit { retries }) } else { Ok(()) }
+}
+
+pub(crate) fn check_key(key: &str) -> Result<(), Reject> {
+    if key.len() > 255 || key.chars().any(char::is_control) {
+        return Err(Reject::KeyInvalid { key: key.chars().take(64).collect() });
     }
-    if ask.retries > RETRIES_MAX {
-        return Err(Reject::RetryLimit { retries: ask.retries });
-    }
-    if ask.key.len() > 255 || ask.key.chars().any(char::is_control) {
-        return Err(Reject::KeyInvalid { key: ask.key.chars().take(64).collect() });
-    }
-    if ask.labels.len() > LABELS_MAX {
-        return Err(Reject::LabelLimit { count: ask.labels.len() });
+    Ok(())
+}
+
+pub(crate) fn check_labels<'a>(
+    labels: impl ExactSizeIterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Reject> {
+    if labels.len() > LABELS_MAX {
+        return Err(Reject::LabelLimit { count: labels.len() });
     }
     let valid = |key: &str, value: &str| {
         (1..=63).contains(&key.len())
@@ -227,27 +261,31 @@ fn check_values(ask: &SubmitTask) -> Result<(), Reject> {
             && value.len() <= 255
             && !value.contains(char::is_control)
     };
-    if let Some((key, _)) = ask.labels.iter().find(|(key, value)| !valid(key, value)) {
-        return Err(Reject::LabelInvalid { label: key.chars().take(64).collect() });
-    }
-    check_capabilities(&ask.capabilities)
-}
-
-fn check_room(state: &State, ask: &SubmitTask) -> Result<(), Reject> {
-    let limit = state.config.limits_of(ask.owner).tasks_max;
-    if state.index.users.get(&ask.owner).map_or(0, |user| user.tasks) >= limit {
-        return Err(Reject::QueueFull { limit, user: ask.owner_name.clone() });
+    for (key, value) in labels {
+        if !valid(key, value) {
+            return Err(Reject::LabelInvalid { label: key.chars().take(64).collect() });
+        }
     }
     Ok(())
 }
 
-fn find_target(state: &State, caller: Caller, ask: &SubmitTask) -> Result<Option<AgentId>, Reject> {
-    if ask.agent.is_empty() {
+/// Whether one more task of `owner` may be unfinished.
+pub(crate) fn check_room(state: &State, owner: Uid, name: &str) -> Result<(), Reject> {
+    let limit = state.config.limits_of(owner).tasks_max;
+    if state.index.users.get(&owner).map_or(0, |user| user.tasks) >= limit {
+        return Err(Reject::QueueFull { limit, user: name.to_owned() });
+    }
+    Ok(())
+}
+
+/// The agent that a task of `owner` must run on; an empty `text` names none.
+pub(crate) fn find_target(state: &State, owner: Caller, text: &str) -> Result<Option<AgentId>, Reject> {
+    if text.is_empty() {
         return Ok(None);
     }
-    let agent = state.find_agent(caller, &ask.agent)?;
-    if agent.owner != ask.owner {
-        return Err(Reject::AgentNotFound { agent: ask.agent.clone() });
+    let agent = state.find_agent(owner, text)?;
+    if agent.owner != owner.uid {
+        return Err(Reject::AgentNotFound { agent: text.to_owned() });
     }
     if agent.is_terminated() {
         return Err(super::super::agent::wrong_state(agent.id, &agent.life, "given a task"));
@@ -255,14 +293,23 @@ fn find_target(state: &State, caller: Caller, ask: &SubmitTask) -> Result<Option
     if agent.errand().is_some() {
         return Err(super::super::agent::wrong_state(agent.id, &agent.life, "given a second task"));
     }
-    if ask.kind == TaskKind::Prompt
-        && ask.input_bytes > PROMPT_ARGV_BYTES_MAX
-        && agent.spec.recipe.takes_prompt_on_argv()
-    {
-        let (bytes, limit) = (ask.input_bytes as usize, PROMPT_ARGV_BYTES_MAX as usize);
+    Ok(Some(agent.id))
+}
+
+/// Whether the target can be given an input of that length.
+pub(crate) fn check_target(
+    state: &State,
+    target: Option<AgentId>,
+    kind: TaskKind,
+    input_bytes: u32,
+) -> Result<(), Reject> {
+    let on_argv =
+        target.and_then(|id| state.agent(id)).is_some_and(|agent| agent.spec.recipe.takes_prompt_on_argv());
+    if kind == TaskKind::Prompt && input_bytes > PROMPT_ARGV_BYTES_MAX && on_argv {
+        let (bytes, limit) = (input_bytes as usize, PROMPT_ARGV_BYTES_MAX as usize);
         return Err(Reject::TooLarge { what: "a prompt on the agent's argv", bytes, limit });
     }
-    Ok(Some(agent.id))
+    Ok(())
 }
 
 /// All dependencies, and those that have not succeeded yet.

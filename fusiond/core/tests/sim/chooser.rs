@@ -20,6 +20,8 @@ struct Scene<'a> {
     queued: Vec<&'a Task>,
     idle: BTreeMap<AgentId, (Time, &'a Agent)>,
     running: BTreeMap<Uid, usize>,
+    /// Concurrency keys of which a task is active.
+    taken: BTreeSet<(Uid, &'a str)>,
 }
 
 impl Chooser {
@@ -78,7 +80,8 @@ impl Chooser {
         if slots != 0 && scene.running.values().sum::<usize>() >= slots {
             return None;
         }
-        let pairs = scene.queued.iter().filter_map(|task| {
+        let free = |task: &&&Task| key_of(task).is_none_or(|key| !scene.taken.contains(&key));
+        let pairs = scene.queued.iter().filter(free).filter_map(|task| {
             let fitting = scene.idle.values().filter(|(_, agent)| fits(agent, task));
             let (_, agent) = fitting.min_by_key(|(since, agent)| (*since, agent.id))?;
             let running = scene.running.get(&task.owner).copied().unwrap_or(0);
@@ -100,9 +103,11 @@ impl<'a> Scene<'a> {
     ) -> Self {
         let leased: BTreeSet<TaskId> = starts.iter().map(|(task, _)| *task).collect();
         let takers: BTreeSet<AgentId> = starts.iter().map(|(_, agent)| *agent).collect();
-        let mut running = BTreeMap::new();
+        let (mut running, mut taken) = (BTreeMap::new(), BTreeSet::new());
         for task in after.tasks().filter(|task| matches!(task.state, TaskState::Active(_))) {
-            *running.entry(task.owner).or_default() += usize::from(!leased.contains(&task.id));
+            let was_active = !leased.contains(&task.id);
+            *running.entry(task.owner).or_default() += usize::from(was_active);
+            taken.extend(key_of(task).filter(|_| was_active));
         }
         let waits =
             |task: &&Task| matches!(task.state, TaskState::Queued { .. }) || leased.contains(&task.id);
@@ -115,15 +120,21 @@ impl<'a> Scene<'a> {
             }
         };
         let idle = after.agents().filter_map(|agent| Some((agent.id, (since(agent)?, agent)))).collect();
-        Self { queued: after.tasks().filter(waits).collect(), idle, running }
+        Self { queued: after.tasks().filter(waits).collect(), idle, running, taken }
     }
 
     fn take(&mut self, task: TaskId, agent: AgentId) -> Uid {
+        let key = self.queued.iter().find(|other| other.id == task).and_then(|task| key_of(task));
+        self.taken.extend(key);
         self.queued.retain(|other| other.id != task);
         let (_, taker) = self.idle.remove(&agent).expect("chosen from the idle");
         *self.running.entry(taker.owner).or_default() += 1;
         taker.owner
     }
+}
+
+fn key_of(task: &Task) -> Option<(Uid, &str)> {
+    Some((task.owner, task.spec.concurrency_key.as_deref()?))
 }
 
 fn idle_since(agent: &Agent) -> Option<Time> {

@@ -5,8 +5,10 @@
 use crate::rng::Rng;
 use fusion_core::agent::{AgentSpec, Keep, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
+use fusion_core::task::submit::Admission;
+use fusion_core::task::update::Edit;
 use fusion_core::task::{
-    Answer, AskTask, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, TaskKind, Timeouts,
+    Answer, AskTask, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, TaskKind, Timeouts, UpdateTask,
 };
 use fusion_core::{AgentId, Caller, Capabilities, Command, Millis, Rights, State, TaskId, Time, Uid};
 
@@ -33,10 +35,13 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command)
         return (caller, draw_question(rng));
     }
     let command = match rng.below(1000) {
-        0..=409 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
-        410..=439 => Command::RunTask(Box::new(draw_run(rng, state, caller, now))),
-        440..=519 => Command::CancelTask { task: task_text(rng, state), grace: Millis(rng.below(4000)) },
-        520..=589 => Command::RetryTask { task: task_text(rng, state) },
+        0..=349 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
+        350..=379 => Command::RunTask(Box::new(draw_run(rng, state, caller, now))),
+        380..=399 => Command::HoldTask { task: task_text(rng, state) },
+        400..=424 => Command::ReleaseTask { task: held_text(rng, state) },
+        425..=449 => Command::UpdateTask(Box::new(draw_update(rng, state, now))),
+        450..=519 => Command::CancelTask { task: task_text(rng, state), grace: Millis(rng.below(4000)) },
+        520..=589 => Command::RetryTask { task: task_text(rng, state), recalled: None },
         590..=629 => Command::ResolveTask { task: lost_text(rng, state), resolution: draw_resolution(rng) },
         630..=669 => Command::AnswerTask { task: asking_text(rng, state), answer: draw_answer(rng) },
         670..=759 => Command::SpawnAgent(Box::new(draw_agent(rng, caller, now))),
@@ -140,6 +145,35 @@ fn draw_answer(rng: &mut Rng) -> Answer {
     }
 }
 
+fn held_text(rng: &mut Rng, state: &State) -> String {
+    let held: Vec<_> = state.tasks().filter(|task| task.state.word() == "held").collect();
+    if held.is_empty() { task_text(rng, state) } else { rng.pick(&held).id.to_string() }
+}
+
+fn draw_edit<T>(rng: &mut Rng, value: T) -> Edit<T> {
+    match rng.below(6) {
+        0 => Edit::Set(value),
+        1 => Edit::Unset,
+        _ => Edit::Keep,
+    }
+}
+
+fn draw_update(rng: &mut Rng, state: &State, now: Time) -> UpdateTask {
+    let (agent, key) = (agent_text(rng, state), format!("c{}", rng.below(3)));
+    let at = now.plus(Millis(rng.below(20_000)));
+    UpdateTask {
+        task: task_text(rng, state),
+        priority: rng.permille(400).then(|| u32::try_from(rng.below(11)).expect("small")),
+        capabilities: rng.permille(200).then(|| capabilities(rng, 250)),
+        agent: draw_edit(rng, agent),
+        queue_timeout: draw_edit(rng, Millis(5_000)),
+        run_timeout: draw_edit(rng, Millis(5_000)),
+        not_before: draw_edit(rng, at),
+        concurrency_key: draw_edit(rng, key),
+        ..UpdateTask::default()
+    }
+}
+
 fn draw_agent(rng: &mut Rng, caller: Caller, now: Time) -> SpawnAgent {
     let restart = *rng.pick(&[RestartPolicy::OnFailure, RestartPolicy::Always, RestartPolicy::Never]);
     let owner = if caller.rights == Rights::Admin { Uid(*rng.pick(&USERS)) } else { caller.uid };
@@ -196,6 +230,12 @@ fn draw_task(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SubmitT
         ask.request = 1 + rng.below(20);
     }
     if rng.permille(250) {
+        ask.concurrency_key = format!("c{}", rng.below(3));
+    }
+    if rng.permille(80) {
+        ask.admission = Admission::Held;
+    }
+    if rng.permille(250) {
         ask.after = (0..=rng.below(3)).map(|_| task_text(rng, state)).collect();
     }
     ask
@@ -230,5 +270,7 @@ pub(crate) fn submit(id: TaskId, owner: Uid) -> SubmitTask {
         on_lost: OnLost::Review,
         not_before: None,
         after: Vec::new(),
+        concurrency_key: String::new(),
+        admission: Admission::Free,
     }
 }

@@ -11,7 +11,11 @@ use fusion_core::agent::{Keep, RestartPolicy};
 use fusion_core::explain::{explain_agent, explain_task};
 use fusion_core::input::{Intake, PauseHow};
 use fusion_core::step::Done;
-use fusion_core::task::{Answer, AskTask, ExitKind, OnLost, QuestionKind, Resolution, RunTask, SubmitTask};
+use fusion_core::task::submit::Admission;
+use fusion_core::task::update::{Edit, NewPrompt};
+use fusion_core::task::{
+    Answer, AskTask, ExitKind, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, UpdateTask,
+};
 use fusion_core::{AgentId, Caller, Command, Config, Input, Millis, Rights, TaskId, Time, Uid, wake};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -253,7 +257,12 @@ impl Session {
             }
             ["clear", name] => Command::RemoveWorkspace { agent: agent(name) },
             ["cancel", name, rest @ ..] => Command::CancelTask { task: task(name), grace: grace(rest) },
-            ["retry", name] => Command::RetryTask { task: task(name) },
+            ["hold", name] => Command::HoldTask { task: task(name) },
+            ["release", name] => Command::ReleaseTask { task: task(name) },
+            ["update", name, flags @ ..] => {
+                Command::UpdateTask(Box::new(self.parse_update(task(name), flags)))
+            }
+            ["retry", name] => Command::RetryTask { task: task(name), recalled: None },
             ["resolve", name, how] => {
                 let resolution = match *how {
                     "retry" => Resolution::Retry,
@@ -305,6 +314,11 @@ impl Session {
         ask.agent = value(flags, "--agent").unwrap_or_default().to_owned();
         ask.key = value(flags, "--key").unwrap_or_default().to_owned();
         ask.fingerprint = value(flags, "--content").map_or(0, |text| u64::from(number(text)));
+        ask.concurrency_key = value(flags, "--concurrency-key").unwrap_or_default().to_owned();
+        ask.admission = match value(flags, "--hold") {
+            Some(_) => Admission::Held,
+            None => Admission::Free,
+        };
         ask.retries = value(flags, "--retries").map_or(0, number);
         ask.timeouts.run = value(flags, "--timeout").map(millis);
         ask.timeouts.idle = value(flags, "--idle-timeout").map(millis);
@@ -316,6 +330,26 @@ impl Session {
             _ => OnLost::Review,
         };
         ask
+    }
+
+    fn parse_update(&self, task: String, flags: &[&str]) -> UpdateTask {
+        let edit = |name: &str| match value(flags, name) {
+            None => Edit::Keep,
+            Some("none") => Edit::Unset,
+            Some(text) => Edit::Set(text.to_owned()),
+        };
+        let instant = |text: String| self.world.now.plus(millis(&text));
+        UpdateTask {
+            task,
+            priority: value(flags, "--priority").map(number),
+            prompt: value(flags, "--prompt").map(|text| NewPrompt { title: text.to_owned(), input_bytes: 1 }),
+            labels: values(flags, "--label").map(|key| (key.to_owned(), String::new())).collect(),
+            queue_timeout: edit("--queue-timeout").map(|text| millis(&text)),
+            not_before: edit("--not-before").map(instant),
+            concurrency_key: edit("--concurrency-key"),
+            agent: edit("--agent"),
+            ..UpdateTask::default()
+        }
     }
 
     fn why(&mut self, name: &str) {

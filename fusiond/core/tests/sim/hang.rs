@@ -38,6 +38,7 @@ fn excuse(world: &World, id: TaskId) -> Result<(), String> {
     let codes: Vec<&str> = explanation.reasons.iter().map(|reason| reason.code).collect();
     match &task.state {
         TaskState::Lost { .. } => Ok(()),
+        TaskState::Held(_) if codes.contains(&"held") => Ok(()),
         TaskState::Blocked { on } => {
             let unended =
                 |id: &TaskId| world.state.task(*id).is_some_and(|task| task.state.ended_at().is_none());
@@ -53,6 +54,7 @@ fn excuse(world: &World, id: TaskId) -> Result<(), String> {
             if paused || asks { Ok(()) } else { Err(explanation.summary) }
         }
         TaskState::Deferred { .. }
+        | TaskState::Held(_)
         | TaskState::Succeeded { .. }
         | TaskState::Failed { .. }
         | TaskState::Cancelled { .. }
@@ -78,6 +80,17 @@ fn excuse_queued(world: &World, task: &Task, codes: &[&str]) -> Result<(), Strin
     };
     let holds = match codes {
         ["no_agent" | "capabilities" | "agent"] => fitting.is_empty(),
+        ["concurrency_key"] => {
+            let same = |other: &Task| {
+                other.owner == task.owner && other.spec.concurrency_key == task.spec.concurrency_key
+            };
+            let is_frozen = |other: &Task| {
+                let agent = other.lease().and_then(|lease| world.state.agent(lease.agent));
+                agent.is_some_and(|agent| matches!(agent.life, AgentLife::Paused { .. }))
+            };
+            let mut active = world.state.tasks().filter(|other| same(other) && other.lease().is_some());
+            active.any(is_frozen)
+        }
         ["agents_busy"] => !fitting.is_empty() && fitting.iter().all(stuck),
         ["slots"] => {
             // Frozen attempts and those that wait for a person keep their slots.

@@ -95,7 +95,7 @@ impl History {
             }
             "task.succeeded" | "task.cancelled" => story.end(true),
             "task.failed" | "task.timed_out" => story.end(false),
-            "task.started" => story.goes_on(),
+            "task.started" | "task.held" | "task.released" | "task.updated" => story.goes_on(),
             "task.queued" | "task.deferred" | "task.lost" => story.comes_back(),
             "task.retried" => story.retry(),
             "task.cancelling" => {

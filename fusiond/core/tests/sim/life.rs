@@ -89,7 +89,14 @@ impl Life {
         if !self.world.up {
             return Ok(());
         }
-        let (caller, command) = clients::draw(&mut self.rng, &self.world.state, self.world.now);
+        let (caller, mut command) = clients::draw(&mut self.rng, &self.world.state, self.world.now);
+        if let Command::RetryTask { task, .. } = &mut command
+            && self.rng.permille(500)
+            && let ids = self.world.store.task_ids()
+            && !ids.is_empty()
+        {
+            *task = self.rng.pick(&ids).to_string();
+        }
         self.note(format!("{} {command:?}", caller.actor()));
         let reply = self.world.ask(caller, command)?;
         self.note(format!("  {reply:?}"));

@@ -147,7 +147,8 @@ fn a_repeated_request_is_the_same_agent_and_the_same_task() {
     assert_eq!(again(agent(2)), Ok(Done::Agent(AgentId(1))));
     assert_eq!(again(submit(1, |task| task.request = 7)), Ok(Done::Task(TaskId(1))));
     assert_eq!(again(submit(2, |task| task.request = 7)), Ok(Done::Same(TaskId(1))));
-    let unknown: Result<Done, Reject> = again(Command::RetryTask { task: "tsk_2".to_owned() });
+    let unknown: Result<Done, Reject> =
+        again(Command::RetryTask { task: "tsk_2".to_owned(), recalled: None });
     assert_eq!(unknown.map_err(|reject| reject.code()), Err("task_not_found"));
 }
 

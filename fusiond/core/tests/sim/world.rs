@@ -10,8 +10,8 @@ use crate::shim::{Fate, Shims, Who};
 use crate::store::Store;
 use fusion_core::step::Done;
 use fusion_core::{
-    AgentId, Caller, Command, Config, Effect, Event, Input, Millis, Out, Outcome, Reject, State, Time, Turn,
-    step, wake,
+    AgentId, Caller, Command, Config, Effect, Event, Input, Millis, Out, Outcome, Reject, State, TaskId,
+    Time, Turn, step, wake,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -114,7 +114,16 @@ impl World {
         if same { Ok(()) } else { Err("a refusal changed something".to_owned()) }
     }
 
-    pub(crate) fn ask(&mut self, caller: Caller, command: Command) -> Result<Result<Done, Reject>, String> {
+    pub(crate) fn ask(
+        &mut self,
+        caller: Caller,
+        mut command: Command,
+    ) -> Result<Result<Done, Reject>, String> {
+        if let Command::RetryTask { task, recalled } = &mut command
+            && let Some(id) = TaskId::parse(task).filter(|id| self.state.task(*id).is_none())
+        {
+            *recalled = self.store.task(id).map(Box::new);
+        }
         self.take(Input::Command { caller, command })
     }
 
