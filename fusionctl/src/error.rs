@@ -6,6 +6,7 @@
 use std::error::Error as _;
 use std::io::{self, IsTerminal, Write};
 
+use fusion_proto::v1::Refusal;
 use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -168,6 +169,13 @@ impl Complaint {
             self.message = format!("{what}: {}", self.message);
         }
         self
+    }
+
+    /// Why nothing was done to one of several.
+    pub(crate) fn of_refusal(refusal: Refusal) -> Self {
+        let failure = refusal.failure.unwrap_or_default();
+        let complaint = Self::new(Exit::of_code(Code::from(refusal.status)), &failure.code, failure.message);
+        if failure.hint.is_empty() { complaint } else { complaint.hint(failure.hint) }
     }
 
     fn of_status(status: &Status) -> Self {

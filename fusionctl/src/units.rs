@@ -120,6 +120,20 @@ pub(crate) fn parse_instant(text: &str, now: Timestamp) -> Result<Timestamp, Str
     now.checked_add(ahead).map_err(|_| wrong())
 }
 
+/// Reads an instant: RFC 3339, or a duration before `now`.
+pub(crate) fn parse_past(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let wrong = || {
+        format!(
+            "{text:?} is not a time; write RFC 3339 such as 2030-01-31T08:00:00Z, or how long ago such as 1h"
+        )
+    };
+    let ago = parse_duration(text).map_err(|_| wrong())?;
+    now.checked_sub(ago).map_err(|_| wrong())
+}
+
 /// Reads `KEY=VALUE`; the value may be empty and may hold `=`.
 pub(crate) fn parse_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -209,6 +223,14 @@ mod tests {
             "2030-12-31T23:00:00Z"
         );
         assert!(parse_instant("tomorrow", now).unwrap_err().contains("RFC 3339"));
+    }
+
+    #[test]
+    fn a_past_instant_is_a_date_or_how_long_ago() {
+        let now: Timestamp = "2030-01-31T08:00:00Z".parse().unwrap();
+        assert_eq!(parse_past("1h", now).unwrap().to_string(), "2030-01-31T07:00:00Z");
+        assert_eq!(parse_past("2029-01-01T00:00:00Z", now).unwrap().to_string(), "2029-01-01T00:00:00Z");
+        assert!(parse_past("yesterday", now).unwrap_err().contains("how long ago"));
     }
 
     #[test]

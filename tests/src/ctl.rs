@@ -262,7 +262,7 @@ impl std::fmt::Display for Done {
     }
 }
 
-fn ends_in_time(child: &Child) -> bool {
+pub(crate) fn ends_in_time(child: &Child) -> bool {
     let pid = Pid::from_child(child);
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("our child, not waited for, has a pid");
     wait_readable(&[pidfd.as_fd()], Deadline::default()).is_some()

@@ -6,6 +6,7 @@
 //!   Watch      a running `event tail`: what the stories wait on
 //!   Fifo       a bell and a gate between a story and a fake agent
 //!   Ledger     what fake agents say they did, in their own words
+//!   terminal   fusionctl as a person at a terminal has it
 //!   processes  what /proc says is alive, whoever claims otherwise
 //!   users      Unix users made for tests
 //! ```
@@ -21,6 +22,7 @@ mod instant;
 mod ledger;
 pub mod processes;
 mod stream;
+mod terminal;
 pub mod users;
 mod wait;
 mod watch;

@@ -25,6 +25,8 @@ pub(crate) struct Task {
     agent: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency_key: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -197,6 +199,7 @@ impl From<v1::Task> for Task {
             capabilities: task.capabilities,
             agent: task.agent,
             key: task.key,
+            concurrency_key: task.concurrency_key,
             labels: task.labels.into_iter().collect(),
             create_time: time(task.create_time),
             end_time: time(task.end_time),
@@ -326,6 +329,7 @@ impl Shown for Task {
             ("Capabilities", self.capabilities.join(", ").into()),
             ("Agent", self.agent.as_str().into()),
             ("Key", text(&self.key)),
+            ("Concurrency key", text(&self.concurrency_key)),
             ("Labels", labels.join(", ").into()),
             ("After", self.after.join(", ").into()),
             ("Parent", text(&self.parent)),

@@ -140,7 +140,7 @@ pub(crate) fn tone(state: &str) -> Tone {
         "succeeded" | "idle" | "ok" | "exited" => Tone::Good,
         "busy" | "running" | "dispatched" | "starting" => Tone::Busy,
         "waiting" | "waiting_approval" | "waiting_input" | "paused" | "draining" | "backoff" | "lost"
-        | "weak" => Tone::Wary,
+        | "held" | "weak" => Tone::Wary,
         "failed" | "timed_out" | "quarantined" | "signaled" | "start_failed" => Tone::Bad,
         _ => Tone::Plain,
     }

@@ -1331,6 +1331,9 @@ pub struct Task {
     pub input: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(uint64, tag = "29")]
     pub input_bytes: u64,
+    /// Of a user's tasks with the same one, at most one is active.
+    #[prost(string, optional, tag = "30")]
+    pub concurrency_key: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Question {
@@ -1446,6 +1449,12 @@ pub struct SubmitTaskRequest {
     /// A stored prompt (StoreInput) instead of `prompt`.
     #[prost(string, tag = "19")]
     pub input: ::prost::alloc::string::String,
+    /// Of a user's tasks with the same one, at most one is active; the others wait by priority and age.
+    #[prost(string, tag = "20")]
+    pub concurrency_key: ::prost::alloc::string::String,
+    /// It does not start before it is released.
+    #[prost(bool, tag = "21")]
+    pub hold: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StoreInputRequest {
@@ -1526,6 +1535,15 @@ pub struct TaskFilter {
     /// Only tasks that failed for good.
     #[prost(bool, tag = "3")]
     pub dead: bool,
+    /// Any of these states.
+    #[prost(enumeration = "TaskState", repeated, tag = "4")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Id or name of an agent: tasks that must run on it or did.
+    #[prost(string, tag = "5")]
+    pub agent: ::prost::alloc::string::String,
+    /// Only tasks that were submitted at this time or later.
+    #[prost(message, optional, tag = "6")]
+    pub created_since: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListTasksRequest {
@@ -1535,6 +1553,9 @@ pub struct ListTasksRequest {
     pub page_token: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
     pub filter: ::core::option::Option<TaskFilter>,
+    /// Id and state alone, in pages of up to 10,000.
+    #[prost(bool, tag = "4")]
+    pub brief: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListTasksResponse {
@@ -1553,6 +1574,9 @@ pub struct WaitTasksRequest {
     /// Also send tasks of which the outcome is unknown: they wait for somebody to decide.
     #[prost(bool, tag = "3")]
     pub or_lost: bool,
+    /// Also sends each task, with id and state alone, now and whenever its state is another one.
+    #[prost(bool, tag = "4")]
+    pub progress: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelTaskRequest {
@@ -1573,6 +1597,93 @@ pub struct ResolveTaskRequest {
     pub task: ::prost::alloc::string::String,
     #[prost(enumeration = "Resolution", tag = "2")]
     pub resolution: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HoldTaskRequest {
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseTaskRequest {
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+}
+/// What is to be different; what is not set stays.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateTaskRequest {
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    #[prost(uint32, optional, tag = "2")]
+    pub priority: ::core::option::Option<u32>,
+    #[prost(string, optional, tag = "3")]
+    pub prompt: ::core::option::Option<::prost::alloc::string::String>,
+    /// Instead of those it has.
+    #[prost(string, repeated, tag = "4")]
+    pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "5")]
+    pub agent: ::prost::alloc::string::String,
+    /// Added, or changed.
+    #[prost(map = "string, string", tag = "6")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Keys of labels that go.
+    #[prost(string, repeated, tag = "7")]
+    pub remove_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "8")]
+    pub timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "9")]
+    pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(message, optional, tag = "10")]
+    pub queue_timeout: ::core::option::Option<::prost_types::Duration>,
+    #[prost(uint32, optional, tag = "11")]
+    pub retries: ::core::option::Option<u32>,
+    #[prost(enumeration = "OnLost", tag = "12")]
+    pub on_lost: i32,
+    #[prost(message, optional, tag = "13")]
+    pub not_before: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "14")]
+    pub concurrency_key: ::prost::alloc::string::String,
+    /// Names of fields that are to be unset: agent, capabilities, timeout, idle_timeout, queue_timeout,
+    /// not_before, concurrency_key.
+    #[prost(string, repeated, tag = "15")]
+    pub unset: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeTasksRequest {
+    /// Ids, unique parts of ids, or `key:K`.
+    #[prost(string, repeated, tag = "1")]
+    pub tasks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "TaskVerb", tag = "2")]
+    pub verb: i32,
+    /// TASK_VERB_CANCEL: between TERM and KILL; unset: 10 s.
+    #[prost(message, optional, tag = "3")]
+    pub grace: ::core::option::Option<::prost_types::Duration>,
+    /// TASK_VERB_RESOLVE: how.
+    #[prost(enumeration = "Resolution", tag = "4")]
+    pub resolution: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChangeTasksResponse {
+    /// As it was named.
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    /// What it is now …
+    #[prost(message, optional, tag = "2")]
+    pub changed: ::core::option::Option<Task>,
+    /// … or why nothing was done to it.
+    #[prost(message, optional, tag = "3")]
+    pub refusal: ::core::option::Option<Refusal>,
+}
+/// Why something was not done to one of several.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Refusal {
+    /// A value of google.rpc.Code.
+    #[prost(int32, tag = "1")]
+    pub status: i32,
+    #[prost(message, optional, tag = "2")]
+    pub failure: ::core::option::Option<Failure>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TailTaskLogsRequest {
@@ -1647,6 +1758,8 @@ pub enum TaskState {
     Cancelled = 10,
     TimedOut = 11,
     WaitingInput = 12,
+    /// Somebody holds it back (`task release`).
+    Held = 13,
 }
 impl TaskState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1668,6 +1781,7 @@ impl TaskState {
             Self::Cancelled => "TASK_STATE_CANCELLED",
             Self::TimedOut => "TASK_STATE_TIMED_OUT",
             Self::WaitingInput => "TASK_STATE_WAITING_INPUT",
+            Self::Held => "TASK_STATE_HELD",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1686,6 +1800,7 @@ impl TaskState {
             "TASK_STATE_CANCELLED" => Some(Self::Cancelled),
             "TASK_STATE_TIMED_OUT" => Some(Self::TimedOut),
             "TASK_STATE_WAITING_INPUT" => Some(Self::WaitingInput),
+            "TASK_STATE_HELD" => Some(Self::Held),
             _ => None,
         }
     }
@@ -1867,6 +1982,45 @@ impl Resolution {
             "RESOLUTION_RETRY" => Some(Self::Retry),
             "RESOLUTION_FAIL" => Some(Self::Fail),
             "RESOLUTION_SUCCEED" => Some(Self::Succeed),
+            _ => None,
+        }
+    }
+}
+/// What can be done to many tasks at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TaskVerb {
+    Unspecified = 0,
+    Cancel = 1,
+    Retry = 2,
+    Hold = 3,
+    Release = 4,
+    Resolve = 5,
+}
+impl TaskVerb {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TASK_VERB_UNSPECIFIED",
+            Self::Cancel => "TASK_VERB_CANCEL",
+            Self::Retry => "TASK_VERB_RETRY",
+            Self::Hold => "TASK_VERB_HOLD",
+            Self::Release => "TASK_VERB_RELEASE",
+            Self::Resolve => "TASK_VERB_RESOLVE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TASK_VERB_UNSPECIFIED" => Some(Self::Unspecified),
+            "TASK_VERB_CANCEL" => Some(Self::Cancel),
+            "TASK_VERB_RETRY" => Some(Self::Retry),
+            "TASK_VERB_HOLD" => Some(Self::Hold),
+            "TASK_VERB_RELEASE" => Some(Self::Release),
+            "TASK_VERB_RESOLVE" => Some(Self::Resolve),
             _ => None,
         }
     }
@@ -2257,6 +2411,98 @@ pub mod task_service_client {
                 .insert(GrpcMethod::new("fusion.v1.TaskService", "ApproveTask"));
             self.inner.unary(req, path, codec).await
         }
+        /// Keeps a task that has not started from starting. role: user. story: task_hold
+        pub async fn hold_task(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HoldTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/HoldTask",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "HoldTask"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets a held task go on. role: user. story: task_hold
+        pub async fn release_task(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/ReleaseTask",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "ReleaseTask"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes what a task asks for, as long as no attempt of it runs. role: user. story: task_update
+        pub async fn update_task(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/UpdateTask",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "UpdateTask"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Does one of the above to many tasks; each has an outcome of its own, in the order in which they are
+        /// known. role: user, agent (sub-tasks: cancel). story: task_bulk
+        pub async fn change_tasks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangeTasksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ChangeTasksResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/ChangeTasks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "ChangeTasks"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Streams the output of a task's attempts, in the order in which it was read.
         /// role: user, agent (own and sub-tasks). story: task_logs
         pub async fn tail_task_logs(
@@ -2433,6 +2679,36 @@ pub mod task_service_server {
             &self,
             request: tonic::Request<super::ApproveTaskRequest>,
         ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status>;
+        /// Keeps a task that has not started from starting. role: user. story: task_hold
+        async fn hold_task(
+            &self,
+            request: tonic::Request<super::HoldTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status>;
+        /// Lets a held task go on. role: user. story: task_hold
+        async fn release_task(
+            &self,
+            request: tonic::Request<super::ReleaseTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status>;
+        /// Changes what a task asks for, as long as no attempt of it runs. role: user. story: task_update
+        async fn update_task(
+            &self,
+            request: tonic::Request<super::UpdateTaskRequest>,
+        ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status>;
+        /// Server streaming response type for the ChangeTasks method.
+        type ChangeTasksStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ChangeTasksResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Does one of the above to many tasks; each has an outcome of its own, in the order in which they are
+        /// known. role: user, agent (sub-tasks: cancel). story: task_bulk
+        async fn change_tasks(
+            &self,
+            request: tonic::Request<super::ChangeTasksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ChangeTasksStream>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the TailTaskLogs method.
         type TailTaskLogsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::LogChunk, tonic::Status>,
@@ -3124,6 +3400,187 @@ pub mod task_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.TaskService/HoldTask" => {
+                    #[allow(non_camel_case_types)]
+                    struct HoldTaskSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::UnaryService<super::HoldTaskRequest>
+                    for HoldTaskSvc<T> {
+                        type Response = super::Task;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HoldTaskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::hold_task(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HoldTaskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.TaskService/ReleaseTask" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseTaskSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::UnaryService<super::ReleaseTaskRequest>
+                    for ReleaseTaskSvc<T> {
+                        type Response = super::Task;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseTaskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::release_task(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseTaskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.TaskService/UpdateTask" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateTaskSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::UnaryService<super::UpdateTaskRequest>
+                    for UpdateTaskSvc<T> {
+                        type Response = super::Task;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateTaskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::update_task(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateTaskSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.TaskService/ChangeTasks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeTasksSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::ServerStreamingService<super::ChangeTasksRequest>
+                    for ChangeTasksSvc<T> {
+                        type Response = super::ChangeTasksResponse;
+                        type ResponseStream = T::ChangeTasksStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangeTasksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::change_tasks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeTasksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

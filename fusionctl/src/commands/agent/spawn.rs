@@ -5,13 +5,15 @@ use fusion_proto::v1::{AgentLimits, AgentState, CreateAgentRequest, RestartPolic
 
 use crate::client::request_id;
 use crate::commands::Session;
+use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
-use crate::units::{parse_cpu, parse_pair, parse_size};
+use crate::units::{parse_cpu, parse_size};
 use crate::view::agent::Agent;
 
 const AFTER: &str = "\
 Examples:
   fusionctl agent spawn builder --profile shell --capability sh --memory 2G --cpu 1.5
+  fusionctl agent spawn --profile shell --env-file build.env --env CI=1
   fusionctl agent spawn --profile command --capability lint -- ruff check --stdin-filename a.py -";
 
 /// Arguments of `agent spawn`.
@@ -26,9 +28,8 @@ pub(crate) struct Args {
     /// Something it can do; tasks ask for it (may be repeated)
     #[arg(long = "capability", short, value_name = "C")]
     capabilities: Vec<String>,
-    /// Added to the environment of every attempt (may be repeated)
-    #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    env: Env,
     #[command(flatten)]
     bounds: Bounds,
     /// Owner; others than yourself for administrators only
@@ -79,16 +80,16 @@ enum Sandbox {
 }
 
 impl Args {
-    fn request(self) -> CreateAgentRequest {
-        CreateAgentRequest {
+    fn request(self) -> Result<CreateAgentRequest, Stop> {
+        Ok(CreateAgentRequest {
             name: self.name.unwrap_or_default(),
             capabilities: self.capabilities,
-            env: self.env.into_iter().collect(),
+            env: self.env.read()?,
             command: self.command,
             user: self.user.unwrap_or_default(),
             request_id: request_id(),
             ..self.bounds.request(self.profile)
-        }
+        })
     }
 }
 
@@ -121,7 +122,7 @@ impl Bounds {
 
 /// Spawns it; an agent that exists but did not come up is printed and exits with 1.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
-    let request = args.request();
+    let request = args.request()?;
     let link = session.link().await?;
     let answer = link.repeat(async || link.agents().create_agent(request.clone()).await).await?;
     let down = is_down(answer.state());
@@ -167,7 +168,7 @@ mod tests {
     }
 
     fn request(line: &[&str]) -> CreateAgentRequest {
-        Line::try_parse_from(["spawn"].iter().chain(line)).unwrap().args.request()
+        Line::try_parse_from(["spawn"].iter().chain(line)).unwrap().args.request().unwrap()
     }
 
     #[test]

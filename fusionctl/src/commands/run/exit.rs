@@ -23,6 +23,7 @@ pub(super) fn of(task: &Task) -> Exit {
         | TaskState::Running
         | TaskState::WaitingApproval
         | TaskState::WaitingInput
+        | TaskState::Held
         | TaskState::Lost
         | TaskState::Cancelled => Exit::Failed,
     }

@@ -6,7 +6,6 @@
 mod exit;
 mod follow;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use fusion_proto::v1::{
@@ -19,10 +18,11 @@ use self::follow::Follow;
 use crate::client::{Link, Patience};
 use crate::commands::Session;
 use crate::commands::agent::spawn;
+use crate::commands::task::progress::Board;
 use crate::commands::task::{store, submit, wait};
+use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
 use crate::output::Format;
-use crate::units::parse_pair;
 use crate::view::task::Task as View;
 use crate::view::word::wire_duration;
 
@@ -68,9 +68,8 @@ pub(crate) struct Args {
     /// Something the agent can do besides what its profile says (may be repeated)
     #[arg(long = "capability", short, value_name = "C")]
     capabilities: Vec<String>,
-    /// Added to the environment (may be repeated)
-    #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    env: Env,
     /// Owner; others than yourself for administrators only
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -96,7 +95,7 @@ impl Args {
         agent.command = self.command;
         let mut task = self.task.request();
         task.prompt = prompt;
-        task.env = self.env.into_iter().collect();
+        task.env = self.env.read()?;
         task.user = self.user.unwrap_or_default();
         let retention = self.rm.then(|| wire_duration(RM_KEEPS));
         Ok(RunTaskRequest { agent: Some(agent), task: Some(task), retention })
@@ -140,8 +139,8 @@ async fn attend(session: &mut Session, link: &Link, id: &str) -> Result<(Task, I
     {
         let request =
             WaitTasksRequest { tasks: vec![id.to_owned()], or_lost: true, ..WaitTasksRequest::default() };
-        let mut seen = HashSet::new();
-        let waiting = wait::until_ended(link, &request, &mut seen, |task| {
+        let mut board = Board::none();
+        let waiting = wait::until_ended(link, &request, &mut board, |task| {
             ended = Some(task);
             Ok(())
         });

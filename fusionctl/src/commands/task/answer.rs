@@ -6,7 +6,7 @@ use std::io::Read as _;
 
 use fusion_proto::v1::AnswerTaskRequest;
 
-use super::selection::Report;
+use super::report::Report;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 

@@ -4,7 +4,7 @@
 
 use fusion_proto::v1::ApproveTaskRequest;
 
-use super::selection::Report;
+use super::report::Report;
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 

@@ -13,7 +13,7 @@ use crate::units::{parse_duration, parse_instant};
 use crate::view::word::{parse_word, wire_duration, wire_time};
 
 /// The keys a line may have.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "prompt",
     "run",
     "capabilities",
@@ -29,6 +29,8 @@ const KEYS: [&str; 15] = [
     "env",
     "onLost",
     "notBefore",
+    "concurrencyKey",
+    "hold",
 ];
 
 /// Reads one line, which is not empty. `now` is what a relative `notBefore` starts from.
@@ -68,6 +70,8 @@ fn set(request: &mut SubmitTaskRequest, key: &str, value: Value, now: Timestamp)
         "queueTimeout" => request.queue_timeout = time(value).map_err(quoted)?,
         "retries" => request.retries = Some(number(&value, u32::MAX).map_err(quoted)?),
         "after" => request.after = strings(value).map_err(quoted)?,
+        "concurrencyKey" => request.concurrency_key = string(value, "a string").map_err(quoted)?,
+        "hold" => request.hold = flag(&value).map_err(quoted)?,
         "key" => request.key = string(value, "a string").map_err(quoted)?,
         "labels" => request.labels = pairs(value).map_err(quoted)?,
         "env" => request.env = pairs(value).map_err(quoted)?,
@@ -116,6 +120,10 @@ fn pairs(value: Value) -> Result<HashMap<String, String>, String> {
     let expected = || "expected an object of strings such as {\"name\": \"value\"}".to_owned();
     let Value::Object(items) = value else { return Err(expected()) };
     items.into_iter().map(|(key, item)| Ok((key, string(item, "").map_err(|_| expected())?))).collect()
+}
+
+fn flag(value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| "expected true or false".to_owned())
 }
 
 fn number(value: &Value, most: u32) -> Result<u32, String> {
@@ -168,13 +176,15 @@ mod tests {
         let request = read(
             r#"{"prompt": "p", "capabilities": ["sh"], "agent": "a", "priority": 0, "timeout": "10m",
                 "idleTimeout": "1.5s", "queueTimeout": "1h", "retries": 1, "after": ["key:k1"], "key": "k2",
-                "labels": {"k": "v"}, "env": {"A": "b"}, "onLost": "retry", "notBefore": "10m"}"#,
+                "labels": {"k": "v"}, "env": {"A": "b"}, "onLost": "retry", "notBefore": "10m",
+                "concurrencyKey": "deploy", "hold": true}"#,
         )
         .unwrap();
         assert_eq!((request.prompt.as_str(), request.agent.as_str(), request.key.as_str()), ("p", "a", "k2"));
         assert_eq!((request.priority, request.retries, request.on_lost()), (Some(0), Some(1), OnLost::Retry));
         assert_eq!(request.idle_timeout, Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }));
         assert_eq!((request.labels["k"].as_str(), request.env["A"].as_str()), ("v", "b"));
+        assert_eq!((request.concurrency_key.as_str(), request.hold), ("deploy", true));
         assert_eq!(request.not_before.map(|at| at.seconds), Some(1_896_077_400));
         assert_eq!(read(r#"{"run": ["ls", "-l"]}"#).unwrap().run, ["ls", "-l"]);
     }
@@ -212,6 +222,7 @@ mod tests {
             (r#"{"prompt": "p", "timeout": "10"}"#, "\"timeout\": \"10\" is not a duration"),
             (r#"{"prompt": "p", "labels": {"a": 1}}"#, "\"labels\": expected an object of strings"),
             (r#"{"prompt": "p", "onLost": "never"}"#, "\"onLost\": \"never\" is none of review, retry, fail"),
+            (r#"{"prompt": "p", "hold": "yes"}"#, "\"hold\": expected true or false"),
             (r#"{"prompt": null}"#, "\"prompt\": expected a string"),
         ] {
             let refusal = read(text).unwrap_err();

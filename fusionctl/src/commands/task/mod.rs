@@ -4,10 +4,14 @@ mod answer;
 mod approve;
 mod ask;
 mod cancel;
+mod change;
+mod hold;
 mod line;
 mod list;
 pub(crate) mod logs;
-mod progress;
+pub(crate) mod progress;
+mod release;
+mod report;
 mod resolve;
 mod result;
 mod retry;
@@ -17,6 +21,7 @@ pub(crate) mod store;
 pub(crate) mod submit;
 mod submit_file;
 mod task_file;
+mod update;
 pub(crate) mod wait;
 
 use clap::Subcommand;
@@ -39,7 +44,13 @@ pub(crate) enum Verb {
     Cancel(cancel::Args),
     /// Queue ended tasks again
     Retry(retry::Args),
-    /// Decide a task whose outcome is unknown
+    /// Change what a task asks for before it starts
+    Update(Box<update::Args>),
+    /// Keep tasks that have not started from starting
+    Hold(hold::Args),
+    /// Let held tasks go on
+    Release(release::Args),
+    /// Decide tasks whose outcome is unknown
     Resolve(resolve::Args),
     /// Answer what a running task asks
     Answer(answer::Args),
@@ -62,6 +73,9 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::Wait(args) => wait::run(session, args).await,
         Verb::Cancel(args) => cancel::run(session, args).await,
         Verb::Retry(args) => retry::run(session, args).await,
+        Verb::Update(args) => update::run(session, *args).await,
+        Verb::Hold(args) => hold::run(session, args).await,
+        Verb::Release(args) => release::run(session, args).await,
         Verb::Resolve(args) => resolve::run(session, args).await,
         Verb::Answer(args) => answer::run(session, args).await,
         Verb::Approve(args) => approve::run(session, args).await,

@@ -1,22 +1,26 @@
-//! `task resolve`: decides a task whose outcome is unknown.
+//! `task resolve`: decides tasks whose outcome is unknown.
 
-use fusion_proto::v1::{Resolution, ResolveTaskRequest};
+use fusion_proto::v1::Resolution;
 
-use super::selection::Report;
+use super::change::{self, Change, Confirm};
+use super::selection::Selection;
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
 const AFTER: &str = "\
-Example:
-  fusionctl task resolve 4f2k9x0a --retry";
+Examples:
+  fusionctl task resolve 4f2k9x0a --retry
+  fusionctl task resolve --label batch=7 --fail";
 
 /// Arguments of `task resolve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 #[command(group = clap::ArgGroup::new("resolution").required(true))]
 pub(crate) struct Args {
-    /// Id, a unique part of one, or key:KEY
-    task: String,
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    confirm: Confirm,
     /// Queue it again
     #[arg(long, group = "resolution")]
     retry: bool,
@@ -39,12 +43,8 @@ impl Args {
     }
 }
 
-/// Asks once: a repetition could meet the next lost attempt.
-pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
-    let link = session.link().await?;
-    let resolution = args.resolution().into();
-    let task = link.tasks().resolve_task(ResolveTaskRequest { task: args.task, resolution }).await?;
-    let mut report = Report::new(&mut session, true);
-    report.task(task.into_inner(), Exit::Done)?;
-    report.finish()
+/// Decides each; chosen by label or state, those that are lost.
+pub(crate) async fn run(session: Session, args: Args) -> Result<Exit, Stop> {
+    let change = Change::Resolve(args.resolution());
+    change::run(session, args.selection, false, args.confirm, change).await
 }

@@ -1,33 +1,31 @@
-//! Which tasks a verb is about, and doing something to each of several.
+//! Which tasks a verb is about: `T…`, `-` (ids on stdin), or all that labels and states choose.
 //!
-//! For: `T…`, `-` (ids on stdin) and `--label`; one failing task does not keep the others from their
-//! turn. Not for: what is done to them.
+//! Not for: what is done to them (`change`, `wait`).
 
-use std::collections::VecDeque;
 use std::io::BufRead;
 
-use fusion_proto::v1::{self, ListTasksRequest, TaskFilter, TaskState};
+use fusion_proto::v1::{ListTasksRequest, TaskFilter, TaskState};
 
-use super::list::PAGE;
 use crate::client::Link;
-use crate::commands::Session;
-use crate::error::{Complaint, Exit, Stop};
-use crate::output::{Format, json_line};
+use crate::error::{Complaint, Stop};
 use crate::units::parse_pair;
-use crate::view::task::Task;
+use crate::view::word::words;
 
-/// How many calls are under way at once.
-const CALLS_MAX: usize = 32;
+/// How many ids and states one answer carries.
+const PAGE: i32 = 10_000;
 
 /// The part of the arguments that chooses tasks.
 #[derive(Debug, clap::Args)]
 pub(super) struct Selection {
     /// Ids, unique parts of ids, or key:KEY; `-` reads them from stdin, one a line
-    #[arg(value_name = "TASK", conflicts_with = "labels")]
+    #[arg(value_name = "TASK", conflicts_with_all = ["labels", "states"])]
     tasks: Vec<String>,
     /// All tasks with this label (may be repeated: all must match)
     #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
+    /// All tasks in this state (may be repeated: any may match)
+    #[arg(long = "state", value_name = "STATE", value_parser = words::<TaskState>())]
+    states: Vec<TaskState>,
 }
 
 /// What the arguments mean.
@@ -42,31 +40,43 @@ pub(super) enum Chosen {
 impl Selection {
     /// Reads stdin when asked to; `dead` narrows a filter and is one by itself.
     pub(super) fn choose(self, dead: bool) -> Result<Chosen, Stop> {
-        if self.tasks.is_empty() && (dead || !self.labels.is_empty()) {
-            let labels = self.labels.into_iter().collect();
-            return Ok(Chosen::Matching(TaskFilter { labels, dead, ..TaskFilter::default() }));
-        }
-        if self.tasks.is_empty() {
-            let complaint = Complaint::usage("no task is named");
-            return Err(complaint
-                .hint("name tasks by id, give `-` to read ids from stdin, or choose with --label KEY=VALUE")
-                .into());
-        }
-        if dead {
-            let complaint = Complaint::usage("--dead chooses tasks and cannot be combined with ids");
-            return Err(complaint.hint("leave out the ids or --dead").into());
-        }
-        let mut names = Vec::new();
-        for name in self.tasks {
-            match name.as_str() {
-                "-" => names.extend(read_names(std::io::stdin().lock())?),
-                _ => names.push(name),
+        let is_filter = dead || !self.labels.is_empty() || !self.states.is_empty();
+        match (self.tasks.is_empty(), is_filter) {
+            (true, true) => {
+                let labels = self.labels.into_iter().collect();
+                let states = self.states.into_iter().map(Into::into).collect();
+                Ok(Chosen::Matching(TaskFilter { labels, states, dead, ..TaskFilter::default() }))
             }
+            (true, false) => {
+                let complaint = Complaint::usage("no task is named");
+                Err(complaint
+                    .hint(
+                        "name tasks by id, give `-` to read ids from stdin, or choose with --label KEY=VALUE \
+                         or --state STATE",
+                    )
+                    .into())
+            }
+            (false, true) => {
+                let complaint = Complaint::usage("--dead chooses tasks and cannot be combined with ids");
+                Err(complaint.hint("leave out the ids or --dead").into())
+            }
+            (false, false) => named(self.tasks).map(Chosen::Named),
         }
-        let mut seen = std::collections::HashSet::new();
-        names.retain(|name| seen.insert(name.clone()));
-        Ok(Chosen::Named(names))
     }
+}
+
+/// In this order, each once.
+fn named(tasks: Vec<String>) -> Result<Vec<String>, Stop> {
+    let mut names = Vec::new();
+    for name in tasks {
+        match name.as_str() {
+            "-" => names.extend(read_names(std::io::stdin().lock())?),
+            _ => names.push(name),
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    Ok(names)
 }
 
 fn read_names(input: impl BufRead) -> Result<Vec<String>, Stop> {
@@ -79,20 +89,20 @@ fn read_names(input: impl BufRead) -> Result<Vec<String>, Stop> {
     Ok(names)
 }
 
-/// The full ids of all tasks that match `filter` and that `keep` wants.
-pub(super) async fn matching(
-    link: &Link,
-    filter: TaskFilter,
-    keep: fn(TaskState) -> bool,
-) -> Result<Vec<String>, Stop> {
-    let page_size = i32::try_from(PAGE).expect("a page is small");
-    let mut request = ListTasksRequest { page_size, filter: Some(filter), ..ListTasksRequest::default() };
-    let mut ids = Vec::new();
+/// All tasks that match, newest first: full id and state.
+pub(super) async fn matching(link: &Link, filter: TaskFilter) -> Result<Vec<(String, TaskState)>, Stop> {
+    let filter = Some(filter);
+    let mut request =
+        ListTasksRequest { page_size: PAGE, brief: true, filter, ..ListTasksRequest::default() };
+    let mut found = Vec::new();
     loop {
         let page = link.repeat(async || link.tasks().list_tasks(request.clone()).await).await?;
-        ids.extend(page.tasks.into_iter().filter(|task| keep(task.state())).map(|task| task.id));
+        found.extend(page.tasks.into_iter().map(|task| {
+            let state = task.state();
+            (task.id, state)
+        }));
         if page.next_page_token.is_empty() {
-            return Ok(ids);
+            return Ok(found);
         }
         request.page_token = page.next_page_token;
     }
@@ -110,98 +120,9 @@ pub(super) const fn has_ended(state: TaskState) -> bool {
         | TaskState::Running
         | TaskState::WaitingApproval
         | TaskState::WaitingInput
+        | TaskState::Held
         | TaskState::Lost => false,
     }
-}
-
-/// Prints tasks as they come, and remembers what the exit code must say. One task that was named is
-/// one JSON object; several are an array.
-#[derive(Debug)]
-pub(super) struct Report<'a> {
-    session: &'a mut Session,
-    alone: bool,
-    kept: Vec<Task>,
-    exits: Vec<Exit>,
-}
-
-impl<'a> Report<'a> {
-    /// A report on one named task (`alone`) or on several.
-    pub(super) const fn new(session: &'a mut Session, alone: bool) -> Self {
-        Self { session, alone, kept: Vec::new(), exits: Vec::new() }
-    }
-
-    /// Prints a task.
-    pub(super) fn task(&mut self, task: v1::Task, exit: Exit) -> Result<(), Stop> {
-        self.exits.push(exit);
-        let task = Task::from(task);
-        let out = &mut self.session.out;
-        if out.is_quiet() {
-            out.line(&task.id)?;
-            return out.flush();
-        }
-        match out.format() {
-            Format::Table => out.line(&task.state_line())?,
-            Format::Jsonl => out.line(&json_line(&task))?,
-            Format::Json | Format::Yaml => {
-                self.kept.push(task);
-                return Ok(());
-            }
-        }
-        out.flush()
-    }
-
-    /// Reports an error; the end of the output is passed on.
-    pub(super) fn error(&mut self, stop: Stop, about: Option<&str>) -> Result<(), Stop> {
-        let complaint = stop.into_complaint()?;
-        let complaint = match about {
-            Some(name) if !self.alone => complaint.about(name),
-            Some(_) | None => complaint,
-        };
-        self.exits.push(complaint.exit);
-        self.session.complain(&complaint)
-    }
-
-    /// Prints what was kept, and chooses the exit code.
-    pub(super) fn finish(self) -> Result<Exit, Stop> {
-        let Self { session, alone, kept, exits } = self;
-        let exit = Exit::of_several(exits);
-        let programs = matches!(session.out.format(), Format::Json | Format::Yaml) && !session.out.is_quiet();
-        match kept.as_slice() {
-            [] if alone => {}
-            [one] if alone => session.out.document(one, |_| Ok(()))?,
-            several if programs => session.out.document(&several, |_| Ok(()))?,
-            _ => {}
-        }
-        session.out.flush()?;
-        Ok(exit)
-    }
-}
-
-/// Does `work` to each task, several at once, and reports in the order of `names`.
-pub(super) async fn each<F>(
-    session: &mut Session,
-    names: Vec<String>,
-    alone: bool,
-    work: impl Fn(String) -> F,
-) -> Result<Exit, Stop>
-where
-    F: Future<Output = Result<v1::Task, Stop>> + Send + 'static,
-{
-    let mut report = Report::new(session, alone);
-    let mut names = names.into_iter();
-    let mut under_way = VecDeque::new();
-    loop {
-        for name in names.by_ref().take(CALLS_MAX - under_way.len()) {
-            let call = tokio::spawn(work(name.clone()));
-            under_way.push_back((name, call));
-        }
-        let Some((name, call)) = under_way.pop_front() else { break };
-        match call.await.expect("a call neither panics nor is aborted") {
-            Ok(task) => report.task(task, Exit::Done)?,
-            Err(stop) => report.error(stop, Some(&name))?,
-        }
-    }
-    report.finish()
 }
 
 #[cfg(test)]
@@ -212,6 +133,7 @@ mod tests {
         Selection {
             tasks: tasks.iter().map(ToString::to_string).collect(),
             labels: labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+            states: Vec::new(),
         }
     }
 
@@ -234,7 +156,7 @@ mod tests {
     fn nothing_chosen_is_wrong_usage() {
         for (chosen, dead) in [(selection(&[], &[]), false), (selection(&["a"], &[]), true)] {
             let Err(Stop::Complaint(complaint)) = chosen.choose(dead) else { panic!("accepted") };
-            assert_eq!(complaint.exit, Exit::Usage);
+            assert_eq!(complaint.exit, crate::error::Exit::Usage);
         }
     }
 

@@ -1,18 +1,18 @@
 //! `task submit`: one prompt or command. A file of tasks is [`super::submit_file`].
 
-use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fusion_proto::v1::{OnLost, SubmitTaskRequest, TaskState, WaitTasksRequest};
+use fusion_proto::v1::{OnLost, SubmitTaskRequest};
 use jiff::Timestamp;
 
-use super::selection::Report;
+use super::report::Report;
 use super::store::{self, PROMPT_BYTES_MAX};
 use super::{submit_file, wait};
-use crate::client::{Link, request_id};
+use crate::client::request_id;
 use crate::commands::Session;
+use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
 use crate::units::{parse_duration, parse_instant, parse_pair};
 use crate::view::task::Task;
@@ -23,7 +23,8 @@ Examples:
   fusionctl task submit --capability sh 'make -C \"$HOME/src\" check'
   fusionctl task submit --agent builder --timeout 10m --wait --run -- make check
   git diff | fusionctl task submit --capability review -
-  fusionctl task submit --file tasks.jsonl
+  fusionctl task submit --concurrency-key deploy-prod --env-file prod.env ./deploy.sh
+  fusionctl task submit --file tasks.jsonl --wait
 
 A line of a task file:
   {\"prompt\": \"echo hello\", \"capabilities\": [\"sh\"], \"priority\": 7, \"timeout\": \"10m\", \"key\": \"k1\"}";
@@ -39,9 +40,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     input_file: Option<PathBuf>,
     /// Submit each line of this file of JSON lines (`-`: stdin) as a task
-    #[arg(long, short = 'F', value_name = "FILE", conflicts_with_all = ["run", "command", "wait", "agent",
+    #[arg(long, short = 'F', value_name = "FILE", conflicts_with_all = ["run", "command", "agent",
         "capabilities", "priority", "timeout", "idle_timeout", "queue_timeout", "retries", "not_before",
-        "after", "key", "on_lost", "labels", "env"])]
+        "after", "key", "on_lost", "labels", "env", "env_file", "concurrency_key", "hold"])]
     file: Option<PathBuf>,
     /// Run the command after `--` instead of giving an agent a prompt
     #[arg(long, conflicts_with_all = ["text", "input_file"], requires = "command")]
@@ -57,9 +58,11 @@ pub(crate) struct Args {
     capabilities: Vec<String>,
     #[command(flatten)]
     terms: Terms,
-    /// Added to the environment of each attempt (may be repeated)
-    #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
-    env: Vec<(String, String)>,
+    /// Do not start it before `task release`
+    #[arg(long, conflicts_with = "wait")]
+    hold: bool,
+    #[command(flatten)]
+    env: Env,
     /// Owner; others than yourself for administrators only
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -101,6 +104,9 @@ pub(crate) struct Terms {
     /// For finding it again (may be repeated)
     #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
+    /// Of your tasks with the same key at most one runs at a time; the others wait, by priority and age
+    #[arg(long, value_name = "KEY")]
+    concurrency_key: Option<String>,
 }
 
 impl Terms {
@@ -117,6 +123,7 @@ impl Terms {
             key: self.key.unwrap_or_default(),
             on_lost: self.on_lost.unwrap_or(OnLost::Unspecified).into(),
             labels: self.labels.into_iter().collect(),
+            concurrency_key: self.concurrency_key.unwrap_or_default(),
             request_id: request_id(),
             ..SubmitTaskRequest::default()
         }
@@ -126,29 +133,22 @@ impl Terms {
 /// Submits it and prints its id; with --wait, its end.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     if let Some(file) = args.file.as_deref() {
-        return submit_file::run(session, file, args.user.unwrap_or_default()).await;
+        let then = if args.wait { submit_file::Then::Wait } else { submit_file::Then::Print };
+        return submit_file::run(session, file, args.user.unwrap_or_default(), then).await;
     }
     let waits = args.wait;
     let mut request = request(args)?;
     let link = session.link().await?;
     store::send_ahead(&link, &mut request).await?;
     let task = link.repeat(async || link.tasks().submit_task(request.clone()).await).await?;
-    if waits {
-        return wait_for(&mut session, &link, task.id).await;
+    if !waits {
+        session.out.made(&Task::from(task))?;
+        return Ok(Exit::Done);
     }
-    session.out.made(&Task::from(task))?;
-    Ok(Exit::Done)
-}
-
-async fn wait_for(session: &mut Session, link: &Link, id: String) -> Result<Exit, Stop> {
-    let mut report = Report::new(session, true);
-    let request = WaitTasksRequest { tasks: vec![id.clone()], ..WaitTasksRequest::default() };
-    let mut seen = HashSet::new();
-    let waited = wait::until_ended(link, &request, &mut seen, |task| {
-        let exit = Exit::of_success(task.state() == TaskState::Succeeded);
-        report.task(task, exit)
-    });
-    waited.await.map_err(|stop| stop.with_detail(|| format!("the task was accepted as {id}")))?;
+    let id = task.id;
+    let mut report = Report::new(&mut session, true);
+    let waited = wait::wait(&link, vec![id.clone()], None, &mut report).await;
+    waited.map_err(|stop| stop.with_detail(|| format!("the task was accepted as {id}")))?;
     report.finish()
 }
 
@@ -160,7 +160,8 @@ fn request(args: Args) -> Result<SubmitTaskRequest, Stop> {
         agent: args.agent.unwrap_or_default(),
         capabilities: args.capabilities,
         user: args.user.unwrap_or_default(),
-        env: args.env.into_iter().collect(),
+        env: args.env.read()?,
+        hold: args.hold,
         ..args.terms.request()
     })
 }
@@ -177,14 +178,8 @@ pub(crate) fn content(
         return Ok((String::new(), command));
     }
     let prompt = match (text, input_file, command.len()) {
-        (Some(text), None, 0) if text == "-" => read(std::io::stdin().lock(), "stdin")?,
-        (Some(text), None, 0) => text,
-        (None, Some(path), 0) => {
-            let name = path.display().to_string();
-            let file = std::fs::File::open(path).map_err(|error| Complaint::unreadable(&name, &error))?;
-            read(file, &name)?
-        }
-        (None, None, 1) => command.remove(0),
+        (text @ Some(_), None, 0) | (text @ None, Some(_), 0) => prompt(text, input_file)?,
+        (None, None, 1) => checked(command.remove(0))?,
         (None, None, 0) => {
             let complaint = Complaint::usage("there is nothing to submit");
             return Err(complaint
@@ -196,13 +191,30 @@ pub(crate) fn content(
             return Err(complaint.hint("to submit a command write `--run -- COMMAND`").into());
         }
     };
+    Ok((prompt, Vec::new()))
+}
+
+/// The prompt: a text, `-` for stdin, or a file.
+pub(super) fn prompt(text: Option<String>, input_file: Option<&Path>) -> Result<String, Stop> {
+    checked(match (text, input_file) {
+        (_, Some(path)) => {
+            let name = path.display().to_string();
+            let file = std::fs::File::open(path).map_err(|error| Complaint::unreadable(&name, &error))?;
+            read(file, &name)?
+        }
+        (Some(text), None) if text == "-" => read(std::io::stdin().lock(), "stdin")?,
+        (text, None) => text.unwrap_or_default(),
+    })
+}
+
+fn checked(prompt: String) -> Result<String, Stop> {
     if prompt.len() > PROMPT_BYTES_MAX {
         let message = format!("the prompt is larger than {PROMPT_BYTES_MAX} bytes");
         return Err(Complaint::new(Exit::Usage, "too_large", message)
             .hint("put the data into a file and name the file in the prompt")
             .into());
     }
-    Ok((prompt, Vec::new()))
+    Ok(prompt)
 }
 
 /// Reads a prompt: text, and no more of it than one byte too many.
@@ -290,6 +302,7 @@ mod tests {
         assert_eq!(exit(&["--input-file", "/does/not/exist"]), Exit::Usage);
         assert_eq!(exit(&["x".repeat(PROMPT_BYTES_MAX + 1).as_str()]), Exit::Usage);
         assert!(parse(&["x", "--priority", "10"]).is_err());
-        assert!(parse(&["--file", "f", "--wait"]).is_err());
+        assert!(parse(&["--file", "f", "--priority", "1"]).is_err());
+        assert!(parse(&["x", "--hold", "--wait"]).is_err());
     }
 }

@@ -23,8 +23,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::progress::Progress;
+use super::report::Report;
 use super::store;
 use super::task_file::{Item, TaskFile};
+use super::wait;
 use crate::client::{Link, Patience};
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
@@ -45,8 +47,17 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// How many buffered bytes are let out without waiting for [`FLUSH_EVERY`].
 const FLUSH_BYTES: usize = 32 * 1024;
 
+/// What is done with the accepted tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Their ids are printed as they come.
+    Print,
+    /// They are waited for.
+    Wait,
+}
+
 /// Submits every line; refused lines do not keep the others from being accepted.
-pub(super) async fn run(session: Session, path: &Path, user: String) -> Result<Exit, Stop> {
+pub(super) async fn run(session: Session, path: &Path, user: String, then: Then) -> Result<Exit, Stop> {
     let file = TaskFile::open(path)?;
     let link = session.link().await?;
     let progress = Progress::start(file.bytes());
@@ -59,6 +70,7 @@ pub(super) async fn run(session: Session, path: &Path, user: String) -> Result<E
         pending: VecDeque::new(),
         pending_bytes: 0,
         pipe: None,
+        then,
         kept: Vec::new(),
         accepted: 0,
         refused: 0,
@@ -67,7 +79,7 @@ pub(super) async fn run(session: Session, path: &Path, user: String) -> Result<E
     let outcome = submission.work(lines).await;
     submission.progress.finish();
     match outcome {
-        Ok(()) => submission.finish(path),
+        Ok(()) => submission.finish(path).await,
         Err(stop) => {
             submission.session.out.flush()?;
             let line = submission.pending.front().map_or(0, |entry| entry.line);
@@ -161,6 +173,7 @@ struct Submission {
     pending: VecDeque<Entry>,
     pending_bytes: usize,
     pipe: Option<Pipe>,
+    then: Then,
     kept: Vec<Accepted>,
     accepted: u64,
     refused: u64,
@@ -294,6 +307,10 @@ impl Submission {
 
     fn accept(&mut self, line: u32, id: String) -> Result<(), Stop> {
         self.accepted += 1;
+        if self.then == Then::Wait {
+            self.kept.push(Accepted { line, id });
+            return Ok(());
+        }
         let out = &mut self.session.out;
         if out.is_quiet() {
             return out.line(&id);
@@ -334,7 +351,10 @@ impl Submission {
         self.progress.aside(|| out.flush())
     }
 
-    fn finish(mut self, path: &Path) -> Result<Exit, Stop> {
+    async fn finish(mut self, path: &Path) -> Result<Exit, Stop> {
+        if self.then == Then::Wait {
+            return self.wait(path).await;
+        }
         let programs = matches!(self.session.out.format(), Format::Json | Format::Yaml);
         if programs && !self.session.out.is_quiet() {
             self.session.out.document(&self.kept, |_| Ok(()))?;
@@ -344,6 +364,18 @@ impl Submission {
             return Err(Complaint::unreadable(&path.display().to_string(), &error).into());
         }
         Ok(Exit::of_success(self.refused == 0))
+    }
+
+    /// Waits for what was accepted, also of a file that broke off.
+    async fn wait(mut self, path: &Path) -> Result<Exit, Stop> {
+        let ids = self.kept.into_iter().map(|accepted| accepted.id).collect();
+        let mut report = Report::new(&mut self.session, false);
+        report.exit(Exit::of_success(self.refused == 0));
+        wait::wait(&self.link, ids, None, &mut report).await?;
+        if let Some(error) = self.unreadable {
+            report.error(Complaint::unreadable(&path.display().to_string(), &error).into(), None)?;
+        }
+        report.finish()
     }
 }
 

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use fusion_proto::v1::{GetTaskRequest, Task, TaskState, WaitTasksRequest};
+use fusion_proto::v1::{GetTaskRequest, Task, TaskFilter, TaskState, WaitTasksRequest};
 use tonic::{Code, Status};
 
-use super::selection::{Chosen, Report, Selection};
+use super::progress::Board;
+use super::report::Report;
+use super::selection::{Chosen, Selection, has_ended};
 use crate::client::{Link, Patience};
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
@@ -18,7 +20,11 @@ not found, 7 when time was up, 1 when one did not succeed.
 
 Examples:
   fusionctl task wait 4f2k9x0a --timeout 10m
+  fusionctl task wait --label batch=7
   fusionctl -q task submit --file tasks.jsonl | fusionctl task wait -";
+
+/// The most names in one request: with these it stays below the 4 MiB that the daemon reads.
+const NAMES_MAX: usize = 100_000;
 
 /// Arguments of `task wait`.
 #[derive(Debug, clap::Args)]
@@ -35,13 +41,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let chosen = args.selection.choose(false)?;
     let link = session.link().await?;
-    let (tasks, filter) = match chosen {
-        Chosen::Named(names) if names.is_empty() => return Ok(Exit::Done),
+    let (names, filter) = match chosen {
         Chosen::Named(names) => (names, None),
         Chosen::Matching(filter) => (Vec::new(), Some(filter)),
     };
-    let mut report = Report::new(&mut session, tasks.len() == 1);
-    let waiting = wait(&link, WaitTasksRequest { tasks, filter, or_lost: false }, &mut report);
+    let mut report = Report::new(&mut session, names.len() == 1);
+    let waiting = wait(&link, names, filter, &mut report);
     let timeout = args.timeout;
     let waited = match timeout {
         Some(most) => {
@@ -61,14 +66,39 @@ fn timed_out(most: Duration) -> Complaint {
         .hint("the tasks go on; `fusionctl why ID` says what one waits for")
 }
 
-/// Waits for what was named; names that nothing has are reported, and the rest is waited for.
-async fn wait(link: &Link, mut request: WaitTasksRequest, report: &mut Report<'_>) -> Result<(), Stop> {
-    let print = |report: &mut Report<'_>, task: Task| {
-        let exit = Exit::of_success(task.state() == TaskState::Succeeded);
-        report.task(task, exit)
-    };
-    let mut seen = HashSet::new();
-    let outcome = until_ended(link, &request, &mut seen, |task| print(report, task)).await;
+/// Waits for all that are named, or for all that match, and prints each when it has ended.
+pub(super) async fn wait(
+    link: &Link,
+    names: Vec<String>,
+    filter: Option<TaskFilter>,
+    report: &mut Report<'_>,
+) -> Result<(), Stop> {
+    let mut board = Board::start(names.len());
+    let progress = board.is_shown();
+    if filter.is_some() {
+        let request = WaitTasksRequest { filter, progress, ..WaitTasksRequest::default() };
+        return until_ended(link, &request, &mut board, |task| print(report, task)).await;
+    }
+    for names in names.chunks(NAMES_MAX) {
+        let request = WaitTasksRequest { tasks: names.to_vec(), progress, ..WaitTasksRequest::default() };
+        wait_named(link, request, &mut board, report).await?;
+    }
+    Ok(())
+}
+
+fn print(report: &mut Report<'_>, task: Task) -> Result<(), Stop> {
+    let exit = Exit::of_success(task.state() == TaskState::Succeeded);
+    report.task(task, exit)
+}
+
+/// Names that nothing has are reported, and the rest is waited for.
+async fn wait_named(
+    link: &Link,
+    mut request: WaitTasksRequest,
+    board: &mut Board,
+    report: &mut Report<'_>,
+) -> Result<(), Stop> {
+    let outcome = until_ended(link, &request, board, |task| print(report, task)).await;
     match outcome {
         Err(Stop::Complaint(complaint)) if complaint.exit == Exit::NotFound && request.tasks.len() > 1 => {}
         Ok(()) | Err(Stop::Complaint(_) | Stop::OutputClosed) => return outcome,
@@ -78,32 +108,37 @@ async fn wait(link: &Link, mut request: WaitTasksRequest, report: &mut Report<'_
         let get = GetTaskRequest { task: task.clone() };
         match link.repeat(async || link.tasks().get_task(get.clone()).await).await {
             Ok(_) => found.push(task),
-            Err(stop) => report.error(stop, Some(&task))?,
+            Err(stop) => board.aside(|| report.error(stop, Some(&task)))?,
         }
     }
     if found.is_empty() {
         return Ok(());
     }
     request.tasks = found;
-    until_ended(link, &request, &mut seen, |task| print(report, task)).await
+    until_ended(link, &request, board, |task| print(report, task)).await
 }
 
 /// Hands out each task once, when it has ended; a daemon that is away for a while is waited for.
-/// `seen` holds the full ids of those handed out.
 pub(crate) async fn until_ended(
     link: &Link,
     request: &WaitTasksRequest,
-    seen: &mut HashSet<String>,
+    board: &mut Board,
     mut ended: impl FnMut(Task) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     let mut patience = Patience::new();
+    let mut seen = HashSet::new();
     loop {
         let broke = stream(link, request, |task| {
             patience.renew();
-            if seen.insert(task.id.clone()) { ended(task) } else { Ok(()) }
+            board.tell(&task);
+            let is_end = has_ended(task.state()) || (request.or_lost && task.state() == TaskState::Lost);
+            if is_end && seen.insert(task.id.clone()) {
+                return board.aside(|| ended(task));
+            }
+            Ok(())
         });
         match broke.await? {
-            None if accounted_for(link, &request.tasks, seen).await? => return Ok(()),
+            None if accounted_for(link, &request.tasks, &seen).await? => return Ok(()),
             None => patience.outlive(link, Status::unavailable("the daemon ended the wait early")).await?,
             Some(status) => patience.outlive(link, status).await?,
         }

@@ -5,11 +5,10 @@
 
 use super::refuse::{broken, refuse};
 use super::{Door, view};
-use crate::engine::{attempts_of, decode_task, input_key, task_key};
+use crate::engine::{input_key, stored_task};
 use crate::profile::result::extract;
 use crate::runtime::TaskInput;
 use crate::runtime::logs::{Chunk, Log, LogError, Stream as LogKind};
-use crate::store::{Direction, Reader};
 use fusion_core::task::{Attempt, Task, TaskKind};
 use fusion_core::{AgentId, Caller, Key, Reject, State, TaskId, TaskState, Time};
 use fusion_proto::v1;
@@ -28,41 +27,6 @@ pub(crate) const RESULT_BYTES_MAX: usize = 1 << 20;
 /// How much of a result `task show` carries.
 const RESULT_SHOWN_BYTES: usize = 64 << 10;
 
-/// Tasks read at once from the store.
-const PAGE: usize = 512;
-
-/// Which tasks are meant, and who asks.
-#[derive(Clone)]
-pub(crate) struct Filter {
-    caller: Caller,
-    asked: v1::TaskFilter,
-}
-
-impl Filter {
-    pub(crate) fn new(caller: Caller, asked: v1::TaskFilter) -> Self {
-        Self { caller, asked }
-    }
-
-    pub(crate) fn takes(&self, task: &Task) -> bool {
-        let state = self.asked.state();
-        State::sees(self.caller, task.owner)
-            && (state == v1::TaskState::Unspecified || view::task::state(&task.state) == state)
-            && self
-                .asked
-                .labels
-                .iter()
-                .all(|(key, value)| task.spec.labels.iter().any(|(k, v)| **k == **key && **v == **value))
-            && (!self.asked.dead
-                || matches!(task.state, TaskState::Failed { .. } | TaskState::TimedOut { .. }))
-    }
-}
-
-fn read_task(reader: &Reader, id: TaskId, body: &[u8]) -> Result<Option<Task>, Status> {
-    let Some(mut task) = decode_task(body) else { return Ok(None) };
-    task.attempts = attempts_of(reader, id).map_err(|error| broken("reading attempts", &error))?;
-    Ok(Some(task))
-}
-
 impl Door {
     /// A task in memory, or, by its full id, on disk.
     pub(crate) async fn find_task(&self, caller: Caller, text: String) -> Result<Task, Status> {
@@ -78,38 +42,12 @@ impl Door {
         }
     }
 
-    async fn find_old(&self, id: TaskId) -> Result<Option<Task>, Status> {
+    /// A task on disk.
+    pub(crate) async fn find_old(&self, id: TaskId) -> Result<Option<Task>, Status> {
         let reader = self.engine.reader().clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let body = reader.get(&task_key(id)).map_err(|error| broken("reading a task", &error))?;
-            body.map_or(Ok(None), |body| read_task(&reader, id, &body))
-        });
-        read.await.map_err(|error| broken("reading a task", &error))?
-    }
-
-    /// One page of tasks, newest first, from the store.
-    pub(crate) async fn list_page(
-        &self,
-        filter: Filter,
-        token: &str,
-        size: usize,
-    ) -> Result<v1::ListTasksResponse, Status> {
-        let invalid = || Reject::FieldInvalid {
-            field: "page_token",
-            value: token.to_owned(),
-            expected: "the next_page_token of the page before",
-        };
-        let after = match token {
-            "" => None,
-            token => Some(TaskId::parse(token).ok_or_else(|| refuse(&invalid()))?),
-        };
-        let reader = self.engine.reader().clone();
-        let read = tokio::task::spawn_blocking(move || read_page(&reader, &filter, after, size));
-        let tasks = read.await.map_err(|error| broken("listing tasks", &error))??;
-        let full = tasks.len() == size;
-        let next_page_token = tasks.last().filter(|_| full).map(|task| task.id.clone()).unwrap_or_default();
-        let tasks = tasks.into_iter().map(|task| self.named_task(task)).collect();
-        Ok(v1::ListTasksResponse { tasks, next_page_token })
+        let read = tokio::task::spawn_blocking(move || stored_task(&reader, id));
+        let task = read.await.map_err(|error| broken("reading a task", &error))?;
+        task.map_err(|error| broken("reading a task", &error))
     }
 
     /// The task as `task show` has it: with its input, its result and the reason of its state.
@@ -133,7 +71,8 @@ impl Door {
         Ok(shown)
     }
 
-    async fn input_of(&self, id: TaskId) -> Result<Option<TaskInput>, Status> {
+    /// Prompt or command and environment of a task.
+    pub(crate) async fn input_of(&self, id: TaskId) -> Result<Option<TaskInput>, Status> {
         let reader = self.engine.reader().clone();
         let read = tokio::task::spawn_blocking(move || reader.get(&input_key(id)));
         let body = read.await.map_err(|error| broken("reading a prompt", &error))?;
@@ -394,32 +333,5 @@ fn refuse_log(task: TaskId, error: &LogError) -> Status {
     match error {
         LogError::Gone { .. } => refuse(&Reject::LogsGone { task: task.to_string() }),
         LogError::Read { .. } => broken("reading the log", error),
-    }
-}
-
-fn read_page(
-    reader: &Reader,
-    filter: &Filter,
-    after: Option<TaskId>,
-    size: usize,
-) -> Result<Vec<v1::Task>, Status> {
-    let mut found = Vec::new();
-    let mut after = after.map(task_key);
-    loop {
-        let page = reader.range(b"task/", after.as_deref(), PAGE, Direction::Descending);
-        let page = page.map_err(|error| broken("listing tasks", &error))?;
-        for entry in &page {
-            let Some(mut task) = decode_task(&entry.body).filter(|task| filter.takes(task)) else { continue };
-            let attempts = attempts_of(reader, task.id).map_err(|error| broken("listing tasks", &error))?;
-            task.attempts = attempts;
-            found.push(view::task::task(&task));
-            if found.len() == size {
-                return Ok(found);
-            }
-        }
-        match page.last() {
-            Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
-            Some(_) | None => return Ok(found),
-        }
     }
 }

@@ -6,10 +6,12 @@
 
 mod agents;
 mod ask;
+mod change;
 mod connect;
 mod events;
 mod history;
 mod inputs;
+mod list;
 mod profiles;
 mod programs;
 mod refuse;
@@ -17,6 +19,7 @@ mod submit;
 mod system;
 mod tasks;
 mod view;
+mod wait;
 mod workspaces;
 
 pub use connect::{Connection, Origin};

@@ -12,9 +12,9 @@ use tonic_types::{ErrorDetails, StatusExt};
 /// The domain of every reason.
 const DOMAIN: &str = "fusion";
 
-/// The status that a caller gets.
-pub(crate) fn refuse(reject: &Reject) -> Status {
-    let code = match reject.class() {
+/// The code of the wire for a refusal.
+pub(crate) fn status_code(reject: &Reject) -> Code {
+    match reject.class() {
         Class::Invalid => Code::InvalidArgument,
         Class::NotFound => Code::NotFound,
         Class::State => Code::FailedPrecondition,
@@ -22,10 +22,14 @@ pub(crate) fn refuse(reject: &Reject) -> Status {
         Class::Limit => Code::ResourceExhausted,
         Class::Exists => Code::AlreadyExists,
         Class::Unavailable => Code::Unavailable,
-    };
+    }
+}
+
+/// The status that a caller gets.
+pub(crate) fn refuse(reject: &Reject) -> Status {
     let metadata = HashMap::from([("hint".to_owned(), reject.hint())]);
     let details = ErrorDetails::with_error_info(reject.code(), DOMAIN, metadata);
-    Status::with_error_details(code, reject.to_string(), details)
+    Status::with_error_details(status_code(reject), reject.to_string(), details)
 }
 
 /// A bug or a disk that does not answer: not the caller's fault.

@@ -6,6 +6,7 @@
 use super::agents::check_env;
 use super::{Door, millis};
 use crate::runtime::{InputId, StoredPrompt, TaskInput};
+use fusion_core::task::submit::Admission;
 use fusion_core::task::{OnLost, RunTask, SubmitTask, TaskKind, Timeouts, submit};
 use fusion_core::{Caller, Reject, TaskId, Time, Uid};
 use fusion_proto::v1;
@@ -72,7 +73,7 @@ impl Door {
             owner_name,
             title,
             kind: input.kind,
-            input_bytes: u32::try_from(input_bytes(&input)).unwrap_or(u32::MAX),
+            input_bytes: input_bytes(&input),
             priority: ask.priority.unwrap_or_else(|| submit::PRIORITY_DEFAULT.into()),
             capabilities: ask.capabilities.into_iter().collect(),
             agent: ask.agent,
@@ -83,8 +84,10 @@ impl Door {
             timeouts,
             retries: ask.retries.unwrap_or(0),
             on_lost,
-            not_before: plan_instant(ask.not_before)?,
+            not_before: plan_instant("not_before", ask.not_before)?,
             after: ask.after,
+            concurrency_key: ask.concurrency_key,
+            admission: if ask.hold { Admission::Held } else { Admission::Free },
         };
         Ok((submit, input))
     }
@@ -153,13 +156,15 @@ fn check_content(ask: &v1::SubmitTaskRequest) -> Result<(), Reject> {
     })
 }
 
-fn sorted(labels: std::collections::HashMap<String, String>) -> Vec<(String, String)> {
+/// Labels in the order in which they are kept.
+pub(crate) fn sorted(labels: std::collections::HashMap<String, String>) -> Vec<(String, String)> {
     let mut labels: Vec<(String, String)> = labels.into_iter().collect();
     labels.sort();
     labels
 }
 
-fn plan_on_lost(asked: v1::OnLost) -> OnLost {
+/// The policy that was asked for, or the default one.
+pub(crate) fn plan_on_lost(asked: v1::OnLost) -> OnLost {
     match asked {
         v1::OnLost::Retry => OnLost::Retry,
         v1::OnLost::Fail => OnLost::Fail,
@@ -167,10 +172,14 @@ fn plan_on_lost(asked: v1::OnLost) -> OnLost {
     }
 }
 
-fn plan_instant(at: Option<prost_types::Timestamp>) -> Result<Option<Time>, Reject> {
+/// An instant of the wire.
+pub(crate) fn plan_instant(
+    field: &'static str,
+    at: Option<prost_types::Timestamp>,
+) -> Result<Option<Time>, Reject> {
     let Some(at) = at else { return Ok(None) };
     let invalid = || Reject::FieldInvalid {
-        field: "not_before",
+        field,
         value: at.seconds.to_string(),
         expected: "an instant after 1970 and before the year 9999",
     };
@@ -182,7 +191,12 @@ fn plan_instant(at: Option<prost_types::Timestamp>) -> Result<Option<Time>, Reje
     }
 }
 
-fn plan_input(prompt: String, run: Vec<String>, env: Vec<(String, String)>) -> Result<TaskInput, Reject> {
+/// What is stored beside a task, with its sizes and texts checked.
+pub(crate) fn plan_input(
+    prompt: String,
+    run: Vec<String>,
+    env: Vec<(String, String)>,
+) -> Result<TaskInput, Reject> {
     if prompt.len() > PROMPT_BYTES_MAX {
         return Err(Reject::TooLarge { what: "the prompt", bytes: prompt.len(), limit: PROMPT_BYTES_MAX });
     }
@@ -231,14 +245,16 @@ fn check_command(run: &[String]) -> Result<(), Reject> {
     }
 }
 
-fn input_bytes(input: &TaskInput) -> usize {
+/// How much is stored beside a task.
+pub(crate) fn input_bytes(input: &TaskInput) -> u32 {
     let run: usize = input.run.iter().map(String::len).sum();
     let env: usize = input.env.iter().map(|(name, value)| name.len() + value.len()).sum();
     let stored = input.stored.map_or(0, |stored| stored.bytes as usize);
-    input.prompt.len() + stored + run + env
+    u32::try_from(input.prompt.len() + stored + run + env).unwrap_or(u32::MAX)
 }
 
-fn title(input: &TaskInput) -> String {
+/// What tables show of an input.
+pub(crate) fn title(input: &TaskInput) -> String {
     match input.kind {
         TaskKind::Prompt => title_of(&input.prompt),
         TaskKind::Run => title_of(&input.run.join(" ")),
@@ -277,9 +293,11 @@ fn fingerprint(ask: &v1::SubmitTaskRequest) -> u64 {
             (ask.retries, instant, &ask.after, ask.on_lost, labels, env),
         )
     );
+    // Only what is asked for is in it: what an older version stored of a request without it still holds.
     hash(|digest| {
         digest.update(form);
         digest.update(&ask.input);
+        digest.update(&ask.concurrency_key);
     })
 }
 

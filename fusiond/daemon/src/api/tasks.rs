@@ -2,10 +2,10 @@
 //!
 //! Not for: deciding; `fusion_core::task` does.
 
+use super::change::plan_resolution;
 use super::refuse::refuse;
-use super::{Door, history, millis, page_size, view};
-use crate::engine::Watch;
-use fusion_core::task::{Answer, Resolution};
+use super::{Door, history, millis, view};
+use fusion_core::task::Answer;
 use fusion_core::{AgentId, Caller, Command, Done, Key, Reject, State, TaskId, TaskState, explain};
 use fusion_proto::v1;
 use std::pin::Pin;
@@ -82,11 +82,7 @@ impl v1::task_service_server::TaskService for Door {
         request: Request<v1::ListTasksRequest>,
     ) -> Result<Response<v1::ListTasksResponse>, Status> {
         let caller = Self::caller(&request)?;
-        let ask = request.into_inner();
-        let size = page_size(ask.page_size);
-        let filter = history::Filter::new(caller, ask.filter.unwrap_or_default());
-        let page = self.list_page(filter, &ask.page_token, size).await?;
-        Ok(Response::new(page))
+        self.list_page(caller, request.into_inner()).await.map(Response::new)
     }
 
     type WaitTasksStream = TaskStream<v1::Task>;
@@ -96,17 +92,7 @@ impl v1::task_service_server::TaskService for Door {
         request: Request<v1::WaitTasksRequest>,
     ) -> Result<Response<Self::WaitTasksStream>, Status> {
         let caller = Self::caller(&request)?;
-        let ask = request.into_inner();
-        let or_lost = ask.or_lost;
-        let ids = self.waited(caller, ask).await?;
-        #[expect(clippy::disallowed_methods, reason = "bounded by the number of tasks that were named")]
-        let (found, stream) = mpsc::unbounded_channel();
-        for id in ids {
-            let watch = EndWatch { id, or_lost, found: found.clone() };
-            self.engine.watch(Key::Task(id), watch).await.map_err(|reject| refuse(&reject))?;
-        }
-        let door = self.clone();
-        let stream = UnboundedReceiverStream::new(stream).map(move |task| Ok(door.named_task(task)));
+        let stream = self.wait_all(caller, request.into_inner()).await?;
         Ok(Response::new(Box::pin(stream)))
     }
 
@@ -132,7 +118,8 @@ impl v1::task_service_server::TaskService for Door {
 
     async fn retry_task(&self, request: Request<v1::RetryTaskRequest>) -> Result<Response<v1::Task>, Status> {
         let caller = Self::caller(&request)?;
-        self.order_task(caller, Command::RetryTask { task: request.into_inner().task }).await
+        let task = request.into_inner().task;
+        self.order_task(caller, Command::RetryTask { task, recalled: None }).await
     }
 
     async fn resolve_task(
@@ -141,14 +128,7 @@ impl v1::task_service_server::TaskService for Door {
     ) -> Result<Response<v1::Task>, Status> {
         let caller = Self::caller(&request)?;
         let ask = request.into_inner();
-        let resolution = match ask.resolution() {
-            v1::Resolution::Retry => Resolution::Retry,
-            v1::Resolution::Fail => Resolution::Fail,
-            v1::Resolution::Succeed => Resolution::Succeed,
-            v1::Resolution::Unspecified => {
-                return Err(refuse(&Reject::FieldMissing { field: "resolution" }));
-            }
-        };
+        let resolution = plan_resolution(ask.resolution()).map_err(|reject| refuse(&reject))?;
         self.order_task(caller, Command::ResolveTask { task: ask.task, resolution }).await
     }
 
@@ -178,6 +158,41 @@ impl v1::task_service_server::TaskService for Door {
             false => Answer::Approve { comment: ask.comment },
         };
         self.order_task(caller, Command::AnswerTask { task: ask.task, answer }).await
+    }
+
+    async fn hold_task(&self, request: Request<v1::HoldTaskRequest>) -> Result<Response<v1::Task>, Status> {
+        let caller = Self::caller(&request)?;
+        self.order_task(caller, Command::HoldTask { task: request.into_inner().task }).await
+    }
+
+    async fn release_task(
+        &self,
+        request: Request<v1::ReleaseTaskRequest>,
+    ) -> Result<Response<v1::Task>, Status> {
+        let caller = Self::caller(&request)?;
+        self.order_task(caller, Command::ReleaseTask { task: request.into_inner().task }).await
+    }
+
+    async fn update_task(
+        &self,
+        request: Request<v1::UpdateTaskRequest>,
+    ) -> Result<Response<v1::Task>, Status> {
+        let caller = Self::caller(&request)?;
+        let (update, input) = self.plan_update(caller, request.into_inner()).await?;
+        let command = Command::UpdateTask(Box::new(update));
+        let task = self.engine.ask(caller, command, input, |state, _, done| view_of(state, done)).await;
+        self.answer(task.and_then(|task| task))
+    }
+
+    type ChangeTasksStream = TaskStream<v1::ChangeTasksResponse>;
+
+    async fn change_tasks(
+        &self,
+        request: Request<v1::ChangeTasksRequest>,
+    ) -> Result<Response<Self::ChangeTasksStream>, Status> {
+        let caller = Self::caller(&request)?;
+        let stream = self.change_all(caller, request.into_inner()).map_err(|reject| refuse(&reject))?;
+        Ok(Response::new(Box::pin(stream)))
     }
 
     type TailTaskLogsStream = history::LogStream;
@@ -255,37 +270,6 @@ fn explain_subject(
     Ok(v1::Explanation { subject, state: word.to_owned(), summary: why.summary, reasons: reasons.collect() })
 }
 
-/// Tells a stream once when a task has ended.
-struct EndWatch {
-    id: TaskId,
-    /// Whether an unknown outcome is an end, too.
-    or_lost: bool,
-    found: mpsc::UnboundedSender<v1::Task>,
-}
-
-impl Watch for EndWatch {
-    fn check(&mut self, state: &State) -> bool {
-        match state.task(self.id) {
-            Some(task)
-                if task.state.ended_at().is_none()
-                    && !(self.or_lost && matches!(task.state, TaskState::Lost { .. })) =>
-            {
-                false
-            }
-            Some(task) => {
-                // The stream may have been dropped by its client.
-                drop(self.found.send(view::task::task(task)));
-                true
-            }
-            None => true,
-        }
-    }
-
-    fn is_dead(&self) -> bool {
-        self.found.is_closed()
-    }
-}
-
 type Answered = (Result<v1::SubmitTasksResponse, Status>, tokio::sync::OwnedSemaphorePermit);
 
 impl Door {
@@ -339,17 +323,6 @@ impl Door {
         let answer = Box::new(move |_: &State, _, result| tell(result));
         // A stopped engine drops the answer, which ends the stream.
         drop(self.engine.ask_later(caller, command, Some(input), answer).await);
-    }
-
-    async fn waited(&self, caller: Caller, ask: v1::WaitTasksRequest) -> Result<Vec<TaskId>, Status> {
-        let look = move |state: &State, _| -> Result<Vec<TaskId>, Reject> {
-            if ask.tasks.is_empty() {
-                let filter = history::Filter::new(caller, ask.filter.unwrap_or_default());
-                return Ok(state.tasks().filter(|task| filter.takes(task)).map(|task| task.id).collect());
-            }
-            ask.tasks.iter().map(|text| state.find_task(caller, text).map(|task| task.id)).collect()
-        };
-        self.engine.look(look).await.and_then(|found| found).map_err(|reject| refuse(&reject))
     }
 }
 

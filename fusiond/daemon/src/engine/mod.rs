@@ -22,7 +22,9 @@ mod waiters;
 
 pub use load::{LoadError, load};
 pub use migrate::MIGRATIONS;
-pub use record::{SCHEMA, attempts_of, decode_event, decode_task, event_key, input_key, task_key};
+pub use record::{
+    SCHEMA, attempts_of, decode_event, decode_task, event_key, input_key, stored_task, task_key,
+};
 pub use stored::{Keep, Kept, PIECE_BYTES, Stored, read_stored};
 
 use crate::runtime::{InputId, Runtime, TaskInput};

@@ -127,7 +127,10 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::TaskRetried { .. }
         | EventKind::TaskResolved { .. }
         | EventKind::TaskAsked { .. }
-        | EventKind::TaskAnswered { .. } => None,
+        | EventKind::TaskAnswered { .. }
+        | EventKind::TaskHeld { .. }
+        | EventKind::TaskReleased { .. }
+        | EventKind::TaskUpdated { .. } => None,
     }
 }
 

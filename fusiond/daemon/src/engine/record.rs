@@ -110,6 +110,18 @@ pub(crate) fn put_event(batch: &mut Batch, event: &Event) {
     batch.put(&event_key(event.seq), &encode(event));
 }
 
+/// A stored task with its attempts.
+///
+/// # Errors
+/// When the store does not answer.
+pub fn stored_task(reader: &Reader, id: TaskId) -> Result<Option<Task>, ReadError> {
+    let Some(mut task) = reader.get(&task_key(id))?.and_then(|body| decode_task(&body)) else {
+        return Ok(None);
+    };
+    task.attempts = attempts_of(reader, id)?;
+    Ok(Some(task))
+}
+
 /// The attempts of a task, in the order of their numbers.
 ///
 /// # Errors

@@ -228,6 +228,7 @@ impl Loop {
         }
         let turn = Self::turn(now);
         self.assign_id(turn, &mut command);
+        self.recall(&mut command);
         let result = step(&mut self.state, &mut self.out, turn, Input::Command { caller, command });
         if let (Ok(Done::Task(id)), Some(input)) = (&result, input) {
             self.batch.put(&record::input_key(*id), &input.encode());
@@ -280,6 +281,9 @@ impl Loop {
             | Command::AskTask(_)
             | Command::WithdrawQuestion { .. }
             | Command::AnswerTask { .. }
+            | Command::HoldTask { .. }
+            | Command::ReleaseTask { .. }
+            | Command::UpdateTask(_)
             | Command::SetIntake(_)
             | Command::StopAll { .. } => {}
         }
@@ -289,6 +293,19 @@ impl Loop {
         ask.id = AgentId(self.ids.next(turn.now, turn.draw(1), turn.draw(2)));
         // The door named the owner's folder; the agent's own lies below.
         ask.spec.recipe.workspace = format!("{}/{}", ask.spec.recipe.workspace, ask.id);
+    }
+
+    /// Reads a task that is to be retried and left the memory.
+    fn recall(&self, command: &mut Command) {
+        if let Command::RetryTask { task, recalled } = command
+            && let Some(id) = TaskId::parse(task).filter(|id| self.state.task(*id).is_none())
+        {
+            *recalled = record::stored_task(&self.store.reader(), id)
+                .inspect_err(|error| tracing::error!(%error, "an old task could not be read"))
+                .ok()
+                .flatten()
+                .map(Box::new);
+        }
     }
 
     /// Puts the end of old history into the batch; the logs that go with it.

@@ -68,6 +68,7 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         EventKind::TaskResolved { resolution, .. } => json!({"resolution": resolution}),
         EventKind::TaskAsked { kind, text, .. } => json!({"kind": kind, "text": text}),
         EventKind::TaskAnswered { reply, comment, .. } => json!({"reply": reply, "comment": comment}),
+        EventKind::TaskUpdated { changed, .. } => json!({"changed": changed}),
         EventKind::IntakeClosed
         | EventKind::IntakeOpened
         | EventKind::AgentPaused { .. }
@@ -80,7 +81,9 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         | EventKind::TaskSubmitted { .. }
         | EventKind::TaskCancelling { .. }
         | EventKind::TaskCancelled { .. }
-        | EventKind::TaskRetried { .. } => json!({}),
+        | EventKind::TaskRetried { .. }
+        | EventKind::TaskHeld { .. }
+        | EventKind::TaskReleased { .. } => json!({}),
     })
 }
 

@@ -42,6 +42,17 @@ pub(crate) fn task(task: &Task) -> v1::Task {
         question: task.open_question().map(question),
         input: None,
         input_bytes: 0,
+        concurrency_key: spec.concurrency_key.as_ref().map(ToString::to_string),
+    }
+}
+
+/// Id, owner and state alone.
+pub(crate) fn brief(task: &Task) -> v1::Task {
+    v1::Task {
+        id: task.id.to_string(),
+        state: state(&task.state).into(),
+        user: task.owner.0.to_string(),
+        ..v1::Task::default()
     }
 }
 
@@ -54,6 +65,7 @@ fn task_failure(task: &Task) -> Option<v1::Failure> {
         | TaskState::Deferred { .. }
         | TaskState::Queued { .. }
         | TaskState::Active(_)
+        | TaskState::Held(_)
         | TaskState::Lost { .. }
         | TaskState::Succeeded { .. }
         | TaskState::Failed { .. }
@@ -82,6 +94,7 @@ pub(crate) fn state(state: &TaskState) -> v1::TaskState {
         TaskState::Failed { .. } => v1::TaskState::Failed,
         TaskState::Cancelled { .. } => v1::TaskState::Cancelled,
         TaskState::TimedOut { .. } => v1::TaskState::TimedOut,
+        TaskState::Held(_) => v1::TaskState::Held,
     }
 }
 

@@ -210,6 +210,7 @@ impl From<TaskSpec> for task::TaskSpec {
             not_before: old.not_before,
             after: old.after,
             parent: old.parent,
+            concurrency_key: None,
         }
     }
 }

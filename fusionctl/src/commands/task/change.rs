@@ -1,0 +1,239 @@
+//! One verb, done to one task or to many: cancel, retry, hold, release, resolve.
+//!
+//! One that is named goes by its own call; many go as one stream, each with an outcome of its own. Not
+//! for: which tasks (`selection`), nor the words of the verbs.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use fusion_proto::v1::{
+    CancelTaskRequest, ChangeTasksRequest, HoldTaskRequest, ReleaseTaskRequest, Resolution,
+    ResolveTaskRequest, RetryTaskRequest, Task, TaskFilter, TaskState, TaskVerb,
+};
+use prost_types::Duration;
+
+use super::report::Report;
+use super::selection::{Chosen, Selection, matching};
+use crate::client::Link;
+use crate::commands::Session;
+use crate::error::{Complaint, Exit, Stop};
+use crate::view::word::word;
+
+/// The most ids in one request: with these it stays below the 4 MiB that the daemon reads.
+const NAMES_MAX: usize = 50_000;
+
+/// What is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    /// `task cancel`, with the time between TERM and KILL.
+    Cancel(Option<Duration>),
+    /// `task retry`.
+    Retry,
+    /// `task hold`.
+    Hold,
+    /// `task release`.
+    Release,
+    /// `task resolve`.
+    Resolve(Resolution),
+}
+
+/// How a verb that chooses by label or state is confirmed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Confirm {
+    /// Do not ask on a terminal before more than one task is changed by --label or --state
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Change {
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Cancel(_) => ("cancel", "cancelled"),
+            Self::Retry => ("retry", "retried"),
+            Self::Hold => ("hold", "held"),
+            Self::Release => ("release", "released"),
+            Self::Resolve(_) => ("resolve", "resolved"),
+        }
+    }
+
+    /// Whether it makes sense for a task in this state.
+    const fn suits(self, state: TaskState) -> bool {
+        use TaskState::{
+            Blocked, Cancelled, Deferred, Dispatched, Failed, Held, Lost, Queued, Running, Succeeded,
+            TimedOut, Unspecified, WaitingApproval, WaitingInput,
+        };
+        match (self, state) {
+            (
+                Self::Cancel(_),
+                Blocked | Deferred | Queued | Dispatched | Running | WaitingApproval | WaitingInput | Lost
+                | Held,
+            )
+            | (Self::Retry, Failed | Cancelled | TimedOut)
+            | (Self::Hold, Blocked | Deferred | Queued)
+            | (Self::Release, Held)
+            | (Self::Resolve(_), Lost) => true,
+            (Self::Cancel(_), Succeeded | Failed | Cancelled | TimedOut | Unspecified)
+            | (
+                Self::Retry,
+                Blocked | Deferred | Queued | Dispatched | Running | WaitingApproval | WaitingInput | Lost
+                | Held | Succeeded | Unspecified,
+            )
+            | (
+                Self::Hold,
+                Dispatched | Running | WaitingApproval | WaitingInput | Lost | Held | Succeeded | Failed
+                | Cancelled | TimedOut | Unspecified,
+            )
+            | (
+                Self::Release,
+                Blocked | Deferred | Queued | Dispatched | Running | WaitingApproval | WaitingInput | Lost
+                | Succeeded | Failed | Cancelled | TimedOut | Unspecified,
+            )
+            | (
+                Self::Resolve(_),
+                Blocked | Deferred | Queued | Dispatched | Running | WaitingApproval | WaitingInput | Held
+                | Succeeded | Failed | Cancelled | TimedOut | Unspecified,
+            ) => false,
+        }
+    }
+
+    /// The filter narrowed to the tasks that it makes sense for.
+    fn narrow(self, mut filter: TaskFilter) -> Result<TaskFilter, Stop> {
+        if let Some(state) = filter.states().find(|state| !self.suits(*state)) {
+            let state = word::<TaskState>(state.into());
+            let message = format!("a task that is {state} cannot be {}", self.words().1);
+            return Err(Complaint::usage(message).hint("leave out --state, or name another one").into());
+        }
+        if filter.states.is_empty() {
+            // The numbers of the states are dense and few.
+            let all = (1..32).filter_map(|number| TaskState::try_from(number).ok());
+            filter.states = all.filter(|state| self.suits(*state)).map(Into::into).collect();
+        }
+        Ok(filter)
+    }
+
+    fn request(self, tasks: Vec<String>) -> ChangeTasksRequest {
+        let (verb, grace, resolution) = match self {
+            Self::Cancel(grace) => (TaskVerb::Cancel, grace, Resolution::Unspecified),
+            Self::Retry => (TaskVerb::Retry, None, Resolution::Unspecified),
+            Self::Hold => (TaskVerb::Hold, None, Resolution::Unspecified),
+            Self::Release => (TaskVerb::Release, None, Resolution::Unspecified),
+            Self::Resolve(resolution) => (TaskVerb::Resolve, None, resolution),
+        };
+        ChangeTasksRequest { tasks, verb: verb.into(), grace, resolution: resolution.into() }
+    }
+
+    /// Asks once: a repetition could meet what came of the first.
+    async fn one(self, link: &Link, task: String) -> Result<Task, Stop> {
+        let mut tasks = link.tasks();
+        let answer = match self {
+            Self::Cancel(grace) => tasks.cancel_task(CancelTaskRequest { task, grace }).await,
+            Self::Retry => tasks.retry_task(RetryTaskRequest { task }).await,
+            Self::Hold => tasks.hold_task(HoldTaskRequest { task }).await,
+            Self::Release => tasks.release_task(ReleaseTaskRequest { task }).await,
+            Self::Resolve(resolution) => {
+                tasks.resolve_task(ResolveTaskRequest { task, resolution: resolution.into() }).await
+            }
+        };
+        Ok(answer?.into_inner())
+    }
+}
+
+/// Does it to all that are chosen, and prints what became of each.
+pub(super) async fn run(
+    mut session: Session,
+    selection: Selection,
+    dead: bool,
+    confirm: Confirm,
+    change: Change,
+) -> Result<Exit, Stop> {
+    let chosen = selection.choose(dead)?;
+    let (names, is_alone, link) = match chosen {
+        Chosen::Named(names) => {
+            let is_alone = names.len() == 1;
+            (names, is_alone, session.link().await?)
+        }
+        Chosen::Matching(filter) => {
+            let filter = change.narrow(filter)?;
+            let link = session.link().await?;
+            let found = matching(&link, filter).await?;
+            if found.len() > 1 && !confirm.yes && !agreed(&found, change)? {
+                return Err(Complaint::new(Exit::Failed, "not_confirmed", "nothing was changed").into());
+            }
+            (found.into_iter().map(|(id, _)| id).collect(), false, link)
+        }
+    };
+    let mut report = Report::new(&mut session, is_alone);
+    match names.as_slice() {
+        [one] => match change.one(&link, one.clone()).await {
+            Ok(task) => report.task(task, Exit::Done)?,
+            Err(stop) => report.error(stop, Some(one))?,
+        },
+        many => {
+            for names in many.chunks(NAMES_MAX) {
+                if let Err(stop) = each(&link, change.request(names.to_vec()), &mut report).await {
+                    report.error(stop, None)?;
+                    break;
+                }
+            }
+        }
+    }
+    report.finish()
+}
+
+/// Prints the outcome of each as it is known.
+async fn each(link: &Link, request: ChangeTasksRequest, report: &mut Report<'_>) -> Result<(), Stop> {
+    let mut outcomes = link.tasks().change_tasks(request).await?.into_inner();
+    while let Some(outcome) = outcomes.message().await? {
+        match (outcome.changed, outcome.refusal) {
+            (Some(task), _) => report.task(task, Exit::Done)?,
+            (None, refusal) => report.refusal(refusal.unwrap_or_default(), &outcome.task)?,
+        }
+    }
+    Ok(())
+}
+
+/// Asks on a terminal; what runs without one is a script that says what it means.
+fn agreed(found: &[(String, TaskState)], change: Change) -> Result<bool, Stop> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(true);
+    }
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, state) in found {
+        *counts.entry(word::<TaskState>((*state).into())).or_default() += 1;
+    }
+    let counts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let question = format!("{} {} tasks ({})? [y/N] ", change.words().0, found.len(), counts.join(", "));
+    let unreadable = |error| Complaint::unreadable("the terminal", &error);
+    io::stderr().write_all(question.as_bytes()).map_err(unreadable)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(unreadable)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn narrowed(change: Change, states: &[TaskState]) -> Result<Vec<TaskState>, String> {
+        let states = states.iter().map(|state| (*state).into()).collect();
+        match change.narrow(TaskFilter { states, ..TaskFilter::default() }) {
+            Ok(filter) => Ok(filter.states().collect()),
+            Err(Stop::Complaint(complaint)) => Err(complaint.message),
+            Err(Stop::OutputClosed) => Err(String::new()),
+        }
+    }
+
+    #[test]
+    fn a_filter_means_the_tasks_that_the_verb_makes_sense_for() {
+        use TaskState::{Blocked, Cancelled, Deferred, Failed, Held, Lost, Queued, TimedOut};
+        assert_eq!(narrowed(Change::Hold, &[]), Ok(vec![Blocked, Deferred, Queued]));
+        assert_eq!(narrowed(Change::Retry, &[]), Ok(vec![Failed, Cancelled, TimedOut]));
+        assert_eq!(narrowed(Change::Release, &[]), Ok(vec![Held]));
+        assert_eq!(narrowed(Change::Resolve(Resolution::Fail), &[]), Ok(vec![Lost]));
+        assert_eq!(narrowed(Change::Cancel(None), &[Queued]), Ok(vec![Queued]));
+        assert_eq!(
+            narrowed(Change::Cancel(None), &[Queued, Failed]),
+            Err("a task that is failed cannot be cancelled".to_owned())
+        );
+    }
+}
