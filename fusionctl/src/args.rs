@@ -9,7 +9,7 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::ssh::Host;
 use crate::colour::Choice;
-use crate::commands::{agent, completion, event, profile, run, system, task, why, workspace};
+use crate::commands::{agent, completion, event, profile, run, secret, system, task, why, workspace};
 use crate::error::Exit;
 use crate::output::Format;
 use crate::{complete, usage};
@@ -73,6 +73,9 @@ pub(crate) enum Noun {
     /// See what agents can be made of
     #[command(subcommand)]
     Profile(profile::Verb),
+    /// Keep values that agents are given by name
+    #[command(subcommand)]
+    Secret(secret::Verb),
     /// Say what a task or an agent waits for, and what would change that
     Why(why::Args),
     /// Look after the daemon itself

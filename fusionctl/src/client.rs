@@ -14,6 +14,7 @@ use std::time::Duration;
 use fusion_proto::v1::agent_service_client::AgentServiceClient;
 use fusion_proto::v1::event_service_client::EventServiceClient;
 use fusion_proto::v1::profile_service_client::ProfileServiceClient;
+use fusion_proto::v1::secret_service_client::SecretServiceClient;
 use fusion_proto::v1::system_service_client::SystemServiceClient;
 use fusion_proto::v1::task_service_client::TaskServiceClient;
 use fusion_proto::v1::workspace_service_client::WorkspaceServiceClient;
@@ -143,6 +144,8 @@ services! {
     events: EventServiceClient,
     /// Profiles.
     profiles: ProfileServiceClient,
+    /// Secrets.
+    secrets: SecretServiceClient,
     /// The daemon itself.
     system: SystemServiceClient,
 }

@@ -169,5 +169,5 @@ fn agent_logs_hold_the_output_of_its_attempts_in_order() {
         let task = ctl.submit(&format!("say {word}"), &[]);
         assert_eq!(ctl.ended(&task)["state"], "succeeded");
     }
-    assert_eq!(ctl.ok(&["agent", "logs", "a"]), "one\ntwo\nthree");
+    assert_eq!(ctl.ok(&["agent", "logs", "a", "--raw"]), "one\ntwo\nthree");
 }

@@ -6,8 +6,10 @@
 pub(crate) mod agent;
 pub(crate) mod completion;
 pub(crate) mod event;
+pub(crate) mod logs;
 pub(crate) mod profile;
 pub(crate) mod run;
+pub(crate) mod secret;
 pub(crate) mod system;
 pub(crate) mod task;
 pub(crate) mod why;
@@ -81,6 +83,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Stop> {
         Noun::Workspace(verb) => workspace::run(session, verb).await,
         Noun::Event(verb) => event::run(session, verb).await,
         Noun::Profile(verb) => profile::run(session, verb).await,
+        Noun::Secret(verb) => secret::run(session, verb).await,
         Noun::Why(args) => why::run(session, args).await,
         Noun::System(verb) => system::run(session, verb).await,
         Noun::Completion(args) => completion::run(session, args),

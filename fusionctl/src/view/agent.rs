@@ -5,6 +5,7 @@
 use fusion_proto::v1;
 use serde::Serialize;
 
+use super::secret::uses;
 use super::word::{age, is_zero, short_id, time, tone, with_age, word};
 use crate::output::{Listed, Shown};
 use crate::table::Cell;
@@ -45,6 +46,8 @@ pub(crate) struct Agent {
     tasks_succeeded: u64,
     #[serde(skip_serializing_if = "is_zero")]
     tasks_failed: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<String>,
 }
 
 /// Upper limits of one agent.
@@ -96,6 +99,7 @@ impl From<v1::Agent> for Agent {
             backend: agent.backend,
             tasks_succeeded: agent.tasks_succeeded,
             tasks_failed: agent.tasks_failed,
+            secrets: uses(agent.secrets),
         }
     }
 }
@@ -145,6 +149,7 @@ impl Shown for Agent {
             ("Capabilities", self.capabilities.join(", ").into()),
             ("Workspace", self.workspace.as_str().into()),
             ("Command", self.command.join(" ").into()),
+            ("Secrets", self.secrets.join(", ").into()),
             ("Sandbox", self.sandbox.as_str().into()),
             ("Backend", self.backend.as_str().into()),
             ("Limits", self.limits.as_ref().map(Limits::words).unwrap_or_default().into()),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use fusion_proto::v1;
 use serde::Serialize;
 
+use super::secret::uses;
 use super::word::{age, duration, is_false, is_zero, short_id, time, tone, with_age, word};
 use crate::output::{Listed, Shown};
 use crate::table::{Cell, printable};
@@ -60,6 +61,8 @@ pub(crate) struct Task {
     after: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<String>,
     #[serde(skip_serializing_if = "is_false")]
     dead: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -217,6 +220,7 @@ impl From<v1::Task> for Task {
             not_before: time(task.not_before),
             after: task.after,
             parent: task.parent,
+            secrets: uses(task.secrets),
             dead: task.dead,
             question: task.question.map(Question::from),
             failure: task.failure.map(Failure::from),
@@ -331,6 +335,7 @@ impl Shown for Task {
             ("Key", text(&self.key)),
             ("Concurrency key", text(&self.concurrency_key)),
             ("Labels", labels.join(", ").into()),
+            ("Secrets", self.secrets.join(", ").into()),
             ("After", self.after.join(", ").into()),
             ("Parent", text(&self.parent)),
             ("Created", with_age(self.create_time.as_deref()).into()),

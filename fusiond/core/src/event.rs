@@ -2,7 +2,7 @@
 //!
 //! Not for: log lines. An event says what became true; every one names its actor.
 
-use crate::ids::{AgentId, TaskId, Uid};
+use crate::ids::{AgentId, SecretId, TaskId, Uid};
 use crate::input::Actor;
 use crate::task::Exit;
 use crate::time::{Millis, Time};
@@ -105,6 +105,10 @@ pub enum EventKind {
     TaskReleased { task: TaskId },
     /// Somebody changed what it asks for; the names of what is different.
     TaskUpdated { task: TaskId, changed: Vec<String> },
+    /// A secret has a new value.
+    SecretSet { secret: SecretId, name: String },
+    /// A secret is not given any more.
+    SecretRemoved { secret: SecretId, name: String },
 }
 
 /// What an event is about.
@@ -116,6 +120,8 @@ pub enum Subject {
     Agent(AgentId),
     /// A task.
     Task(TaskId),
+    /// A value of a secret.
+    Secret(SecretId),
 }
 
 impl std::fmt::Display for Subject {
@@ -124,6 +130,7 @@ impl std::fmt::Display for Subject {
             Self::Daemon => f.write_str("fusiond"),
             Self::Agent(id) => id.fmt(f),
             Self::Task(id) => id.fmt(f),
+            Self::Secret(id) => id.fmt(f),
         }
     }
 }
@@ -172,6 +179,8 @@ impl EventKind {
             Self::TaskHeld { .. } => "task.held",
             Self::TaskReleased { .. } => "task.released",
             Self::TaskUpdated { .. } => "task.updated",
+            Self::SecretSet { .. } => "secret.set",
+            Self::SecretRemoved { .. } => "secret.removed",
         }
     }
 
@@ -216,6 +225,7 @@ impl EventKind {
             | Self::TaskHeld { task }
             | Self::TaskReleased { task }
             | Self::TaskUpdated { task, .. } => Subject::Task(*task),
+            Self::SecretSet { secret, .. } | Self::SecretRemoved { secret, .. } => Subject::Secret(*secret),
         }
     }
 }

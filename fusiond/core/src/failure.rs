@@ -141,6 +141,9 @@ failures! {
     AgentGone, "agent_gone", Never,
         "the agent that was started for this task ended before it",
         "read what kept it from coming up in the message, then run it again";
+    SecretMissing, "secret_missing", Never,
+        "a secret that the agent or the task is given was removed, or cannot be opened with this host's key",
+        "`fusionctl secret set` it again, then `fusionctl task retry`";
 }
 
 #[cfg(test)]

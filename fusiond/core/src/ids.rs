@@ -69,7 +69,7 @@ macro_rules! id {
 
             /// Makes what is drawn for this one differ from what is drawn for others in the same turn.
             #[must_use]
-            pub(crate) fn salt(self) -> u64 {
+            pub fn salt(self) -> u64 {
                 u64::try_from(self.0 & u128::from(u64::MAX)).expect("masked to 64 bits")
             }
 
@@ -106,6 +106,12 @@ id!(
     /// A unit of work.
     TaskId,
     "tsk_"
+);
+
+id!(
+    /// One value of a secret.
+    SecretId,
+    "sec_"
 );
 
 /// A Unix user, proven by the kernel.

@@ -4,7 +4,8 @@
 //! [`crate::State::check`] rebuilds all of it and compares. Not for: choosing (`delegate`).
 
 use crate::agent::{Agent, AgentLife};
-use crate::ids::{AgentId, Capabilities, TaskId, Uid};
+use crate::ids::{AgentId, Capabilities, SecretId, TaskId, Uid};
+use crate::secret::Secret;
 use crate::state::Config;
 use crate::task::{Task, TaskState};
 use crate::time::Time;
@@ -51,6 +52,10 @@ pub struct Index {
     pub agents: u32,
     /// Agents by the word of their state.
     pub agent_words: BTreeMap<&'static str, u64>,
+    /// All values of secrets by owner, oldest first.
+    pub secrets: BTreeMap<Uid, BTreeSet<SecretId>>,
+    /// The current ones by name.
+    pub secret_names: BTreeMap<Uid, BTreeMap<Box<str>, SecretId>>,
     /// Tasks in memory by the word of their state.
     pub task_words: BTreeMap<&'static str, u64>,
 }
@@ -144,6 +149,29 @@ impl Index {
 
     pub(crate) fn leave_task(&mut self, task: &Task) {
         self.move_task(task, Step::Leave);
+    }
+
+    pub(crate) fn enter_secret(&mut self, secret: &Secret) {
+        self.secrets.entry(secret.owner).or_default().insert(secret.id);
+        if secret.is_current() {
+            self.secret_names.entry(secret.owner).or_default().insert(secret.name.clone(), secret.id);
+        }
+    }
+
+    pub(crate) fn leave_secret(&mut self, secret: &Secret) {
+        let all = self.secrets.entry(secret.owner).or_default();
+        all.remove(&secret.id);
+        if all.is_empty() {
+            self.secrets.remove(&secret.owner);
+        }
+        if !secret.is_current() {
+            return;
+        }
+        let names = self.secret_names.entry(secret.owner).or_default();
+        names.remove(&secret.name);
+        if names.is_empty() {
+            self.secret_names.remove(&secret.owner);
+        }
     }
 
     fn move_agent(&mut self, agent: &Agent, config: &Config, by: Step) {

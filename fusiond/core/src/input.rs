@@ -4,6 +4,7 @@
 
 use crate::agent::{Keep, SpawnAgent};
 use crate::ids::{AgentId, Uid};
+use crate::secret::SetSecret;
 use crate::state::Config;
 use crate::task::{Answer, AskTask, Exit, Resolution, RunTask, SubmitTask, Task, UpdateTask};
 use crate::time::{Millis, Time};
@@ -195,6 +196,15 @@ pub enum Command {
     },
     /// `task update`.
     UpdateTask(Box<UpdateTask>),
+    /// `secret set`.
+    SetSecret(SetSecret),
+    /// `secret remove`.
+    RemoveSecret {
+        /// Whose.
+        owner: Uid,
+        /// Which.
+        name: String,
+    },
     /// `system drain`.
     SetIntake(Intake),
     /// `system shutdown --agents stop`: ends every incarnation; agents start again at the next boot.

@@ -25,6 +25,7 @@ impl State {
         self.check_errands(&mut broken);
         self.check_questions(&mut broken);
         self.check_concurrency(&mut broken);
+        self.check_secrets(&mut broken);
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 
@@ -51,6 +52,9 @@ impl State {
         }
         for task in self.tasks.values() {
             fresh.enter_task(task);
+        }
+        for secret in self.secrets.values() {
+            fresh.enter_secret(secret);
         }
         if fresh != self.index {
             broken.push("the index differs from one made anew".to_owned());
@@ -158,6 +162,22 @@ impl State {
             let Some(key) = &task.spec.concurrency_key else { continue };
             if !active.insert((task.owner, key)) {
                 broken.push(format!("{} is active beside another task with its concurrency key", task.id));
+            }
+        }
+    }
+
+    /// A name has one current value, and an older one is kept only for an agent that was given it and exists.
+    fn check_secrets(&self, broken: &mut Vec<String>) {
+        let mut names = BTreeSet::new();
+        for secret in self.secrets.values() {
+            if secret.is_current() && !names.insert((secret.owner, &secret.name)) {
+                broken.push(format!("{} is a second current value of \"{}\"", secret.id, secret.name));
+            }
+            if !secret.is_current() && secret.given.is_empty() {
+                broken.push(format!("{} is kept for nobody", secret.id));
+            }
+            if let Some(gone) = secret.given.iter().find(|id| self.agent(**id).is_none()) {
+                broken.push(format!("{} was given to {gone}, which does not exist", secret.id));
             }
         }
     }

@@ -201,6 +201,21 @@ rejects! {
     InputNotFound { input: String }: NotFound "input_not_found"
         "no stored prompt \"{input}\""
         => "send it again: one that no task names is kept for an hour";
+    SecretNotFound { name: String }: NotFound "secret_not_found"
+        "no secret \"{name}\""
+        => format!("`fusionctl secret list` shows yours; `fusionctl secret set {name}` makes it");
+    SecretLimit { limit: usize, user: String }: Limit "secret_limit"
+        "the limit of {limit} values of secrets for {user} is reached"
+        => "remove secrets, and agents that were given older values: those are kept for masking";
+    TooManySecrets { count: usize }: Invalid "too_many_secrets"
+        "{count} secrets are too many"
+        => "use at most 32 for one agent or task";
+    SecretTooShort { bytes: usize }: Invalid "secret_too_short"
+        "a value of {bytes} bytes is too short for a secret"
+        => "use at least 4 bytes: shorter values cannot be masked in output";
+    SecretsUnavailable { reason: String }: State "secrets_unavailable"
+        "secrets cannot be used: {reason}"
+        => "an admin must mend or bring back the host key";
     CallerUnknown { reason: String }: Permission "caller_unknown"
         "the caller cannot be identified: {reason}"
         => "connect to the socket directly";

@@ -6,10 +6,11 @@
 use crate::agent::{Agent, AgentLife};
 use crate::effect::Effect;
 use crate::event::{Event, EventKind};
-use crate::ids::{AgentId, TaskId, Uid};
+use crate::ids::{AgentId, SecretId, TaskId, Uid};
 use crate::index::Index;
 use crate::input::{Actor, Caller, Intake, Rights};
 use crate::reject::Reject;
+use crate::secret::{self, Secret};
 use crate::step::Out;
 use crate::task::Task;
 use crate::time::{Millis, Time};
@@ -116,6 +117,8 @@ pub enum Key {
     Task(TaskId),
     /// One attempt of a task, by number.
     Attempt(TaskId, u32),
+    /// A [`Secret`], and with it its sealed value.
+    Secret(SecretId),
 }
 
 /// All that the daemon knows.
@@ -129,6 +132,7 @@ pub struct State {
     pub seq: u64,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) tasks: BTreeMap<TaskId, Box<Task>>,
+    pub(crate) secrets: BTreeMap<SecretId, Secret>,
     pub(crate) index: Index,
     /// Users for whom something changed since the last look for a match.
     pub(crate) ready: BTreeSet<Uid>,
@@ -157,6 +161,7 @@ impl State {
             seq,
             agents: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             index: Index::default(),
             ready: BTreeSet::new(),
             served: BTreeMap::new(),
@@ -377,6 +382,7 @@ impl State {
         if let Some(agent) = self.agents.remove(&id) {
             self.index.leave_agent(&agent, &self.config);
             out.touch(Key::Agent(id));
+            secret::forget_agent(self, out, id, agent.owner);
         }
     }
 
@@ -396,6 +402,9 @@ impl State {
         }
         for task in self.tasks.values() {
             self.index.enter_task(task);
+        }
+        for secret in self.secrets.values() {
+            self.index.enter_secret(secret);
         }
     }
 

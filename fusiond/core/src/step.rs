@@ -5,13 +5,13 @@
 use crate::agent::{life, pause, remove, restart, resume, spawn, terminate};
 use crate::effect::Effect;
 use crate::event::Event;
-use crate::ids::{AgentId, Nonce, TaskId};
+use crate::ids::{AgentId, Nonce, SecretId, TaskId};
 use crate::input::{Caller, Command, Input, Intake, Outcome};
 use crate::reject::Reject;
 use crate::state::{Key, State};
 use crate::task::{answer, ask, cancel, hold, release, resolve, retry, run, submit, update};
 use crate::time::Time;
-use crate::{delegate, reconcile, wake, workspace};
+use crate::{delegate, reconcile, secret, wake, workspace};
 use std::collections::BTreeSet;
 
 /// What the world contributes to one step.
@@ -51,6 +51,8 @@ pub enum Done {
     Task(TaskId),
     /// The task of the same key, which existed before.
     Same(TaskId),
+    /// This value of a secret.
+    Secret(SecretId),
     /// The daemon as a whole.
     Daemon,
 }
@@ -136,6 +138,10 @@ fn route_command(
         Command::HoldTask { task } => hold::decide(state, out, turn, caller, &task),
         Command::ReleaseTask { task } => release::decide(state, out, turn, caller, &task),
         Command::UpdateTask(ask) => update::decide(state, out, turn, caller, *ask),
+        Command::SetSecret(ask) => secret::set::decide(state, out, turn, caller, ask),
+        Command::RemoveSecret { owner, name } => {
+            secret::remove::decide(state, out, turn, caller, owner, &name)
+        }
         Command::SetIntake(intake) => set_intake(state, out, turn, caller, intake),
         Command::StopAll { grace } => terminate::decide_all(state, out, turn, caller, grace),
     }

@@ -11,6 +11,7 @@ use crate::paths::{Mode, Paths};
 use crate::profile::{Profiles, Trust};
 use crate::runtime::{self, BackendChoice, Runtime};
 use crate::store::{self, Opened, Store};
+use crate::vault::Vault;
 use crate::workspace::hide_from_git;
 use crate::{api, inlet, shutdown};
 use anyhow::Context;
@@ -38,6 +39,8 @@ const CONNECTIONS_MAX: usize = 256;
 pub fn run(loaded: Loaded) -> anyhow::Result<()> {
     let paths = loaded.paths.clone();
     remove_drafts(&paths.state);
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let vault = Vault::open(&paths.state, credentials.as_deref())?;
     let (store, opened) = open_store(&loaded, &paths)?;
     let names = Names::default();
     let (core, notes) = loaded.config.core(|name| names.uid(name).ok().flatten());
@@ -51,7 +54,7 @@ pub fn run(loaded: Loaded) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the asynchronous runtime")?;
-    let store = runtime.block_on(serve(loaded, paths, names, store, opened, state))?;
+    let store = runtime.block_on(serve(loaded, paths, names, vault, store, opened, state))?;
     // Tasks that still hold a door would keep it open.
     runtime.shutdown_timeout(STREAMS_GRACE);
     store.close().context("closing the store; nothing is lost, the next start repeats the journal")
@@ -97,6 +100,7 @@ async fn serve(
     loaded: Loaded,
     paths: Paths,
     names: Names,
+    vault: Vault,
     store: Store,
     opened: Opened,
     state: State,
@@ -122,7 +126,8 @@ async fn serve(
     let door = Door::open(paths.uid, &cgroup).context("asking the name service")?;
     let handle = tokio::runtime::Handle::current();
     let history = loaded.config.tasks.history;
-    let parts = engine::Parts { state, store, outcomes, runtime: hands.clone(), history, handle };
+    let runtime = hands.clone();
+    let parts = engine::Parts { state, store, outcomes, runtime, history, vault: vault.clone(), handle };
     let engine = engine::start(parts, epoch).context("starting the engine")?;
 
     let (connection_sender, connections) = mpsc::channel(CONNECTIONS_MAX);
@@ -134,6 +139,7 @@ async fn serve(
         engine: engine.clone(),
         runtime: hands.clone(),
         names,
+        vault,
         profiles: load_profiles(&paths),
         probe: probe(&loaded, &paths, &hands, shim),
         config: loaded.config.clone(),

@@ -16,4 +16,5 @@ pub mod runtime;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod vault;
 pub mod workspace;

@@ -8,16 +8,18 @@
 //! | --- | --- |
 //! | `<k>.out`, `<k>.err` | the raw bytes of a stream from offset 0, made at its first byte |
 //! | `<k>.out.<base>` | the segment that begins at offset `base` of the stream |
-//! | `<k>.idx` | the order of the two streams, made when the second one gets its first byte |
+//! | `<k>.idx` | the order of the two streams and the times, made when it has something to tell |
 //!
 //! Offsets count every byte that the program wrote. Where a segment ends before the base of the next, the bytes
 //! between were dropped; so were those before the first segment that is left (the oldest whole segments go when the
 //! quota is exceeded). Files are only appended to and never renamed, so a reader can keep its place.
 //!
 //! An entry of the index has 24 bytes, all numbers little endian: `u64` wall clock in milliseconds, `u64` offset,
-//! `u32` stream (1 out, 2 err), `u32` zero. It says: from here on this stream continues at this offset, until the
-//! next entry. It is written before the bytes that it announces. An incomplete entry at the end counts as absent.
-//! After [`INDEX_BYTES_MAX`] no more entries follow, and what comes later is in no order between the streams.
+//! `u32` stream (1 out, 2 err), `u32` zero. It says: from here on this stream continues at this offset, read at this
+//! time, until the next entry. It is written before the bytes that it announces, when the stream changes and when the
+//! entry before is older than the resolution: 10 ms, doubled with each 256 KiB of the index. An incomplete entry at
+//! the end counts as absent. Without an index all there is was read within 10 ms of the last change of the file. After
+//! [`INDEX_BYTES_MAX`] no more entries follow, and what comes later is in no order between the streams.
 
 mod reader;
 mod writer;
@@ -25,10 +27,16 @@ mod writer;
 pub use self::reader::{Cursor, Piece, Reader};
 pub use self::writer::Writer;
 
-/// The longest index: 174,762 changes between the streams of one attempt.
+/// The longest index: 174,762 changes between the streams of one attempt, or eighty days of times.
 pub const INDEX_BYTES_MAX: u64 = 4 << 20;
 
 const ENTRY_BYTES: usize = 24;
+
+/// How exact times are at first. Finer would cost a line-by-line writer more than it tells a reader.
+const RESOLUTION_MS: u64 = 10;
+
+/// After so many bytes of index, times are noted half as often.
+const RESOLUTION_STEP_BYTES: u64 = 256 << 10;
 
 /// One of the two outputs of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! `agent spawn`: starts an agent from a profile.
 
 use clap::ValueEnum;
-use fusion_proto::v1::{AgentLimits, AgentState, CreateAgentRequest, RestartPolicy};
+use fusion_proto::v1::{AgentLimits, AgentState, CreateAgentRequest, RestartPolicy, SecretUse};
 
 use crate::client::request_id;
 use crate::commands::Session;
@@ -9,11 +9,13 @@ use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
 use crate::units::{parse_cpu, parse_size};
 use crate::view::agent::Agent;
+use crate::view::secret::parse_secret;
 
 const AFTER: &str = "\
 Examples:
   fusionctl agent spawn builder --profile shell --capability sh --memory 2G --cpu 1.5
   fusionctl agent spawn --profile shell --env-file build.env --env CI=1
+  fusionctl agent spawn publisher --profile shell --secret gh-token=GH_TOKEN
   fusionctl agent spawn --profile command --capability lint -- ruff check --stdin-filename a.py -";
 
 /// Arguments of `agent spawn`.
@@ -43,6 +45,9 @@ pub(crate) struct Args {
 /// How an agent is held, however it is made (`agent spawn`, `run`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bounds {
+    /// A secret that every attempt is given in a variable [default: its name] (may be repeated)
+    #[arg(long = "secret", value_name = "NAME[=VARIABLE]", value_parser = parse_secret)]
+    secrets: Vec<SecretUse>,
     /// Most memory of all its processes together, such as 512M or 2G
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     memory: Option<u64>,
@@ -115,6 +120,7 @@ impl Bounds {
             sandbox: sandbox.to_owned(),
             path: var("PATH").unwrap_or_default(),
             lang: var("LANG").unwrap_or_default(),
+            secrets: self.secrets,
             ..CreateAgentRequest::default()
         }
     }

@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::store::PROMPT_BYTES_MAX;
 use crate::units::{parse_duration, parse_instant};
+use crate::view::secret::parse_secret;
 use crate::view::word::{parse_word, wire_duration, wire_time};
 
 /// The keys a line may have.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "prompt",
     "run",
     "capabilities",
@@ -31,6 +32,7 @@ const KEYS: [&str; 17] = [
     "notBefore",
     "concurrencyKey",
     "hold",
+    "secrets",
 ];
 
 /// Reads one line, which is not empty. `now` is what a relative `notBefore` starts from.
@@ -82,6 +84,11 @@ fn set(request: &mut SubmitTaskRequest, key: &str, value: Value, now: Timestamp)
         "notBefore" => {
             let text = string(value, "a time").map_err(quoted)?;
             request.not_before = Some(wire_time(parse_instant(&text, now).map_err(quoted)?));
+        }
+        "secrets" => {
+            let names = strings(value).map_err(quoted)?;
+            request.secrets =
+                names.iter().map(|name| parse_secret(name)).collect::<Result<_, _>>().map_err(quoted)?;
         }
         _ => return Err(format!("unknown key {key:?}; the nearest known key is {:?}", nearest(key))),
     }

@@ -1,24 +1,20 @@
-//! `task logs`: a task's output, byte for byte and in the order in which it was read.
+//! `task logs`: a task's output, in the order in which it was read.
 
-use std::io::{self, Write};
-use std::time::Duration;
+use fusion_proto::v1::TailTaskLogsRequest;
 
-use fusion_proto::v1::{GetTaskRequest, LogChunk, LogStream, TailTaskLogsRequest};
-use tonic::Status;
-
-use super::selection::has_ended;
-use crate::client::{Link, Patience};
 use crate::commands::Session;
-use crate::error::{Exit, Stop, is_lost, output_failed};
-use crate::output::Output;
+use crate::commands::logs::{self, Prefix};
+use crate::error::{Exit, Stop};
 
 const AFTER: &str = "\
 Examples:
   fusionctl task logs 4f2k9x0a -f
-  fusionctl task logs 4f2k9x0a --attempt 1 2>errors.txt";
+  fusionctl task logs 4f2k9x0a --tail 20 --timestamps
+  fusionctl task logs 4f2k9x0a --since 10m --grep 'error|warning'
+  fusionctl task logs 4f2k9x0a --attempt 1 --raw 2>errors.txt
+  fusionctl task logs 4f2k9x0a --attempt all -o jsonl
 
-/// How long to wait before asking again for a task that will be tried again.
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
+A follow goes on through restarts of the daemon. Secrets that the agent was given are masked, also with --raw.";
 
 /// Arguments of `task logs`.
 #[derive(Debug, clap::Args)]
@@ -26,92 +22,62 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
 pub(crate) struct Args {
     /// Id, a unique part of one, or key:KEY
     task: String,
-    /// Go on until the task has ended
-    #[arg(long, short)]
-    follow: bool,
-    /// Which attempt [default: the newest; with --follow also those that come]
-    #[arg(long, value_name = "N")]
-    attempt: Option<u32>,
+    /// Which attempt, or all [default: the newest; with --follow also those that come]
+    #[arg(long, value_name = "N|all", value_parser = parse_attempts)]
+    attempt: Option<Attempts>,
+    #[command(flatten)]
+    logs: logs::Wanted,
 }
 
-/// Prints it; a follow outlives a restart of the daemon and goes on at the byte where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempts {
+    All,
+    One(u32),
+}
+
+fn parse_attempts(text: &str) -> Result<Attempts, String> {
+    match text {
+        "all" => Ok(Attempts::All),
+        number => {
+            number.parse().map(Attempts::One).map_err(|_| "expected a number from 1, or all".to_owned())
+        }
+    }
+}
+
+/// Prints it.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
-    let mut request =
-        TailTaskLogsRequest { task: args.task, attempt: args.attempt, offset: 0, follow: args.follow };
-    let mut patience = Patience::new();
-    loop {
-        match stream(&link, &mut request, &mut patience, &mut session.out).await? {
-            Some(status) if args.follow && is_lost(&status) => patience.outlive(&link, status).await?,
-            Some(status) => return Err(status.into()),
-            None if !args.follow || args.attempt.is_some() => return Ok(Exit::Done),
-            None => {
-                if is_over(&link, &mut request).await? {
-                    return Ok(Exit::Done);
-                }
-            }
-        }
-    }
-}
-
-/// Prints until the stream ends, and returns the status it broke with; `request` then begins behind
-/// the last byte.
-async fn stream(
-    link: &Link,
-    request: &mut TailTaskLogsRequest,
-    patience: &mut Patience,
-    out: &mut Output,
-) -> Result<Option<Status>, Stop> {
-    let mut stream = match link.tasks().tail_task_logs(request.clone()).await {
-        Ok(stream) => stream.into_inner(),
-        Err(status) => return Ok(Some(status)),
+    let all_attempts = args.attempt == Some(Attempts::All);
+    let attempt = match args.attempt {
+        Some(Attempts::One(number)) => Some(number),
+        Some(Attempts::All) | None => None,
     };
-    loop {
-        match stream.message().await {
-            Ok(Some(chunk)) => {
-                patience.renew();
-                request.attempt = Some(chunk.attempt).filter(|number| *number > 0).or(request.attempt);
-                request.offset = chunk.next_offset;
-                print_chunk(out, &chunk)?;
-            }
-            Ok(None) => return Ok(None),
-            Err(status) => return Ok(Some(status)),
-        }
-    }
+    let prefix = if all_attempts { Prefix::Attempt } else { Prefix::None };
+    let mut printer = args.logs.printer(session.out.format(), prefix);
+    let open = async |filter, from| {
+        let request = TailTaskLogsRequest {
+            task: args.task.clone(),
+            attempt,
+            follow: args.logs.follow,
+            filter: Some(filter),
+            from,
+            all_attempts,
+            ..TailTaskLogsRequest::default()
+        };
+        link.tasks().tail_task_logs(request).await
+    };
+    logs::run(&args.logs, &link, &mut printer, &mut session.out, open).await?;
+    Ok(Exit::Done)
 }
 
-/// Whether nothing can follow what was printed; else `request` names what does: the next attempt, or
-/// the rest of this one.
-async fn is_over(link: &Link, request: &mut TailTaskLogsRequest) -> Result<bool, Stop> {
-    let get = GetTaskRequest { task: request.task.clone() };
-    let task = link.repeat(async || link.tasks().get_task(get.clone()).await).await?;
-    let newest = task.attempts.last().map_or(0, |attempt| attempt.number);
-    match request.attempt {
-        Some(printed) if newest > printed => {
-            request.attempt = Some(printed + 1);
-            request.offset = 0;
-            Ok(false)
-        }
-        Some(_) | None if has_ended(task.state()) => Ok(true),
-        Some(_) | None => {
-            tokio::time::sleep(BETWEEN_ATTEMPTS).await;
-            Ok(false)
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Writes a chunk to the stream it came from; what the quota dropped before it is named on stderr.
-pub(crate) fn print_chunk(out: &mut Output, chunk: &LogChunk) -> Result<(), Stop> {
-    let mut stderr = io::stderr().lock();
-    if chunk.dropped_bytes > 0 {
-        let note = format!(
-            "note: {} bytes of output are missing here: the log quota dropped them\n",
-            chunk.dropped_bytes
-        );
-        stderr.write_all(note.as_bytes()).map_err(|error| output_failed(&error))?;
-    }
-    match chunk.stream() {
-        LogStream::Stderr => stderr.write_all(&chunk.data).map_err(|error| output_failed(&error)),
-        LogStream::Stdout | LogStream::Unspecified => out.raw(&chunk.data),
+    #[test]
+    fn attempts_are_a_number_or_all() {
+        assert_eq!(parse_attempts("all"), Ok(Attempts::All));
+        assert_eq!(parse_attempts("2"), Ok(Attempts::One(2)));
+        assert!(parse_attempts("some").is_err());
     }
 }

@@ -8,7 +8,7 @@ mod change;
 mod hold;
 mod line;
 mod list;
-pub(crate) mod logs;
+mod logs;
 pub(crate) mod progress;
 mod release;
 mod report;

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fusion_proto::v1::{OnLost, SubmitTaskRequest};
+use fusion_proto::v1::{OnLost, SecretUse, SubmitTaskRequest};
 use jiff::Timestamp;
 
 use super::report::Report;
@@ -15,6 +15,7 @@ use crate::commands::Session;
 use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
 use crate::units::{parse_duration, parse_instant, parse_pair};
+use crate::view::secret::parse_secret;
 use crate::view::task::Task;
 use crate::view::word::{wire_duration, wire_time, words};
 
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     /// Submit each line of this file of JSON lines (`-`: stdin) as a task
     #[arg(long, short = 'F', value_name = "FILE", conflicts_with_all = ["run", "command", "agent",
         "capabilities", "priority", "timeout", "idle_timeout", "queue_timeout", "retries", "not_before",
-        "after", "key", "on_lost", "labels", "env", "env_file", "concurrency_key", "hold"])]
+        "after", "key", "on_lost", "labels", "env", "env_file", "secrets", "concurrency_key", "hold"])]
     file: Option<PathBuf>,
     /// Run the command after `--` instead of giving an agent a prompt
     #[arg(long, conflicts_with_all = ["text", "input_file"], requires = "command")]
@@ -63,6 +64,9 @@ pub(crate) struct Args {
     hold: bool,
     #[command(flatten)]
     env: Env,
+    /// A secret that each attempt is given in a variable [default: its name] (may be repeated)
+    #[arg(long = "secret", value_name = "NAME[=VARIABLE]", value_parser = parse_secret)]
+    secrets: Vec<SecretUse>,
     /// Owner; others than yourself for administrators only
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -162,6 +166,7 @@ fn request(args: Args) -> Result<SubmitTaskRequest, Stop> {
         user: args.user.unwrap_or_default(),
         env: args.env.read()?,
         hold: args.hold,
+        secrets: args.secrets,
         ..args.terms.request()
     })
 }

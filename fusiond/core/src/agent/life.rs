@@ -10,6 +10,7 @@ use crate::event::EventKind;
 use crate::failure::{Failure, FailureCode};
 use crate::ids::AgentId;
 use crate::input::{Actor, Witness};
+use crate::secret;
 use crate::state::State;
 use crate::step::{Out, Turn};
 use crate::task::{Active, Clock, Ending, Exit, Phase, StopWhy, TaskState, ending};
@@ -128,6 +129,7 @@ fn adopt_work(
     } else {
         let number =
             state.task(work.task).map_or(0, |task| u32::try_from(task.attempts.len()).unwrap_or(u32::MAX));
+        secret::give(state, out, work.task, id);
         out.order(Effect::Start { agent: id, incarnation, serial: work.serial, task: work.task, number });
     }
 }

@@ -28,6 +28,7 @@ pub use remove::Keep;
 pub use spawn::SpawnAgent;
 
 use crate::ids::{AgentId, Capabilities, Nonce, TaskId, Uid};
+use crate::secret::SecretUse;
 use crate::task::QuestionKind;
 use crate::time::{Millis, Time};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,8 @@ pub struct AgentSpec {
     pub retention: Option<Millis>,
     /// The part that only the hands read.
     pub recipe: Recipe,
+    /// Secrets that each of its attempts is given.
+    pub secrets: Vec<SecretUse>,
 }
 
 /// How long an agent stays.

@@ -8,6 +8,7 @@ use crate::event::EventKind;
 use crate::ids::{AgentId, Capabilities, Uid};
 use crate::input::{Actor, Caller, Rights};
 use crate::reject::Reject;
+use crate::secret::check_uses;
 use crate::state::{RootAgents, State};
 use crate::step::{Done, Out, Turn};
 
@@ -44,6 +45,7 @@ pub(crate) fn decide(
 /// Whether such an agent may be made now.
 pub(crate) fn check(state: &State, ask: &SpawnAgent) -> Result<(), Reject> {
     check_spec(&ask.spec)?;
+    check_uses(state, ask.owner, &ask.spec.secrets)?;
     check_room(state, ask)?;
     match state.index.names.get(&(ask.owner, ask.spec.name.clone())) {
         Some(taken) => Err(Reject::NameTaken { name: ask.spec.name.clone(), agent: taken.to_string() }),

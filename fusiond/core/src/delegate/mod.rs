@@ -11,6 +11,7 @@ use crate::effect::Effect;
 use crate::ids::{AgentId, TaskId, Uid};
 use crate::index::{Lanes, Place, UserIndex};
 use crate::input::Intake;
+use crate::secret;
 use crate::state::{Key, State};
 use crate::step::{Out, Turn};
 use crate::task::{Active, Attempt, Clock, Lease, Phase, Task, TaskState};
@@ -136,5 +137,6 @@ fn lease(state: &mut State, out: &mut Out, turn: Turn, task: TaskId, agent: Agen
     out.touch(Key::Attempt(task, number));
     state.turns += 1;
     state.served.insert(uid, state.turns);
+    secret::give(state, out, task, agent);
     out.order(Effect::Start { agent, incarnation: lease.incarnation, serial: lease.serial, task, number });
 }

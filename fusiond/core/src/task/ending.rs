@@ -217,6 +217,7 @@ fn judge_kind(exit: &Exit) -> Verdict {
         ExitKind::StartFailed { stage, errno, message } => {
             let code = match *errno {
                 _ if stage == "input" => FailureCode::InputUnreadable,
+                _ if stage == "secret" => FailureCode::SecretMissing,
                 ENOENT | EACCES | ENOTDIR | ENOEXEC if stage == "execve" => FailureCode::ProgramNotFound,
                 EAGAIN | ENOMEM | EMFILE | ENFILE => FailureCode::StartResources,
                 _ => FailureCode::StartFailed,
@@ -321,7 +322,8 @@ fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failu
         | FailureCode::InputUnreadable
         | FailureCode::ResolvedFailed
         | FailureCode::OutputInvalid
-        | FailureCode::AgentGone => TaskState::Failed { at: turn.now, failure },
+        | FailureCode::AgentGone
+        | FailureCode::SecretMissing => TaskState::Failed { at: turn.now, failure },
     };
     end(state, out, turn, id, Actor::Daemon, end_state);
 }

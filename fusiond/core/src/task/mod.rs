@@ -40,6 +40,7 @@ pub use update::UpdateTask;
 use crate::failure::Failure;
 use crate::ids::{AgentId, Capabilities, TaskId, Uid};
 use crate::input::Actor;
+use crate::secret::SecretUse;
 use crate::time::{Millis, Time};
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,8 @@ pub struct TaskSpec {
     pub parent: Option<TaskId>,
     /// Of an owner's tasks with the same one, at most one is active.
     pub concurrency_key: Option<Box<str>>,
+    /// Secrets that its attempts are given.
+    pub secrets: Box<[SecretUse]>,
 }
 
 /// How long things may take; absent: as long as they like.

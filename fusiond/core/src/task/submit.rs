@@ -7,6 +7,7 @@ use crate::event::EventKind;
 use crate::ids::{AgentId, Capabilities, TaskId, Uid};
 use crate::input::{Caller, Rights};
 use crate::reject::Reject;
+use crate::secret::{SecretUse, check_uses};
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
 use crate::task::{Held, OnLost, Task, TaskKind, TaskSpec, TaskState, Timeouts, Wait};
@@ -78,6 +79,8 @@ pub struct SubmitTask {
     pub concurrency_key: String,
     /// Whether it may start as soon as it can.
     pub admission: Admission,
+    /// Secrets that its attempts are given.
+    pub secrets: Vec<SecretUse>,
 }
 
 pub(crate) fn decide(
@@ -119,6 +122,7 @@ pub(crate) struct Place {
 pub(crate) fn check(state: &State, reader: Caller, ask: &SubmitTask) -> Result<Needed, Reject> {
     check_values(ask)?;
     check_room(state, ask.owner, &ask.owner_name)?;
+    check_uses(state, ask.owner, &ask.secrets)?;
     let (after, on) = find_dependencies(state, reader, &ask.after)?;
     Ok(Needed { after, on })
 }
@@ -187,6 +191,7 @@ fn make_spec(
         after: after.into(),
         parent,
         concurrency_key: text(ask.concurrency_key),
+        secrets: ask.secrets.into(),
     }
 }
 

@@ -5,12 +5,15 @@
 use crate::rng::Rng;
 use fusion_core::agent::{AgentSpec, Keep, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
+use fusion_core::secret::{SecretUse, SetSecret};
 use fusion_core::task::submit::Admission;
 use fusion_core::task::update::Edit;
 use fusion_core::task::{
     Answer, AskTask, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, TaskKind, Timeouts, UpdateTask,
 };
-use fusion_core::{AgentId, Caller, Capabilities, Command, Millis, Rights, State, TaskId, Time, Uid};
+use fusion_core::{
+    AgentId, Caller, Capabilities, Command, Millis, Rights, SecretId, State, TaskId, Time, Uid,
+};
 
 const USERS: [u32; 3] = [1000, 1001, 1002];
 const OFFERED: [&str; 3] = ["gpu", "net", "sh"];
@@ -36,7 +39,9 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command)
     }
     let command = match rng.below(1000) {
         0..=349 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
-        350..=379 => Command::RunTask(Box::new(draw_run(rng, state, caller, now))),
+        350..=365 => Command::RunTask(Box::new(draw_run(rng, state, caller, now))),
+        366..=375 => Command::SetSecret(set_secret(rng, caller, now)),
+        376..=379 => Command::RemoveSecret { owner: Uid(*rng.pick(&USERS)), name: secret_name(rng) },
         380..=399 => Command::HoldTask { task: task_text(rng, state) },
         400..=424 => Command::ReleaseTask { task: held_text(rng, state) },
         425..=449 => Command::UpdateTask(Box::new(draw_update(rng, state, now))),
@@ -44,7 +49,7 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command)
         520..=589 => Command::RetryTask { task: task_text(rng, state), recalled: None },
         590..=629 => Command::ResolveTask { task: lost_text(rng, state), resolution: draw_resolution(rng) },
         630..=669 => Command::AnswerTask { task: asking_text(rng, state), answer: draw_answer(rng) },
-        670..=759 => Command::SpawnAgent(Box::new(draw_agent(rng, caller, now))),
+        670..=759 => Command::SpawnAgent(Box::new(draw_agent(rng, state, caller, now))),
         760..=839 => Command::PauseAgent { agent: agent_text(rng, state), how: draw_how(rng) },
         840..=919 => Command::ResumeAgent { agent: agent_text(rng, state) },
         920..=949 => Command::RestartAgent { agent: agent_text(rng, state) },
@@ -76,6 +81,27 @@ fn draw_caller(rng: &mut Rng, state: &State) -> Caller {
         return Caller { uid: agent.owner, rights: Rights::Agent(agent.id) };
     }
     Caller { uid: Uid(*rng.pick(&USERS)), rights: Rights::User }
+}
+
+fn secret_name(rng: &mut Rng) -> String {
+    format!("s{}", rng.below(3))
+}
+
+fn set_secret(rng: &mut Rng, caller: Caller, now: Time) -> SetSecret {
+    let owner = if caller.rights == Rights::Admin { Uid(*rng.pick(&USERS)) } else { caller.uid };
+    let (id, name) = (SecretId(fresh(rng, now)), secret_name(rng));
+    SetSecret { id, owner, owner_name: format!("user{}", owner.0), name }
+}
+
+/// Mostly some that exist: what asks for others is refused.
+fn secret_uses(rng: &mut Rng, state: &State, owner: Uid) -> Vec<SecretUse> {
+    let uses = state.secrets_of(owner).filter(|secret| secret.is_current() || rng.permille(50));
+    uses.take(2).map(|secret| secret_use(&secret.name)).collect()
+}
+
+/// A secret under its own name.
+pub(crate) fn secret_use(name: &str) -> SecretUse {
+    SecretUse { name: name.into(), env: name.into() }
 }
 
 fn draw_how(rng: &mut Rng) -> PauseHow {
@@ -174,12 +200,16 @@ fn draw_update(rng: &mut Rng, state: &State, now: Time) -> UpdateTask {
     }
 }
 
-fn draw_agent(rng: &mut Rng, caller: Caller, now: Time) -> SpawnAgent {
+fn draw_agent(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SpawnAgent {
     let restart = *rng.pick(&[RestartPolicy::OnFailure, RestartPolicy::Always, RestartPolicy::Never]);
     let owner = if caller.rights == Rights::Admin { Uid(*rng.pick(&USERS)) } else { caller.uid };
     let name = format!("a{}", rng.below(5));
     let request = if rng.permille(100) { 1 + rng.below(5) } else { 0 };
-    spawn(AgentId(fresh(rng, now)), owner, name, capabilities(rng, 700), restart, request)
+    let mut ask = spawn(AgentId(fresh(rng, now)), owner, name, capabilities(rng, 700), restart, request);
+    if rng.permille(200) {
+        ask.spec.secrets = secret_uses(rng, state, owner);
+    }
+    ask
 }
 
 /// An agent that is asked for.
@@ -202,6 +232,7 @@ pub(crate) fn spawn(
         stay: Stay::default(),
         retention: None,
         recipe,
+        secrets: Vec::new(),
     };
     SpawnAgent { id, owner, owner_name: format!("user{}", owner.0), spec, request }
 }
@@ -238,11 +269,14 @@ fn draw_task(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SubmitT
     if rng.permille(250) {
         ask.after = (0..=rng.below(3)).map(|_| task_text(rng, state)).collect();
     }
+    if rng.permille(150) {
+        ask.secrets = secret_uses(rng, state, owner);
+    }
     ask
 }
 
 fn draw_run(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> RunTask {
-    let mut agent = draw_agent(rng, caller, now);
+    let mut agent = draw_agent(rng, state, caller, now);
     let task = draw_task(rng, state, caller, now);
     agent.owner = task.owner;
     agent.spec.retention = rng.permille(300).then_some(Millis::from_secs(5));
@@ -272,5 +306,6 @@ pub(crate) fn submit(id: TaskId, owner: Uid) -> SubmitTask {
         after: Vec::new(),
         concurrency_key: String::new(),
         admission: Admission::Free,
+        secrets: Vec::new(),
     }
 }

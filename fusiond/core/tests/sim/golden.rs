@@ -10,13 +10,16 @@ use crate::world::World;
 use fusion_core::agent::{Keep, RestartPolicy};
 use fusion_core::explain::{explain_agent, explain_task};
 use fusion_core::input::{Intake, PauseHow};
+use fusion_core::secret::SetSecret;
 use fusion_core::step::Done;
 use fusion_core::task::submit::Admission;
 use fusion_core::task::update::{Edit, NewPrompt};
 use fusion_core::task::{
     Answer, AskTask, ExitKind, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, UpdateTask,
 };
-use fusion_core::{AgentId, Caller, Command, Config, Input, Millis, Rights, TaskId, Time, Uid, wake};
+use fusion_core::{
+    AgentId, Caller, Command, Config, Input, Millis, Rights, SecretId, TaskId, Time, Uid, wake,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -160,6 +163,10 @@ impl Session {
                 shims.alive.get_mut(&who).expect("it lives").declines = *word == "declines";
                 Vec::new()
             }
+            ("withhold", [name]) => {
+                let (stage, message) = ("secret".to_owned(), format!("there is no secret \"{name}\""));
+                shims.end_by_itself(who, ExitKind::StartFailed { stage, errno: 0, message }, now)
+            }
             ("output", []) => {
                 shims.run(who).last_output = now;
                 Vec::new()
@@ -284,6 +291,15 @@ impl Session {
                 let answer = Answer::Reject { comment: "not today".to_owned() };
                 Command::AnswerTask { task: task(name), answer }
             }
+            ["secret", "set", name] => {
+                let (owner, name) = (caller.uid, (*name).to_owned());
+                // Their own number keeps the ids apart also when others were forgotten.
+                let id = SecretId((3 << 80) + u128::from(self.world.state.seq));
+                Command::SetSecret(SetSecret { id, owner, owner_name: format!("user{}", owner.0), name })
+            }
+            ["secret", "remove", name] => {
+                Command::RemoveSecret { owner: caller.uid, name: (*name).to_owned() }
+            }
             ["drain"] => Command::SetIntake(Intake::Closed),
             ["open"] => Command::SetIntake(Intake::Open),
             ["stop-all"] => Command::StopAll { grace: Millis::from_secs(2) },
@@ -299,7 +315,8 @@ impl Session {
             _ => RestartPolicy::OnFailure,
         };
         let offered = values(flags, "--capability").collect();
-        let spawn = clients::spawn(id, caller.uid, name.to_owned(), offered, restart, 0);
+        let mut spawn = clients::spawn(id, caller.uid, name.to_owned(), offered, restart, 0);
+        spawn.spec.secrets = values(flags, "--secret").map(clients::secret_use).collect();
         Command::SpawnAgent(Box::new(spawn))
     }
 
@@ -309,6 +326,7 @@ impl Session {
         let mut ask = clients::submit(TaskId((2 << 80) + nth), owner);
         let task = |name: &str| self.tasks.get(name).map_or_else(|| name.to_owned(), TaskId::to_string);
         ask.capabilities = values(flags, "--capability").collect();
+        ask.secrets = values(flags, "--secret").map(clients::secret_use).collect();
         ask.priority = value(flags, "--priority").map_or(5, number);
         ask.after = values(flags, "--after").map(task).collect();
         ask.agent = value(flags, "--agent").unwrap_or_default().to_owned();

@@ -3,7 +3,7 @@
 //! Not for: torn writes and full disks, which are the real store's business.
 
 use fusion_core::state::Meta;
-use fusion_core::{Agent, Attempt, Config, Event, Key, Out, State, Task, TaskId};
+use fusion_core::{Agent, Attempt, Config, Event, Key, Out, Secret, State, Task, TaskId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -23,6 +23,7 @@ fn image(state: &State, key: Key) -> Option<Vec<u8>> {
         Key::Meta => Some(bytes(&state.meta)),
         Key::Agent(id) => state.agent(id).map(bytes),
         Key::Task(id) => state.task(id).map(bytes),
+        Key::Secret(id) => state.secret(id).map(bytes),
         Key::Attempt(id, number) => {
             state.task(id)?.attempts.iter().find(|attempt| attempt.number == number).map(bytes)
         }
@@ -59,7 +60,7 @@ impl Store {
     pub(crate) fn task_ids(&self) -> Vec<TaskId> {
         let id = |key: &Key| match key {
             Key::Task(id) => Some(*id),
-            Key::Meta | Key::Agent(_) | Key::Attempt(..) => None,
+            Key::Meta | Key::Agent(_) | Key::Attempt(..) | Key::Secret(_) => None,
         };
         self.values.keys().filter_map(id).collect()
     }
@@ -69,12 +70,17 @@ impl Store {
         agents.map(|(_, value)| serde_json::from_slice(value).expect("written above")).collect()
     }
 
+    fn secrets(&self) -> Vec<Secret> {
+        let secrets = self.values.iter().filter(|(key, _)| matches!(key, Key::Secret(_)));
+        secrets.map(|(_, value)| serde_json::from_slice(value).expect("written above")).collect()
+    }
+
     /// What a daemon finds at its start.
     pub(crate) fn load(&self, config: Config) -> State {
         let meta: Option<Meta> =
             self.values.get(&Key::Meta).map(|value| serde_json::from_slice(value).expect("written above"));
         let tasks = self.task_ids().into_iter().filter_map(|id| self.task(id)).collect();
-        State::load(config, meta, self.events.len() as u64, self.agents(), tasks)
+        State::load(config, meta, self.events.len() as u64, self.agents(), tasks).with_secrets(self.secrets())
     }
 
     /// Compares with a state of which everything was committed.
@@ -82,6 +88,11 @@ impl Store {
         for agent in self.agents() {
             if state.agent(agent.id) != Some(&agent) {
                 return Err(format!("{} was changed and not touched", agent.id));
+            }
+        }
+        for secret in self.secrets() {
+            if state.secret(secret.id) != Some(&secret) {
+                return Err(format!("{} was changed and not touched", secret.id));
             }
         }
         for task in state.tasks() {

@@ -68,6 +68,11 @@ rejects! {
     NoResult { task: "tsk_1", state: "queued" }
     InputNotFound { input: "inp_0" }
     CallerUnknown { reason: "no peer" }
+    SecretNotFound { name: "token" }
+    SecretLimit { limit: 128usize, user: "ada" }
+    TooManySecrets { count: 33usize }
+    SecretTooShort { bytes: 3usize }
+    SecretsUnavailable { reason: "the host key is gone" }
 }
 
 fn reference(name: &str) -> PathBuf {

@@ -66,6 +66,13 @@ impl Telling {
         for task in world.state.tasks() {
             self.task(task);
         }
+        for secret in world.state.secrets() {
+            let (retired, given) = (secret.retired_at.map(|at| at.0), &secret.given);
+            self.put(&format!(
+                "secret {} of {} retired {retired:?} given {given:?}",
+                secret.name, secret.owner.0
+            ));
+        }
         for (who, shim) in &world.shims.alive {
             let running = shim.running.as_ref().map(|run| (run.serial, run.task));
             let line = format!("shim {}.{} runs {running:?} frozen {}", who.0, who.1, shim.frozen);

@@ -3,6 +3,7 @@
 //! Not for: deciding; `fusion_core::agent` does.
 
 use super::refuse::refuse;
+use super::secrets::plan_uses;
 use super::{Door, millis, page_size, view};
 use crate::caller::unfitness;
 use crate::profile::{Kind, Profile};
@@ -151,7 +152,7 @@ impl v1::agent_service_server::AgentService for Door {
         Ok(Response::new(v1::DeleteAgentResponse {}))
     }
 
-    type TailAgentLogsStream = super::history::LogStream;
+    type TailAgentLogsStream = super::logs::LogStream;
 
     async fn tail_agent_logs(
         &self,
@@ -167,7 +168,7 @@ impl v1::agent_service_server::AgentService for Door {
 fn agent_of(done: Done) -> AgentId {
     match done {
         Done::Agent(id) => id,
-        Done::Task(_) | Done::Same(_) | Done::Daemon => AgentId(0),
+        Done::Task(_) | Done::Same(_) | Done::Secret(_) | Done::Daemon => AgentId(0),
     }
 }
 
@@ -247,6 +248,7 @@ impl Door {
         let limits = plan_limits(ask.limits)?;
         let backend = runtime::word(self.runtime.choose_backend(&limits)?);
         let env = check_env(ask.env)?;
+        let secrets = plan_uses(ask.secrets, &env)?;
         let request = super::submit::request_hash(owner, &ask.request_id);
         let name = if ask.name.is_empty() { self.make_name(profile, request)? } else { ask.name };
         let mut env_all: Vec<(String, String)> = profile.env.clone().into_iter().collect();
@@ -274,6 +276,7 @@ impl Door {
             stay: Stay::default(),
             retention: None,
             recipe,
+            secrets,
         };
         Ok(SpawnAgent { id: AgentId(0), owner, owner_name, spec, request })
     }

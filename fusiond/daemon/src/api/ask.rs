@@ -9,7 +9,7 @@ use super::refuse::refuse;
 use super::{Door, millis, submit, view};
 use crate::engine::Engine;
 use fusion_core::task::{AskTask, QuestionKind, Reply};
-use fusion_core::{Caller, Command, Done, Key, Reject, State, TaskId};
+use fusion_core::{Caller, Command, Done, Key, Reject, Rights, State, TaskId};
 use fusion_proto::v1;
 use tonic::Status;
 
@@ -19,11 +19,16 @@ impl Door {
         caller: Caller,
         ask: v1::AskTaskRequest,
     ) -> Result<v1::Reply, Status> {
-        let question = plan(caller, ask).map_err(|reject| refuse(&reject))?;
+        let mut question = plan(caller, ask).map_err(|reject| refuse(&reject))?;
+        if let Rights::Agent(agent) = caller.rights {
+            // It is stored and shown, as output is.
+            let text = self.masked(agent, question.text.into_bytes(), false).await?;
+            question.text = String::from_utf8_lossy(&text).into_owned();
+        }
         let request = question.request;
         let asked = self.engine.ask(caller, Command::AskTask(question), None, |_, _, done| match done {
             Done::Task(id) | Done::Same(id) => id,
-            Done::Agent(_) | Done::Daemon => TaskId(0),
+            Done::Agent(_) | Done::Secret(_) | Done::Daemon => TaskId(0),
         });
         let id = asked.await.map_err(|reject| refuse(&reject))?;
         let mut asker = Asker { engine: Some(self.engine.clone()), caller, request };

@@ -114,7 +114,7 @@ impl Door {
         let answer = move |state: &State, _, result: Result<Done, Reject>| {
             let changed = result.map(|done| match done {
                 Done::Task(id) | Done::Same(id) => (id, state.task(id)),
-                Done::Agent(_) | Done::Daemon => (TaskId(0), None),
+                Done::Agent(_) | Done::Secret(_) | Done::Daemon => (TaskId(0), None),
             });
             let changed = match changed {
                 // Cancelled is said only when nothing of the attempt is left.

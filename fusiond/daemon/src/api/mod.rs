@@ -12,9 +12,11 @@ mod events;
 mod history;
 mod inputs;
 mod list;
+mod logs;
 mod profiles;
 mod programs;
 mod refuse;
+mod secrets;
 mod submit;
 mod system;
 mod tasks;
@@ -32,6 +34,7 @@ use crate::health::Probe;
 use crate::paths::Paths;
 use crate::profile::Profiles;
 use crate::runtime::Runtime;
+use crate::vault::Vault;
 use fusion_core::{Caller, Reject};
 use fusion_proto::v1;
 use refuse::refuse;
@@ -51,6 +54,8 @@ pub struct Shared {
     pub runtime: Runtime,
     /// Names of users.
     pub names: Names,
+    /// Seals and opens values.
+    pub vault: Vault,
     /// What agents can be made of.
     pub profiles: Profiles,
     /// Where things lie.
@@ -134,6 +139,10 @@ pub async fn serve(
         )
         .add_service(
             v1::task_service_server::TaskServiceServer::new(door.clone())
+                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+        )
+        .add_service(
+            v1::secret_service_server::SecretServiceServer::new(door.clone())
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
         )
         .add_service(v1::event_service_server::EventServiceServer::new(door.clone()))

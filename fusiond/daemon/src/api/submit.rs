@@ -4,6 +4,7 @@
 //! Not for: limits and references; the core knows those.
 
 use super::agents::check_env;
+use super::secrets::plan_uses;
 use super::{Door, millis};
 use crate::runtime::{InputId, StoredPrompt, TaskInput};
 use fusion_core::task::submit::Admission;
@@ -54,6 +55,7 @@ impl Door {
         let on_lost = plan_on_lost(ask.on_lost());
         check_content(&ask)?;
         let env = check_env(ask.env)?;
+        let secrets = plan_uses(ask.secrets, &env)?;
         let (input, title) = match ask.input.is_empty() {
             true => {
                 let input = plan_input(ask.prompt, ask.run, env)?;
@@ -88,6 +90,7 @@ impl Door {
             after: ask.after,
             concurrency_key: ask.concurrency_key,
             admission: if ask.hold { Admission::Held } else { Admission::Free },
+            secrets,
         };
         Ok((submit, input))
     }
@@ -294,10 +297,14 @@ fn fingerprint(ask: &v1::SubmitTaskRequest) -> u64 {
         )
     );
     // Only what is asked for is in it: what an older version stored of a request without it still holds.
+    let secrets: Vec<_> = ask.secrets.iter().map(|wanted| (&wanted.name, &wanted.env)).collect();
     hash(|digest| {
         digest.update(form);
         digest.update(&ask.input);
         digest.update(&ask.concurrency_key);
+        if !secrets.is_empty() {
+            digest.update(format!("{secrets:?}"));
+        }
     })
 }
 

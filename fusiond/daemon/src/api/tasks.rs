@@ -5,6 +5,7 @@
 use super::change::plan_resolution;
 use super::refuse::refuse;
 use super::{Door, history, millis, view};
+use crate::engine::Beside;
 use fusion_core::task::Answer;
 use fusion_core::{AgentId, Caller, Command, Done, Key, Reject, State, TaskId, TaskState, explain};
 use fusion_proto::v1;
@@ -30,7 +31,10 @@ impl v1::task_service_server::TaskService for Door {
         let (submit, input) =
             self.plan_submit(caller, request.into_inner()).map_err(|reject| refuse(&reject))?;
         let command = Command::SubmitTask(Box::new(submit));
-        let task = self.engine.ask(caller, command, Some(input), |state, _, done| view_of(state, done)).await;
+        let task = self
+            .engine
+            .ask(caller, command, Some(Beside::Task(input)), |state, _, done| view_of(state, done))
+            .await;
         self.answer(task.and_then(|task| task))
     }
 
@@ -41,7 +45,9 @@ impl v1::task_service_server::TaskService for Door {
         let caller = Self::caller(&request)?;
         let (run, input) = self.plan_run(caller, request.into_inner()).map_err(|reject| refuse(&reject))?;
         let command = Command::RunTask(Box::new(run));
-        let ran = self.engine.ask(caller, command, Some(input), |state, _, done| view_of_run(state, done));
+        let ran = self
+            .engine
+            .ask(caller, command, Some(Beside::Task(input)), |state, _, done| view_of_run(state, done));
         let mut ran = ran.await.and_then(|ran| ran).map_err(|reject| refuse(&reject))?;
         ran.task = ran.task.map(|task| self.named_task(task));
         Ok(Response::new(ran))
@@ -180,7 +186,10 @@ impl v1::task_service_server::TaskService for Door {
         let caller = Self::caller(&request)?;
         let (update, input) = self.plan_update(caller, request.into_inner()).await?;
         let command = Command::UpdateTask(Box::new(update));
-        let task = self.engine.ask(caller, command, input, |state, _, done| view_of(state, done)).await;
+        let task = self
+            .engine
+            .ask(caller, command, input.map(Beside::Task), |state, _, done| view_of(state, done))
+            .await;
         self.answer(task.and_then(|task| task))
     }
 
@@ -195,7 +204,7 @@ impl v1::task_service_server::TaskService for Door {
         Ok(Response::new(Box::pin(stream)))
     }
 
-    type TailTaskLogsStream = history::LogStream;
+    type TailTaskLogsStream = super::logs::LogStream;
 
     async fn tail_task_logs(
         &self,
@@ -229,7 +238,7 @@ impl v1::task_service_server::TaskService for Door {
 fn task_of(done: Done) -> TaskId {
     match done {
         Done::Task(id) | Done::Same(id) => id,
-        Done::Agent(_) | Done::Daemon => TaskId(0),
+        Done::Agent(_) | Done::Secret(_) | Done::Daemon => TaskId(0),
     }
 }
 
@@ -322,7 +331,7 @@ impl Door {
         let command = Command::SubmitTask(Box::new(submit));
         let answer = Box::new(move |_: &State, _, result| tell(result));
         // A stopped engine drops the answer, which ends the stream.
-        drop(self.engine.ask_later(caller, command, Some(input), answer).await);
+        drop(self.engine.ask_later(caller, command, Some(Beside::Task(input)), answer).await);
     }
 }
 

@@ -48,7 +48,9 @@ pub fn load(store: &Store, config: Config) -> Result<State, LoadError> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let mut state = State::load(config, meta, last_seq(&store.reader())?, agents, tasks);
+    let secrets = load_kind(store, record::SECRET, "secret", record::decode_secret)?;
+    let state = State::load(config, meta, last_seq(&store.reader())?, agents, tasks);
+    let mut state = state.with_secrets(secrets);
     state.check().map_err(LoadError::Broken)?;
     state.trim();
     Ok(state)

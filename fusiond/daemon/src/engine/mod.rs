@@ -16,6 +16,7 @@ mod migrate;
 mod orders;
 mod prune;
 mod record;
+mod secrets;
 mod stored;
 mod turn;
 mod waiters;
@@ -25,10 +26,12 @@ pub use migrate::MIGRATIONS;
 pub use record::{
     SCHEMA, attempts_of, decode_event, decode_task, event_key, input_key, stored_task, task_key,
 };
+pub use secrets::{Unsealed, given_to, mask_of};
 pub use stored::{Keep, Kept, PIECE_BYTES, Stored, read_stored};
 
 use crate::runtime::{InputId, Runtime, TaskInput};
 use crate::store::{Reader, Store};
+use crate::vault::Vault;
 use fusion_core::{AgentId, Caller, Command, Done, Input, Key, Millis, Outcome, Reject, State, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -46,8 +49,8 @@ pub(crate) type KeptAnswer = oneshot::Sender<Result<Kept, Reject>>;
 
 /// A message to the engine.
 pub(crate) enum Message {
-    /// A command, with the bytes that are stored beside a new task.
-    Ask { caller: Caller, command: Command, input: Option<TaskInput>, answer: Answer },
+    /// A command, with the bytes that are stored beside what it makes.
+    Ask { caller: Caller, command: Command, beside: Option<Beside>, answer: Answer },
     /// One step of storing a prompt.
     Keep { id: InputId, step: Keep, answer: KeptAnswer },
     /// Reads the committed state.
@@ -58,6 +61,14 @@ pub(crate) enum Message {
     Own(Input),
     /// Leave the loop after the present turn.
     Stop(oneshot::Sender<Store>),
+}
+
+/// Bytes that the core does not see, stored in the same batch as the entity they belong to.
+pub enum Beside {
+    /// Of a task.
+    Task(TaskInput),
+    /// Of a secret: its sealed value.
+    Sealed(Vec<u8>),
 }
 
 /// A door to the engine. Cheap to clone.
@@ -85,6 +96,8 @@ pub struct Parts {
     pub runtime: Runtime,
     /// How long history is kept.
     pub history: Millis,
+    /// Opens sealed values.
+    pub vault: Vault,
     /// Where the lanes of the hands run.
     pub handle: tokio::runtime::Handle,
 }
@@ -111,7 +124,7 @@ impl Engine {
         &self,
         caller: Caller,
         command: Command,
-        input: Option<TaskInput>,
+        beside: Option<Beside>,
         view: impl FnOnce(&State, Time, Done) -> T + Send + 'static,
     ) -> Result<T, Reject> {
         let (sender, answered) = oneshot::channel();
@@ -119,7 +132,7 @@ impl Engine {
             // The caller may have hung up; the change stands all the same.
             drop(sender.send(result.map(|done| view(state, now, done))));
         });
-        self.send(Message::Ask { caller, command, input, answer }).await?;
+        self.send(Message::Ask { caller, command, beside, answer }).await?;
         answered.await.map_err(|_| Reject::Stopping)?
     }
 
@@ -132,10 +145,10 @@ impl Engine {
         &self,
         caller: Caller,
         command: Command,
-        input: Option<TaskInput>,
+        beside: Option<Beside>,
         answer: Answer,
     ) -> Result<(), Reject> {
-        self.send(Message::Ask { caller, command, input, answer }).await
+        self.send(Message::Ask { caller, command, beside, answer }).await
     }
 
     /// One step of storing a prompt; it is on disk when this returns.

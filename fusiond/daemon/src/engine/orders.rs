@@ -3,6 +3,7 @@
 //! Not for: deciding; one effect becomes one order, or the outcome that it is impossible.
 
 use crate::runtime::{Order, Setup, TaskInput};
+use crate::vault::Value;
 use fusion_core::task::{Exit, ExitKind};
 use fusion_core::{AgentId, Effect, Millis, Outcome, State, TaskId, Time};
 use std::sync::Arc;
@@ -18,19 +19,29 @@ pub(crate) struct Planned {
 pub(crate) fn plan(
     state: &State,
     effects: &[Effect],
-    mut input: impl FnMut(TaskId) -> Option<TaskInput>,
+    input: impl Fn(TaskId) -> Option<TaskInput>,
+    give: impl Fn(AgentId, TaskId) -> Result<Vec<(String, Value)>, String>,
 ) -> Planned {
     let mut planned = Planned::default();
+    let load = |agent, task| {
+        let unreadable = || ("input", "the stored prompt of the task could not be read back".to_owned());
+        let input = input(task).ok_or_else(unreadable)?;
+        let secrets = give(agent, task).map_err(|missing| ("secret", missing))?;
+        Ok((input, secrets))
+    };
     for effect in effects {
-        plan_one(state, effect, &mut input, &mut planned);
+        plan_one(state, effect, &load, &mut planned);
     }
     planned
 }
 
+/// What a start needs, or the stage that failed and why.
+type Loaded = Result<(TaskInput, Vec<(String, Value)>), (&'static str, String)>;
+
 fn plan_one(
     state: &State,
     effect: &Effect,
-    input: &mut impl FnMut(TaskId) -> Option<TaskInput>,
+    load: &impl Fn(AgentId, TaskId) -> Loaded,
     planned: &mut Planned,
 ) {
     let order = match *effect {
@@ -40,12 +51,13 @@ fn plan_one(
         Effect::Adopt { agent, incarnation } => {
             setup(state, agent, incarnation).map(|setup| Order::Adopt { setup })
         }
-        Effect::Start { agent, incarnation, serial, task, number } => match input(task) {
-            Some(input) => {
-                Some(Order::Start { agent, incarnation, serial, task, number, input: Arc::new(input) })
+        Effect::Start { agent, incarnation, serial, task, number } => match load(agent, task) {
+            Ok((input, secrets)) => {
+                let input = Arc::new(input);
+                Some(Order::Start { agent, incarnation, serial, task, number, input, secrets })
             }
-            None => {
-                planned.impossible.push(unreadable(state, agent, incarnation, serial));
+            Err((stage, message)) => {
+                planned.impossible.push(impossible(state, agent, incarnation, serial, stage, message));
                 None
             }
         },
@@ -80,14 +92,17 @@ fn setup(state: &State, agent: AgentId, incarnation: u32) -> Option<Arc<Setup>> 
     }))
 }
 
-/// The stored input of the task cannot be read back: the attempt ends before it begins.
-fn unreadable(state: &State, agent: AgentId, incarnation: u32, serial: u32) -> Outcome {
+/// What the attempt needs cannot be had: it ends before it begins.
+fn impossible(
+    state: &State,
+    agent: AgentId,
+    incarnation: u32,
+    serial: u32,
+    stage: &str,
+    message: String,
+) -> Outcome {
     let at = state.agent(agent).map_or(Time(0), |agent| agent.life.since());
-    let kind = ExitKind::StartFailed {
-        stage: "input".to_owned(),
-        errno: 0,
-        message: "the stored prompt of the task could not be read back".to_owned(),
-    };
+    let kind = ExitKind::StartFailed { stage: stage.to_owned(), errno: 0, message };
     let exit = Exit {
         kind,
         stop: None,

@@ -130,7 +130,9 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::TaskAnswered { .. }
         | EventKind::TaskHeld { .. }
         | EventKind::TaskReleased { .. }
-        | EventKind::TaskUpdated { .. } => None,
+        | EventKind::TaskUpdated { .. }
+        | EventKind::SecretSet { .. }
+        | EventKind::SecretRemoved { .. } => None,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::store::{Batch, Direction, ReadError, Reader};
 use fusion_core::state::Meta;
-use fusion_core::{Agent, AgentId, Attempt, Event, Key, State, Task, TaskId};
+use fusion_core::{Agent, AgentId, Attempt, Event, Key, Secret, SecretId, State, Task, TaskId};
 use serde::de::DeserializeOwned;
 
 /// The version of all stored shapes.
@@ -16,6 +16,7 @@ pub(crate) const AGENT: &[u8] = b"agent/";
 pub(crate) const TASK: &[u8] = b"task/";
 pub(crate) const ATTEMPT: &[u8] = b"attempt/";
 pub(crate) const EVENT: &[u8] = b"event/";
+pub(crate) const SECRET: &[u8] = b"secret/";
 
 fn key(prefix: &[u8], id: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(prefix.len() + id.len() + 4);
@@ -44,6 +45,15 @@ pub(crate) fn attempt_key(task: TaskId, number: u32) -> Vec<u8> {
 #[must_use]
 pub fn input_key(task: TaskId) -> Vec<u8> {
     key(b"input/", &task.0.to_be_bytes())
+}
+
+fn secret_key(id: SecretId) -> Vec<u8> {
+    key(SECRET, &id.0.to_be_bytes())
+}
+
+/// Where the sealed value of a secret is stored.
+pub(crate) fn sealed_key(id: SecretId) -> Vec<u8> {
+    key(b"sealed/", &id.0.to_be_bytes())
 }
 
 /// Where an event is stored.
@@ -80,6 +90,10 @@ pub(crate) fn decode_attempt(body: &[u8]) -> Option<Attempt> {
     decode(body)
 }
 
+pub(crate) fn decode_secret(body: &[u8]) -> Option<Secret> {
+    decode(body)
+}
+
 pub(crate) fn decode_meta(body: &[u8]) -> Option<Meta> {
     decode(body)
 }
@@ -95,6 +109,13 @@ pub(crate) fn put(batch: &mut Batch, state: &State, touched: Key) {
         Key::Task(id) => match state.task(id) {
             Some(task) => batch.put(&task_key(id), &encode(task)),
             None => batch.delete(&task_key(id)),
+        },
+        Key::Secret(id) => match state.secret(id) {
+            Some(secret) => batch.put(&secret_key(id), &encode(secret)),
+            None => {
+                batch.delete(&secret_key(id));
+                batch.delete(&sealed_key(id));
+            }
         },
         Key::Attempt(id, number) => {
             let index = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);

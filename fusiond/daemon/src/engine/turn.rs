@@ -7,12 +7,16 @@ use crate::engine::clock::Clock;
 use crate::engine::ids::Ids;
 use crate::engine::prune::Pruner;
 use crate::engine::waiters::{Waiters, Watch};
-use crate::engine::{Answer, Keep, Kept, KeptAnswer, Look, Message, Parts, name_of, orders, record, stored};
+use crate::engine::{
+    Answer, Beside, Keep, Kept, KeptAnswer, Look, Message, Parts, name_of, orders, record, secrets, stored,
+};
 use crate::runtime::{InputId, Runtime, TaskInput};
 use crate::store::{Batch, CommitError, Store};
+use crate::vault::Vault;
 use fusion_core::agent::SpawnAgent;
 use fusion_core::{
-    AgentId, Caller, Command, Done, Input, Key, Out, Outcome, Reject, State, TaskId, Time, Turn, step, wake,
+    AgentId, Caller, Command, Done, Input, Key, Out, Outcome, Reject, SecretId, State, TaskId, Time, Turn,
+    step, wake,
 };
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,6 +44,7 @@ struct After {
 pub(crate) struct Loop {
     state: State,
     store: Store,
+    vault: Vault,
     runtime: Runtime,
     handle: tokio::runtime::Handle,
     inbox: mpsc::Receiver<Message>,
@@ -61,6 +66,7 @@ impl Loop {
         Self {
             state: parts.state,
             store: parts.store,
+            vault: parts.vault,
             runtime: parts.runtime,
             handle: parts.handle,
             inbox,
@@ -189,6 +195,7 @@ impl Loop {
     fn step_outcome(&mut self, now: Time, outcome: Outcome) {
         let (agent, name) = name_of(&outcome);
         tracing::debug!(%agent, outcome = name);
+        let outcome = secrets::veil(&self.state, &self.store.reader(), &self.vault, outcome);
         self.step_own(now, Input::Outcome(outcome));
     }
 
@@ -200,8 +207,8 @@ impl Loop {
     fn step_message(&mut self, now: Time, room: bool, message: Message, after: &mut After) {
         match message {
             Message::Ask { answer, .. } if !room => after.answers.push((answer, Err(Reject::NoSpace))),
-            Message::Ask { caller, command, input, answer } => {
-                let result = self.step_command(now, caller, command, input);
+            Message::Ask { caller, command, beside, answer } => {
+                let result = self.step_command(now, caller, command, beside);
                 after.answers.push((answer, result));
             }
             Message::Keep { answer, .. } if !room => after.kept.push((answer, Err(Reject::NoSpace))),
@@ -218,9 +225,12 @@ impl Loop {
         now: Time,
         caller: Caller,
         mut command: Command,
-        input: Option<TaskInput>,
+        beside: Option<Beside>,
     ) -> Result<Done, Reject> {
-        let stored = input.as_ref().and_then(|input| input.stored);
+        let stored = match &beside {
+            Some(Beside::Task(input)) => input.stored,
+            Some(Beside::Sealed(_)) | None => None,
+        };
         if let Some(stored) = stored
             && !stored::is_kept(&self.store.reader(), now, stored.id).unwrap_or(false)
         {
@@ -230,11 +240,17 @@ impl Loop {
         self.assign_id(turn, &mut command);
         self.recall(&mut command);
         let result = step(&mut self.state, &mut self.out, turn, Input::Command { caller, command });
-        if let (Ok(Done::Task(id)), Some(input)) = (&result, input) {
-            self.batch.put(&record::input_key(*id), &input.encode());
-            if let Some(stored) = stored {
-                stored::need(&mut self.batch, stored.id, *id);
+        match (&result, beside) {
+            (Ok(Done::Task(id)), Some(Beside::Task(input))) => {
+                self.batch.put(&record::input_key(*id), &input.encode());
+                if let Some(stored) = stored {
+                    stored::need(&mut self.batch, stored.id, *id);
+                }
             }
+            (Ok(Done::Secret(id)), Some(Beside::Sealed(bytes))) => {
+                self.batch.put(&record::sealed_key(*id), &bytes);
+            }
+            (Ok(_) | Err(_), _) => {}
         }
         result
     }
@@ -269,7 +285,12 @@ impl Loop {
                 self.assign_agent(turn, &mut ask.agent);
                 ask.task.id = TaskId(self.ids.next(turn.now, turn.draw(3), turn.draw(4)));
             }
-            Command::PauseAgent { .. }
+            Command::SetSecret(ask) => {
+                let (high, low) = id();
+                ask.id = SecretId(self.ids.next(turn.now, high, low));
+            }
+            Command::RemoveSecret { .. }
+            | Command::PauseAgent { .. }
             | Command::ResumeAgent { .. }
             | Command::RestartAgent { .. }
             | Command::TerminateAgent { .. }
@@ -363,9 +384,11 @@ impl Loop {
             return;
         }
         let reader = self.store.reader();
-        let planned = orders::plan(&self.state, &out.effects, |task| {
+        let input = |task| {
             reader.get(&record::input_key(task)).ok().flatten().and_then(|body| TaskInput::decode(&body).ok())
-        });
+        };
+        let give = |agent, task| secrets::environment(&self.state, &reader, &self.vault, agent, task);
+        let planned = orders::plan(&self.state, &out.effects, input, give);
         self.own_outcomes.extend(planned.impossible);
         let _entered = self.handle.enter();
         self.runtime.order(planned.orders);
@@ -380,10 +403,11 @@ fn last_instant(parts: &Parts) -> Time {
 
 fn input_bytes(message: &Message) -> usize {
     match message {
-        Message::Ask { input: Some(input), .. } => input.prompt.len(),
+        Message::Ask { beside: Some(Beside::Task(input)), .. } => input.prompt.len(),
+        Message::Ask { beside: Some(Beside::Sealed(bytes)), .. } => bytes.len(),
         Message::Keep { step: Keep::Piece { bytes, .. }, .. } => bytes.len(),
         Message::Keep { step: Keep::Begin { .. } | Keep::End, .. }
-        | Message::Ask { input: None, .. }
+        | Message::Ask { beside: None, .. }
         | Message::Look(_)
         | Message::Wait(..)
         | Message::Own(_)
@@ -395,7 +419,10 @@ fn input_bytes(message: &Message) -> usize {
 fn is_new_work(message: &Message) -> bool {
     match message {
         Message::Ask { command, .. } => {
-            matches!(command, Command::SubmitTask(_) | Command::SpawnAgent(_) | Command::RunTask(_))
+            matches!(
+                command,
+                Command::SubmitTask(_) | Command::SpawnAgent(_) | Command::RunTask(_) | Command::SetSecret(_)
+            )
         }
         Message::Keep { .. } => true,
         Message::Look(_) | Message::Wait(..) | Message::Own(_) | Message::Stop(_) => false,

@@ -13,6 +13,7 @@ use fusion_shim::wire::{AttemptSpec, Content, Files, Output, Resource, Rlimit};
 
 use super::identity::Owner;
 use super::order::{Setup, TaskInput};
+use crate::vault::Value;
 
 type Variable = (Vec<u8>, Vec<u8>);
 
@@ -101,9 +102,16 @@ impl Template {
     }
 
     /// The run of attempt `number` of a task, the agent's attempt `serial`.
-    pub(super) fn spec(&self, task: TaskId, number: u32, serial: u32, input: &TaskInput) -> AttemptSpec {
+    pub(super) fn spec(
+        &self,
+        task: TaskId,
+        number: u32,
+        serial: u32,
+        input: &TaskInput,
+        secrets: &[(String, Value)],
+    ) -> AttemptSpec {
         let Program { argv, stdin, files } = self.program(serial, input);
-        let mut env = Vec::with_capacity(self.env.len() + 5 + input.env.len());
+        let mut env = Vec::with_capacity(self.env.len() + 5 + input.env.len() + secrets.len());
         env.extend_from_slice(&self.env[..self.own]);
         env.push((b"FUSION_TASK_ID".to_vec(), task.to_string().into_bytes()));
         env.push((b"FUSION_ATTEMPT".to_vec(), number.to_string().into_bytes()));
@@ -112,6 +120,9 @@ impl Template {
         env.extend_from_slice(&self.env[self.own..]);
         for (name, value) in input.env.iter().filter(|(name, _)| !name.starts_with(OWN_PREFIX)) {
             put(&mut env, name, value.as_bytes());
+        }
+        for (name, value) in secrets {
+            put(&mut env, name, value.expose());
         }
         AttemptSpec {
             argv,
@@ -305,12 +316,13 @@ mod tests {
     #[test]
     fn a_prompt_takes_its_place_once_and_else_comes_on_stdin() {
         let input = prompt("{{ prompt }} and {{prompt}}", &[]);
-        let spec = template(&["say", "-p={{prompt}}!{{ prompt }}"], "stdin").spec(TaskId(1), 1, 5, &input);
+        let spec =
+            template(&["say", "-p={{prompt}}!{{ prompt }}"], "stdin").spec(TaskId(1), 1, 5, &input, &[]);
         let filled = "-p={{ prompt }} and {{prompt}}!{{ prompt }} and {{prompt}}";
         assert_eq!((texts(&spec.argv), spec.stdin), (vec!["say", filled], Content::Empty));
-        let spec = template(&["cat"], "stdin").spec(TaskId(1), 1, 5, &prompt("words", &[]));
+        let spec = template(&["cat"], "stdin").spec(TaskId(1), 1, 5, &prompt("words", &[]), &[]);
         assert_eq!((texts(&spec.argv), spec.stdin), (vec!["cat"], Content::Inline(b"words".to_vec())));
-        let spec = template(&["echo"], "argv").spec(TaskId(1), 1, 5, &prompt("words", &[]));
+        let spec = template(&["echo"], "argv").spec(TaskId(1), 1, 5, &prompt("words", &[]), &[]);
         assert_eq!((texts(&spec.argv), spec.stdin), (vec!["echo", "words"], Content::Empty));
     }
 
@@ -318,7 +330,7 @@ mod tests {
     fn files_are_named_in_the_environment_and_lie_in_the_workspace() {
         let mut template = template(&["program"], "file");
         template.result = Way::File;
-        let spec = template.spec(TaskId(1), 1, 5, &prompt("words", &[]));
+        let spec = template.spec(TaskId(1), 1, 5, &prompt("words", &[]), &[]);
         let files = spec.files.expect("files");
         assert_eq!((files.name.as_str(), files.output), ("1.5", Output::Result));
         assert_eq!(files.input, Some(Content::Inline(b"words".to_vec())));
@@ -331,7 +343,7 @@ mod tests {
     #[test]
     fn the_task_has_the_last_word_on_its_environment_but_not_on_the_daemons_own() {
         let env = [("A", "task"), ("FUSION_AGENT_ID", "forged"), ("HOME", "/elsewhere")];
-        let spec = template(&["env"], "stdin").spec(TaskId(7), 3, 5, &prompt("", &env));
+        let spec = template(&["env"], "stdin").spec(TaskId(7), 3, 5, &prompt("", &env), &[]);
         let value = |name: &str| {
             let found: Vec<_> = spec.env.iter().filter(|(known, _)| known == name.as_bytes()).collect();
             assert!(found.len() <= 1, "{name} is there twice");

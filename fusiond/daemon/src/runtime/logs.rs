@@ -9,10 +9,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
-use fusion_core::AgentId;
 use fusion_core::task::Lease;
-pub use fusion_shim::log::Stream;
-use fusion_shim::log::{Cursor, Reader};
+use fusion_core::{AgentId, Time};
+pub use fusion_shim::log::{Cursor, Reader, Stream};
 use rustix::fs::{Mode, OFlags, inotify};
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
@@ -31,6 +30,10 @@ pub struct Chunk {
     pub next_offset: u64,
     /// Bytes that were dropped just before these.
     pub dropped_before: u64,
+    /// The offset of the first byte in its stream.
+    pub offset: u64,
+    /// When they were read from the program.
+    pub at: Time,
 }
 
 /// The longest chunk: a piece of a message on the wire with room to spare.
@@ -127,6 +130,30 @@ impl Log {
         })
         .await
         .map(drop)
+    }
+
+    /// Goes where `act` leads the reader, before the first [`Log::next`].
+    ///
+    /// # Errors
+    /// [`LogError::Read`].
+    pub async fn steer<T: Send + 'static>(
+        &mut self,
+        act: impl FnOnce(&mut Reader) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let State::Idle(mut reader) = std::mem::replace(&mut self.state, State::Broken) else {
+            return Err(self.failure(io::Error::other("a read is under way")));
+        };
+        let steered = tokio::task::spawn_blocking(move || {
+            let outcome = act(&mut reader);
+            (reader, outcome)
+        });
+        match steered.await {
+            Ok((reader, outcome)) => {
+                self.state = State::Idle(reader);
+                outcome.map_err(|source| self.failure(source))
+            }
+            Err(panic) => Err(self.failure(io::Error::other(panic))),
+        }
     }
 
     /// From now on [`Log::next`] waits for more, until `ended` has come and all is read. `ended` is the caller's
@@ -262,6 +289,8 @@ fn next_chunk(reader: &mut Reader) -> io::Result<Option<Chunk>> {
         bytes: piece.bytes,
         next_offset: place(reader),
         dropped_before: piece.missing_bytes,
+        offset: piece.offset,
+        at: Time(piece.unix_ms),
     }))
 }
 

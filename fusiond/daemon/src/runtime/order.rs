@@ -11,6 +11,8 @@ use fusion_core::workspace::Removal;
 use fusion_core::{AgentId, Millis, Nonce, TaskId, Uid};
 use serde::{Deserialize, Serialize};
 
+use crate::vault::Value;
+
 /// One order; the variants and their answers are those of [`fusion_core::Effect`].
 #[derive(Clone, Debug)]
 pub enum Order {
@@ -38,6 +40,8 @@ pub enum Order {
         number: u32,
         /// The bytes of the task.
         input: Arc<TaskInput>,
+        /// Variables that hold secrets.
+        secrets: Vec<(String, Value)>,
     },
     /// Ends an attempt. Answered by `AttemptExited`.
     Stop {

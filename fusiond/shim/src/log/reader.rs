@@ -38,6 +38,8 @@ pub struct Piece {
     pub missing_bytes: u64,
     /// The offset of the first byte in its stream.
     pub offset: u64,
+    /// When they were read from the program: wall clock in milliseconds, as exact as the index.
+    pub unix_ms: u64,
     /// The bytes; empty if only a gap was passed.
     pub bytes: Vec<u8>,
 }
@@ -60,6 +62,8 @@ pub struct Reader {
 #[derive(Debug)]
 struct Run {
     stream: Stream,
+    unix_ms: u64,
+    start: u64,
     end: Option<u64>,
 }
 
@@ -98,15 +102,97 @@ impl Reader {
         self.cursor
     }
 
-    /// Goes back or ahead so that at most `bytes` of each stream lie before the present end.
+    /// Goes to a place that [`Reader::cursor`] told before.
+    pub fn seek(&mut self, cursor: Cursor) {
+        self.cursor = cursor;
+        self.run_next = 0;
+    }
+
+    /// Goes to where at most the last `bytes` of both streams together follow, in their order.
+    ///
+    /// # Errors
+    /// If the folder or the index cannot be read.
+    pub fn seek_back(&mut self, bytes: u64) -> io::Result<()> {
+        let mut cursor = self.end()?;
+        self.read_index()?;
+        let mut left = bytes;
+        let whole = [(Stream::Out, 0), (Stream::Err, 0)];
+        // What no entry announces is in no order, and read with standard output first.
+        let runs = whole.into_iter().chain(self.runs.iter().map(|run| (run.stream, run.start)));
+        for (stream, start) in runs.collect::<Vec<_>>().into_iter().rev() {
+            let until = cursor.of(stream);
+            let taken = until.saturating_sub(start).min(left);
+            *until -= taken;
+            left -= taken;
+        }
+        self.seek(cursor);
+        Ok(())
+    }
+
+    /// Goes to the first byte that was read from the program at this time or later.
+    ///
+    /// # Errors
+    /// If the folder, the index or a file cannot be read.
+    pub fn seek_time(&mut self, unix_ms: u64) -> io::Result<()> {
+        let mut cursor = self.end()?;
+        self.read_index()?;
+        let first = self.runs.iter().position(|run| run.unix_ms >= unix_ms);
+        match first {
+            None if self.runs.is_empty() && self.changed_unix_ms()? >= unix_ms => cursor = Cursor::default(),
+            None => {}
+            Some(first) => {
+                for stream in Stream::ALL {
+                    if let Some(run) = self.runs[first..].iter().find(|run| run.stream == stream) {
+                        *cursor.of(stream) = run.start;
+                    }
+                }
+            }
+        }
+        self.seek(cursor);
+        Ok(())
+    }
+
+    /// The first byte of each stream that is left.
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub fn seek_before_end(&mut self, bytes: u64) -> io::Result<()> {
-        let end = self.end()?;
-        self.cursor = Cursor { out: end.out.saturating_sub(bytes), err: end.err.saturating_sub(bytes) };
-        self.run_next = 0;
-        Ok(())
+    pub fn first(&mut self) -> io::Result<Cursor> {
+        self.segments.refresh(&self.folder, self.serial)?;
+        let [out, err] = &self.segments.bases;
+        let first = |bases: &BTreeSet<u64>| bases.first().copied().unwrap_or(0);
+        Ok(Cursor { out: first(out), err: first(err) })
+    }
+
+    /// Whether a line of the stream begins at this offset, as far as its bytes are left.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn begins_line(&mut self, stream: Stream, offset: u64) -> io::Result<bool> {
+        let Some(before) = offset.checked_sub(1) else { return Ok(true) };
+        self.segments.refresh(&self.folder, self.serial)?;
+        let mut byte = [0];
+        match self.locate(stream, before) {
+            Ok((0, base, file)) => {
+                let count = rustix::io::pread(&file, &mut byte, before - base)?;
+                Ok(count == 1 && byte == *b"\n")
+            }
+            Ok(_) | Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// When the newest segment was last written.
+    fn changed_unix_ms(&mut self) -> io::Result<u64> {
+        self.segments.refresh(&self.folder, self.serial)?;
+        let mut newest = 0;
+        for stream in Stream::ALL {
+            let Some(base) = self.segments.bases[stream.index()].last() else { continue };
+            if let Ok(stat) = statat(&self.folder, segment_name(self.serial, stream, *base), AtFlags::empty())
+            {
+                newest = newest.max(changed(&stat));
+            }
+        }
+        Ok(newest)
     }
 
     /// The present end of the log.
@@ -137,8 +223,8 @@ impl Reader {
             // The end comes first: every byte before it was announced in the index before.
             let mut end = self.end()?;
             self.read_index()?;
-            let Some((stream, until)) = self.choose(&mut end) else { return Ok(None) };
-            match self.read(stream, until, bytes_max) {
+            let Some((stream, until, unix_ms)) = self.choose(&mut end) else { return Ok(None) };
+            match self.read(stream, until, unix_ms, bytes_max) {
                 Err(Errno::NOENT) => self.segments.changed = None,
                 Err(error) => return Err(error.into()),
                 Ok(piece) => return Ok(Some(piece)),
@@ -146,12 +232,12 @@ impl Reader {
         }
     }
 
-    /// The stream to read from, and up to where.
-    fn choose(&mut self, end: &mut Cursor) -> Option<(Stream, u64)> {
+    /// The stream to read from, up to where, and when that was read, as far as the index says.
+    fn choose(&mut self, end: &mut Cursor) -> Option<(Stream, u64, Option<u64>)> {
         while let Some(run) = self.runs.get(self.run_next) {
             let (stream, until) = (run.stream, run.end.unwrap_or(u64::MAX).min(*end.of(run.stream)));
             if *self.cursor.of(stream) < until {
-                return Some((stream, until));
+                return Some((stream, until, Some(run.unix_ms)));
             }
             if run.end.is_none() && self.run_next + 1 == self.runs.len() {
                 break;
@@ -160,10 +246,16 @@ impl Reader {
         }
         // Without an index there is one stream; after its last entry there is no order.
         let unread = Stream::ALL.into_iter().find(|stream| *self.cursor.of(*stream) < *end.of(*stream))?;
-        Some((unread, *end.of(unread)))
+        Some((unread, *end.of(unread), self.runs.last().map(|run| run.unix_ms)))
     }
 
-    fn read(&mut self, stream: Stream, until: u64, bytes_max: usize) -> Result<Piece, Errno> {
+    fn read(
+        &mut self,
+        stream: Stream,
+        until: u64,
+        unix_ms: Option<u64>,
+        bytes_max: usize,
+    ) -> Result<Piece, Errno> {
         let from = *self.cursor.of(stream);
         let (missing_bytes, base, file) = self.locate(stream, from)?;
         let offset = from + missing_bytes;
@@ -172,7 +264,11 @@ impl Reader {
         let count = rustix::io::pread(&file, &mut bytes, offset - base)?;
         bytes.truncate(count);
         *self.cursor.of(stream) = offset + u64::try_from(count).unwrap_or(0);
-        Ok(Piece { stream, missing_bytes, offset, bytes })
+        let unix_ms = match unix_ms {
+            Some(unix_ms) => unix_ms,
+            None => changed(&fstat(&file)?),
+        };
+        Ok(Piece { stream, missing_bytes, offset, unix_ms, bytes })
     }
 
     /// The segment with the byte at `from`, or the next one after a gap.
@@ -221,7 +317,8 @@ impl Reader {
         if let Some(before) = place.replace(self.runs.len()) {
             self.runs[before].end = Some(entry.offset);
         }
-        self.runs.push(Run { stream: entry.stream, end: None });
+        let Entry { unix_ms, offset: start, stream } = entry;
+        self.runs.push(Run { stream, unix_ms, start, end: None });
     }
 }
 
@@ -255,6 +352,11 @@ fn is_settled((seconds, nanoseconds): (i64, u64)) -> bool {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     let now = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
     now - (i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)) > TICK_NS
+}
+
+/// When a file was last written, in milliseconds.
+fn changed(stat: &rustix::fs::Stat) -> u64 {
+    u64::try_from(stat.st_mtime).unwrap_or(0) * 1000 + stat.st_mtime_nsec / 1_000_000
 }
 
 fn parse_segment(name: &str, serial: u32) -> Option<(Stream, u64)> {

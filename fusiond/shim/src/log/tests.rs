@@ -57,8 +57,77 @@ fn one_stream_needs_no_index_and_an_empty_log_no_file() {
     writer.append(&state, Stream::Err, b"words", 1);
     assert!(!folder.path().join("1.idx").exists());
     let mut reader = Reader::new(open(folder.path()), 1);
-    reader.seek_before_end(2).expect("a log");
-    assert_eq!(reader.next(10).expect("a log").expect("two bytes").bytes, b"ds");
+    reader.seek_back(2).expect("a log");
+    let piece = reader.next(10).expect("a log").expect("two bytes");
+    assert_eq!(piece.bytes, b"ds");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    assert!(u64::try_from(now.as_millis()).expect("soon").abs_diff(piece.unix_ms) < 60_000);
+}
+
+/// What was written, word by word: stream, time, text.
+const WORDS: [(Stream, u64, &str); 8] = [
+    (Stream::Out, 1000, "one "),
+    (Stream::Out, 1004, "near "),
+    (Stream::Out, 1200, "two "),
+    (Stream::Err, 1201, "three "),
+    (Stream::Out, 1500, "four "),
+    (Stream::Out, 1800, "five "),
+    (Stream::Err, 1900, "six "),
+    (Stream::Err, 2500, "seven"),
+];
+
+fn written() -> (tempfile::TempDir, OwnedFd) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = open(folder.path());
+    let mut writer = Writer::new(7, 1 << 20, 1 << 30);
+    for (stream, at, word) in WORDS {
+        writer.append(&state, stream, word.as_bytes(), at);
+    }
+    (folder, state)
+}
+
+fn text(pieces: &[Piece]) -> String {
+    pieces.iter().map(|piece| String::from_utf8_lossy(&piece.bytes).into_owned()).collect()
+}
+
+#[test]
+fn bytes_know_when_they_were_read() {
+    let (folder, _state) = written();
+    let pieces = read_all(&mut Reader::new(open(folder.path()), 7), 100);
+    let times: Vec<u64> = pieces.iter().map(|piece| piece.unix_ms).collect();
+    assert_eq!(times, [1000, 1200, 1201, 1500, 1800, 1900, 2500]);
+    for since in [0, 1000, 1001, 1200, 1201, 1202, 1700, 1900, 2500, 2501] {
+        let mut reader = Reader::new(open(folder.path()), 7);
+        reader.seek_time(since).expect("a log");
+        let noted = |at: u64| if at == 1004 { 1000 } else { at };
+        let expected: String =
+            WORDS.iter().filter(|(_, at, _)| noted(*at) >= since).map(|(_, _, word)| *word).collect();
+        assert_eq!(text(&read_all(&mut reader, 100)), expected, "since {since}");
+    }
+}
+
+#[test]
+fn the_last_bytes_of_both_streams_are_the_end_of_the_whole() {
+    let (folder, _state) = written();
+    let whole: String = WORDS.iter().map(|(_, _, word)| *word).collect();
+    for bytes in 0..=whole.len() + 3 {
+        let mut reader = Reader::new(open(folder.path()), 7);
+        reader.seek_back(bytes as u64).expect("a log");
+        let expected = &whole[whole.len().saturating_sub(bytes)..];
+        assert_eq!(text(&read_all(&mut reader, 100)), expected, "the last {bytes}");
+    }
+}
+
+#[test]
+fn an_index_of_times_grows_ever_slower() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = open(folder.path());
+    let mut writer = Writer::new(1, 1 << 20, 1 << 30);
+    for at in 0..40_000u64 {
+        writer.append(&state, Stream::Out, b"x", at * 10);
+    }
+    let length = std::fs::metadata(folder.path().join("1.idx")).expect("an index").len();
+    assert!(length > 256 << 10 && length < 24 * 30_000, "{length} bytes");
 }
 
 #[test]

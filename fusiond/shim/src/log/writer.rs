@@ -7,7 +7,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
-use super::{ENTRY_BYTES, Entry, INDEX_BYTES_MAX, Stream, index_name, segment_name};
+use super::{
+    ENTRY_BYTES, Entry, INDEX_BYTES_MAX, RESOLUTION_MS, RESOLUTION_STEP_BYTES, Stream, index_name,
+    segment_name,
+};
 use crate::wire::TAIL_BYTES_MAX;
 
 /// The log of one attempt.
@@ -53,6 +56,8 @@ struct Index {
     length: u64,
     first: Option<Entry>,
     current: Option<Stream>,
+    /// The time of the last entry.
+    noted_ms: u64,
     stopped: bool,
 }
 
@@ -214,19 +219,27 @@ fn remove(folder: impl AsFd, serial: u32, stream: Stream, base: u64) {
 }
 
 impl Index {
-    /// Takes note of bytes about to be written; writes an entry where the stream changes.
+    /// Takes note of bytes about to be written; writes an entry where the stream changes or time has passed.
     fn note(&mut self, folder: impl AsFd, serial: u32, entry: Entry) {
         let before = self.current.replace(entry.stream);
         let Some(first) = self.first else {
             self.first = Some(entry);
+            self.noted_ms = entry.unix_ms;
             return;
         };
-        if before == Some(entry.stream) || self.stopped {
+        let is_same =
+            before == Some(entry.stream) && entry.unix_ms.abs_diff(self.noted_ms) < self.resolution_ms();
+        if is_same || self.stopped {
             return;
         }
+        self.noted_ms = entry.unix_ms;
         if let Err(_full) = self.write(folder, serial, first, entry) {
             self.stopped = true;
         }
+    }
+
+    fn resolution_ms(&self) -> u64 {
+        RESOLUTION_MS << (self.length / RESOLUTION_STEP_BYTES)
     }
 
     fn write(&mut self, folder: impl AsFd, serial: u32, first: Entry, entry: Entry) -> std::io::Result<()> {

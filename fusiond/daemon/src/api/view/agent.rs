@@ -35,6 +35,7 @@ pub(crate) fn agent(state: &State, agent: &Agent, now: Time) -> v1::Agent {
         backend: recipe.backend.clone(),
         tasks_succeeded: agent.succeeded,
         tasks_failed: agent.failed,
+        secrets: super::secret::uses(&agent.spec.secrets),
     }
 }
 

@@ -69,6 +69,7 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         EventKind::TaskAsked { kind, text, .. } => json!({"kind": kind, "text": text}),
         EventKind::TaskAnswered { reply, comment, .. } => json!({"reply": reply, "comment": comment}),
         EventKind::TaskUpdated { changed, .. } => json!({"changed": changed}),
+        EventKind::SecretSet { name, .. } | EventKind::SecretRemoved { name, .. } => json!({"name": name}),
         EventKind::IntakeClosed
         | EventKind::IntakeOpened
         | EventKind::AgentPaused { .. }

@@ -72,6 +72,7 @@ fn subject(kind: &EventKind) -> String {
     match text.split_once('_') {
         Some(("agt", _)) => "agent".to_owned(),
         Some(("tsk", _)) => "task".to_owned(),
+        Some(("sec", _)) => "secret".to_owned(),
         Some(_) | None => format!("`{text}`"),
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn task(task: &Task) -> v1::Task {
         input: None,
         input_bytes: 0,
         concurrency_key: spec.concurrency_key.as_ref().map(ToString::to_string),
+        secrets: super::secret::uses(&spec.secrets),
     }
 }
 

@@ -154,6 +154,7 @@ impl From<AgentSpec> for agent::AgentSpec {
             recipe: old.recipe.into(),
             stay: Stay::default(),
             retention: None,
+            secrets: Vec::new(),
         }
     }
 }
@@ -211,6 +212,7 @@ impl From<TaskSpec> for task::TaskSpec {
             after: old.after,
             parent: old.parent,
             concurrency_key: None,
+            secrets: Box::default(),
         }
     }
 }

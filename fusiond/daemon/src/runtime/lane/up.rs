@@ -76,8 +76,8 @@ impl Up {
     pub(super) fn obey(&mut self, order: Order) {
         let mine = self.setup.incarnation;
         match order {
-            Order::Start { incarnation, serial, task, number, input, .. } if incarnation == mine => {
-                let spec = self.template.spec(task, number, serial, &input);
+            Order::Start { incarnation, serial, task, number, input, secrets, .. } if incarnation == mine => {
+                let spec = self.template.spec(task, number, serial, &input, &secrets);
                 let ack = std::mem::take(&mut self.acks);
                 self.connection.send(&Request::Start { serial, spec, ack });
             }

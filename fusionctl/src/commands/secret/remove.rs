@@ -1,0 +1,34 @@
+//! `secret remove`: attempts that start from now on are not given it.
+
+use fusion_proto::v1::RemoveSecretRequest;
+
+use crate::commands::Session;
+use crate::error::{Exit, Stop};
+use crate::view::secret::Secret;
+
+const AFTER: &str = "\
+Example:
+  fusionctl secret remove GH_TOKEN
+
+Attempts that run keep what they were given. The value stays sealed in the store as long as an agent exists that was
+given it, so that its output stays masked.";
+
+/// Arguments of `secret remove`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// Which
+    name: String,
+    /// Owner; others than yourself for administrators only
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+}
+
+/// Removes it.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let link = session.link().await?;
+    let request = RemoveSecretRequest { name: args.name, user: args.user.unwrap_or_default() };
+    let answer = link.secrets().remove_secret(request).await?.into_inner();
+    session.out.made(&Secret::from(answer))?;
+    Ok(Exit::Done)
+}

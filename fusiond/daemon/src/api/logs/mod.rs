@@ -1,0 +1,177 @@
+//! Output, served: which attempts, from where, and what of it; then one attempt after the other.
+//!
+//! ```text
+//!   request ─► selection (since, tail, pattern) ─► attempts, each with its place ─► pump ─► sieve ─► chunks
+//! ```
+//! Not for: results (`history`), the files (`runtime::logs`), masking itself (`crate::vault`).
+
+mod pump;
+mod select;
+mod sieve;
+
+use super::Door;
+use super::refuse::refuse;
+use crate::runtime::logs::Cursor;
+use fusion_core::task::Attempt;
+use fusion_core::{AgentId, Caller, Key, Reject, State, TaskId};
+use fusion_proto::v1;
+use pump::Tap;
+use select::{Selection, Start};
+use std::pin::Pin;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+/// A stream of output.
+pub(crate) type LogStream = Pin<Box<dyn Stream<Item = Result<v1::LogChunk, Status>> + Send>>;
+
+/// Chunks that wait for the client; bounds the memory of one stream together with the longest line.
+const CHUNKS_MAX: usize = 32;
+
+impl Door {
+    /// The output of a task.
+    pub(crate) async fn task_logs(
+        &self,
+        caller: Caller,
+        ask: v1::TailTaskLogsRequest,
+    ) -> Result<LogStream, Status> {
+        let selection = Selection::read(ask.filter.unwrap_or_default()).map_err(|reject| refuse(&reject))?;
+        let task = self.find_task(caller, ask.task).await?;
+        let newest = task.attempts.last().map_or(0, |last| last.number);
+        let wanted = |attempt: &&Attempt| match (ask.attempt, &ask.from) {
+            (Some(number), _) => attempt.number == number,
+            (None, Some(from)) => attempt.number >= from.attempt,
+            (None, None) => ask.all_attempts || attempt.number == newest,
+        };
+        let attempts: Vec<_> =
+            task.attempts.iter().filter(wanted).map(|one| (task.id, one.clone())).collect();
+        if let (Some(number), true) = (ask.attempt, attempts.is_empty()) {
+            let (value, expected) = (number.to_string(), "the number of an attempt of this task");
+            return Err(refuse(&Reject::FieldInvalid { field: "attempt", value, expected }));
+        }
+        let ends_with_attempt = ask.attempt.is_some();
+        let (id, follow, offset) = (task.id, ask.follow, ask.offset);
+        let from = ask.from;
+        Ok(self.serve(follow, selection, move |door, mut tap| async move {
+            let mut done = attempts.last().map_or(0, |(_, attempt)| attempt.number);
+            let mut starts = tap.plan(&door, attempts, from.as_ref()).await?;
+            if offset > 0
+                && let Some(first) = starts.first_mut()
+            {
+                first.offset = offset;
+            }
+            tap.pump_all(&door, starts).await?;
+            while follow && !ends_with_attempt && !tap.is_closed() {
+                let Some(next) = door.attempt_after(id, done).await? else { break };
+                done = next.number;
+                tap.pump_all(&door, vec![Start::new(id, next)]).await?;
+            }
+            Ok(())
+        }))
+    }
+
+    /// The output of all attempts that an agent worked on, oldest first.
+    pub(crate) async fn agent_logs(
+        &self,
+        caller: Caller,
+        ask: v1::TailAgentLogsRequest,
+    ) -> Result<LogStream, Status> {
+        let selection = Selection::read(ask.filter.unwrap_or_default()).map_err(|reject| refuse(&reject))?;
+        let text = ask.agent;
+        let found =
+            self.engine.look(move |state, _| state.find_agent(caller, &text).map(|agent| agent.id)).await;
+        let agent = found.and_then(|found| found).map_err(|reject| refuse(&reject))?;
+        let (follow, from) = (ask.follow, ask.from);
+        Ok(self.serve(follow, selection, move |door, mut tap| async move {
+            let known = door.attempts_of_agent(agent, (0, 0)).await?;
+            let mut last = known.last().map_or((0, 0), |(_, attempt)| place(attempt));
+            let starts = tap.plan(&door, known, from.as_ref()).await?;
+            tap.pump_all(&door, starts).await?;
+            while follow && !tap.is_closed() && door.works_again(agent, last).await? {
+                let fresh = door.attempts_of_agent(agent, last).await?;
+                last = fresh.last().map_or(last, |(_, attempt)| place(attempt));
+                let starts = fresh.into_iter().map(|(task, attempt)| Start::new(task, attempt)).collect();
+                tap.pump_all(&door, starts).await?;
+            }
+            Ok(())
+        }))
+    }
+
+    /// Runs `work` beside the stream that it fills.
+    fn serve<F: Future<Output = Result<(), Status>> + Send + 'static>(
+        &self,
+        follow: bool,
+        selection: Selection,
+        work: impl FnOnce(Self, Tap) -> F + Send + 'static,
+    ) -> LogStream {
+        let (sender, stream) = mpsc::channel(CHUNKS_MAX);
+        let door = self.clone();
+        tokio::spawn(async move {
+            let tap = Tap::new(sender.clone(), selection, follow);
+            if let Err(status) = work(door, tap).await {
+                // The client may be gone already.
+                drop(sender.send(Err(status)).await);
+            }
+        });
+        Box::pin(ReceiverStream::new(stream))
+    }
+
+    /// Waits for the attempt after number `done`; `None` when the task ends without one.
+    async fn attempt_after(&self, id: TaskId, done: u32) -> Result<Option<Attempt>, Status> {
+        let check = move |state: &State| {
+            let Some(task) = state.task(id) else { return Some(None) };
+            let next = task.attempts.iter().find(|attempt| attempt.number > done).cloned();
+            match (next, task.state.ended_at()) {
+                (Some(next), _) => Some(Some(next)),
+                (None, Some(_)) => Some(None),
+                (None, None) => None,
+            }
+        };
+        self.engine.wait(Key::Task(id), check).await.map_err(|reject| refuse(&reject))
+    }
+
+    async fn attempts_of_agent(
+        &self,
+        agent: AgentId,
+        last: (u32, u32),
+    ) -> Result<Vec<(TaskId, Attempt)>, Status> {
+        let known = self.engine.look(move |state, _| attempts_on(state, agent, last)).await;
+        known.map_err(|reject| refuse(&reject))
+    }
+
+    /// Waits until the agent has an attempt after `last`; false when it will have none.
+    async fn works_again(&self, agent: AgentId, last: (u32, u32)) -> Result<bool, Status> {
+        let check = move |state: &State| match state.agent(agent) {
+            None => Some(false),
+            Some(agent) if agent.is_terminated() => Some(false),
+            Some(found) => {
+                let working = found.life.work().is_some_and(|work| (found.incarnation, work.serial) > last);
+                // An attempt may have come and gone since the last look.
+                let worked = found.next_serial > 1 && (found.incarnation, found.next_serial - 1) > last;
+                (working || (worked && !attempts_on(state, agent, last).is_empty())).then_some(true)
+            }
+        };
+        self.engine.wait(Key::Agent(agent), check).await.map_err(|reject| refuse(&reject))
+    }
+}
+
+/// Where an attempt stands in the life of its agent.
+fn place(attempt: &Attempt) -> (u32, u32) {
+    (attempt.lease.incarnation, attempt.lease.serial)
+}
+
+/// The agent's attempts after `last`, oldest first. One pass over the tasks in memory.
+fn attempts_on(state: &State, agent: AgentId, last: (u32, u32)) -> Vec<(TaskId, Attempt)> {
+    let attempts = state.tasks().flat_map(|task| task.attempts.iter().map(move |attempt| (task.id, attempt)));
+    let mut found: Vec<(TaskId, Attempt)> = attempts
+        .filter(|(_, attempt)| attempt.lease.agent == agent && place(attempt) > last)
+        .map(|(task, attempt)| (task, attempt.clone()))
+        .collect();
+    found.sort_by_key(|(_, attempt)| place(attempt));
+    found
+}
+
+fn cursor_of(place: &v1::LogPlace) -> Cursor {
+    Cursor { out: place.stdout, err: place.stderr }
+}

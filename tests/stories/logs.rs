@@ -1,0 +1,148 @@
+//! Stories of `task logs` and `agent logs`: a part of the output, lines, times, and following through crashes.
+
+use fusion_tests::Daemon;
+use serde_json::Value;
+
+use crate::daemon_with_agent;
+
+/// The objects of `-o jsonl`.
+fn objects(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect()
+}
+
+#[test]
+fn task_logs_tail_and_grep_give_the_last_lines_that_match() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("count 20000\nsay end", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    let lines = |flags: &[&str]| {
+        let mut args = vec!["-o", "jsonl", "task", "logs", &task];
+        args.extend_from_slice(flags);
+        let found = objects(&ctl.run(&args).expect_code(0).stdout);
+        found.iter().map(|one| one["line"].as_str().expect("a line").to_owned()).collect::<Vec<_>>()
+    };
+    let all = lines(&[]);
+    assert_eq!(all.len(), 20_001);
+    for count in [0, 1, 2, 3, 100, 19_999, 20_001, 30_000] {
+        let last = lines(&["--tail", &count.to_string()]);
+        assert_eq!(last, all[all.len().saturating_sub(count)..], "the last {count}");
+    }
+    let sevens: Vec<_> = all.iter().filter(|line| line.ends_with("77")).cloned().collect();
+    assert_eq!(lines(&["--grep", "77$"]), sevens);
+    assert_eq!(lines(&["--grep", "77$", "-n", "3"]), sevens[sevens.len() - 3..]);
+    assert_eq!(ctl.refused(2, &["task", "logs", &task, "--grep", "("])["code"], "field_invalid");
+}
+
+#[test]
+fn task_logs_know_when_each_line_was_written() {
+    let (daemon, ctl) = daemon_with_agent();
+    let mut bell = daemon.fifo("bell");
+    let mut gate = daemon.fifo("gate");
+    let script =
+        format!("say early\nnap 30\nring {}\nawait {}\nsay late\ncry later", bell.path(), gate.path());
+    let task = ctl.submit(&script, &[]);
+    bell.next_line();
+    let first = objects(&ctl.run(&["-o", "jsonl", "task", "logs", &task]).expect_code(0).stdout);
+    let early = first[0]["time"].as_str().expect("a time").to_owned();
+    // Times are kept to 10 ms.
+    let early_ms = early.parse::<jiff::Timestamp>().expect("RFC 3339").as_millisecond();
+    let between = jiff::Timestamp::from_millisecond(early_ms + 12).expect("soon").to_string();
+    gate.open_gate(1);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    let all = objects(&ctl.run(&["-o", "jsonl", "task", "logs", &task]).expect_code(0).stdout);
+    let words: Vec<_> = all.iter().map(|one| (one["stream"].as_str(), one["line"].as_str())).collect();
+    assert_eq!(
+        words,
+        [(Some("stdout"), Some("early")), (Some("stdout"), Some("late")), (Some("stderr"), Some("later"))]
+    );
+    let again = all[0]["time"].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+    // Before there is an index the time is that of the file, which the kernel keeps to a tick.
+    assert!(again.is_some_and(|at| at.as_millisecond().abs_diff(early_ms) <= 10), "{again:?} is not {early}");
+    assert!(all[1]["time"].as_str() > Some(early.as_str()));
+    assert_eq!((&all[0]["task"], &all[0]["attempt"]), (&Value::from(task.as_str()), &Value::from(1)));
+    let late = ctl.run(&["task", "logs", &task, "--since", &between, "--timestamps"]).expect_code(0);
+    assert!(late.stdout.ends_with("Z late\n") && late.stdout.lines().count() == 1, "{late}");
+    assert!(late.stderr.ends_with("Z later\n"), "{late}");
+    assert_eq!(ctl.ok(&["task", "logs", &task, "--since", "1h"]), "early\nlate");
+    assert_eq!(ctl.ok(&["task", "logs", &task, "--since", "0s"]), "");
+}
+
+#[test]
+fn task_logs_raw_are_exact_bytes_each_on_its_stream() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("flood 300000 7\ncry noise", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    let done = ctl.run(&["task", "logs", &task, "--raw"]).expect_code(0);
+    assert!(done.stdout.as_bytes() == fusion_tests::stream(7, 300_000), "{} bytes", done.stdout.len());
+    assert_eq!(done.stderr, "noise\n");
+}
+
+#[test]
+fn task_logs_of_all_attempts_or_one() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("say once\nexit 1", &["--retries", "1"]);
+    ctl.ended(&task);
+    assert_eq!(ctl.ok(&["task", "logs", &task]), "once");
+    assert_eq!(ctl.ok(&["task", "logs", &task, "--attempt", "1"]), "once");
+    assert_eq!(ctl.ok(&["task", "logs", &task, "--attempt", "all"]), "1 | once\n2 | once");
+    assert_eq!(ctl.ok(&["task", "logs", &task, "--attempt", "all", "-n", "1"]), "2 | once");
+    assert_eq!(ctl.refused(2, &["task", "logs", &task, "--attempt", "3"])["code"], "field_invalid");
+}
+
+#[test]
+fn agent_logs_tail_reaches_over_attempts() {
+    let (_daemon, ctl) = daemon_with_agent();
+    for number in 1..=4 {
+        let task = ctl.submit(&format!("say {number}a\nsay {number}b"), &[]);
+        ctl.ended(&task);
+    }
+    assert_eq!(ctl.ok(&["agent", "logs", "a", "--raw", "-n", "3"]), "3b\n4a\n4b");
+    let prefixed = ctl.ok(&["agent", "logs", "a", "-n", "1"]);
+    assert!(prefixed.starts_with("tsk_") && prefixed.ends_with(" | 4b"), "{prefixed}");
+}
+
+#[test]
+fn logs_followed_through_crashes_lose_and_repeat_nothing() {
+    let mut daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    ctl.spawn_fake("a", &[]);
+    let mut bell = daemon.fifo("bell");
+    let mut gate = daemon.fifo("gate");
+    let part = format!("count 500\nring {}\nawait {}\n", bell.path(), gate.path());
+    let task = ctl.submit(&part.repeat(4), &[]);
+    bell.next_line();
+    let follow = |args: &[&str]| {
+        let (ctl, args) = (ctl.clone(), args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
+        std::thread::spawn(move || {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            ctl.run(&args)
+        })
+    };
+    let bytes = follow(&["task", "logs", &task, "-f", "--raw"]);
+    let lines = follow(&["-o", "jsonl", "task", "logs", &task, "-f"]);
+    let of_agent = follow(&["-o", "jsonl", "agent", "logs", "a", "-f"]);
+    for round in 0..3 {
+        daemon.kill9();
+        gate.open_gate(1);
+        bell.next_line();
+        daemon.start_again();
+        assert!(round < 3);
+    }
+    gate.open_gate(1);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    let numbers = |parity: u32| -> String {
+        (0..4).flat_map(|_| 1..=500).filter(|number| number % 2 == parity).map(|n| format!("{n}\n")).collect()
+    };
+    let bytes = bytes.join().expect("no panic").expect_code(0);
+    assert!(bytes.stdout == numbers(1) && bytes.stderr == numbers(0), "{bytes}");
+    ctl.ok(&["agent", "terminate", "a"]);
+    for follower in [lines, of_agent] {
+        let done = follower.join().expect("no panic").expect_code(0);
+        for (stream, parity) in [("stdout", 1), ("stderr", 0)] {
+            let mine = objects(&done.stdout).into_iter().filter(|one| one["stream"] == stream);
+            let text: String =
+                mine.map(|one| format!("{}\n", one["line"].as_str().expect("a line"))).collect();
+            assert!(text == numbers(parity), "{stream} of {}", done.command);
+        }
+    }
+}
