@@ -194,6 +194,12 @@ impl Complaint {
                 .detail(innermost(status))
                 .hint("start the daemon again and repeat the command; accepted tasks are kept");
         }
+        if status.code() == Code::Unimplemented {
+            let version = env!("CARGO_PKG_VERSION");
+            return Self::new(Exit::Refused, "unimplemented", "this fusiond does not know how to do that")
+                .detail(format!("fusionctl is version {version}"))
+                .hint("`fusionctl system status` says the daemon's version: use both of one version");
+        }
         let exit = Exit::of_code(status.code());
         let words = match status.message() {
             "" => status.code().description().to_lowercase(),
@@ -377,6 +383,13 @@ mod tests {
         let complaint = Complaint::of_status(&Status::failed_precondition("it is paused"));
         assert_eq!((complaint.exit, complaint.code.as_str()), (Exit::Refused, "failed_precondition"));
         assert_eq!(complaint.lines(false), "error: it is paused\n");
+    }
+
+    #[test]
+    fn a_daemon_that_does_not_know_a_call_is_another_version() {
+        let complaint = Complaint::of_status(&Status::unimplemented(""));
+        assert_eq!((complaint.exit, complaint.code.as_str()), (Exit::Refused, "unimplemented"));
+        assert!(complaint.hint.unwrap().contains("one version"));
     }
 
     #[test]

@@ -218,10 +218,20 @@ impl Daemon {
     /// When it does not end in time.
     #[track_caller]
     pub fn stop_with(&mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
+        self.wait_for_end()
+    }
+
+    /// Sends `signal` and does not wait.
+    ///
+    /// # Panics
+    ///
+    /// When it is not running.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("the daemon is running");
         let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).expect("our child has a pid");
         pidfd_send_signal(&pidfd, signal).expect("our child can be signalled");
-        self.wait_for_end()
     }
 
     /// Waits until the daemon has ended by itself.

@@ -1,4 +1,4 @@
-//! Stories of `profile list` and `profile show`.
+//! Stories of `profile list|show|apply`.
 
 use fusion_tests::Daemon;
 
@@ -46,4 +46,79 @@ fn profile_show_of_a_name_that_is_nearly_right_says_what_is_perhaps_meant() {
     let refusal = daemon.ctl().refused(3, &["profile", "show", "shel"]);
     assert_eq!(refusal["code"], "profile_not_found");
     assert!(refusal["hint"].as_str().is_some_and(|hint| hint.contains("\"shell\"")), "{refusal}");
+}
+
+/// A file in the folder of the story.
+fn file(daemon: &Daemon, name: &str, text: &str) -> String {
+    let path = daemon.folder().join(name);
+    std::fs::write(&path, text).expect("our own folder can be written");
+    path.to_str().expect("plain letters").to_owned()
+}
+
+const GREETER: &str = "[profile.greeter]\ncommand = [\"/bin/echo\", \"hello\"]\ncapabilities = [\"greet\"]\n";
+
+#[test]
+fn profile_apply_is_in_force_at_once_and_outlives_a_crash() {
+    let mut daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let path = file(&daemon, "greeter.toml", GREETER);
+    ctl.ok(&["profile", "apply", &path]);
+    let shown = ctl.json(&["profile", "show", "greeter"]);
+    assert_eq!(shown["source"], "applied");
+    daemon.kill9();
+    daemon.start_again();
+    ctl.ok(&["agent", "spawn", "g", "--profile", "greeter"]);
+    let task = ctl.submit("x", &["--capability", "greet"]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    assert_eq!(ctl.ok(&["task", "result", &task]).trim(), "hello");
+    let events = ctl.json(&["event", "list"]).to_string();
+    assert!(events.contains("profile.applied"), "{events}");
+}
+
+#[test]
+fn profile_apply_leaves_agents_that_exist_as_they_are() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    ctl.ok(&["profile", "apply", &file(&daemon, "a.toml", GREETER)]);
+    ctl.ok(&["agent", "spawn", "old", "--profile", "greeter"]);
+    let changed = GREETER.replace("hello", "good evening");
+    ctl.ok(&["profile", "apply", &file(&daemon, "b.toml", &changed)]);
+    ctl.ok(&["agent", "spawn", "new", "--profile", "greeter"]);
+    for (agent, says) in [("old", "hello"), ("new", "good evening")] {
+        let task = ctl.submit("x", &["--agent", agent]);
+        ctl.ended(&task);
+        assert_eq!(ctl.ok(&["task", "result", &task]).trim(), says);
+    }
+    ctl.ok(&["profile", "apply", "--remove", "greeter"]);
+    assert_eq!(ctl.refused(3, &["profile", "show", "greeter"])["code"], "profile_not_found");
+    assert_eq!(ctl.refused(3, &["profile", "apply", "--remove", "greeter"])["code"], "profile_not_found");
+    let task = ctl.submit("x", &["--agent", "old"]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+}
+
+#[test]
+fn profile_apply_wins_over_a_built_in_one_until_it_is_removed() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let shell = "[profile.shell]\ncommand = [\"/bin/cat\"]\ncapabilities = [\"sh\"]\n";
+    ctl.ok(&["profile", "apply", &file(&daemon, "shell.toml", shell)]);
+    assert_eq!(ctl.json(&["profile", "show", "shell"])["command"][0], "/bin/cat");
+    ctl.ok(&["profile", "apply", "--remove", "shell"]);
+    assert_eq!(ctl.json(&["profile", "show", "shell"])["command"][0], "/bin/sh");
+}
+
+#[test]
+fn profile_apply_of_a_text_with_mistakes_names_line_and_column_and_keeps_nothing() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let text = format!("{GREETER}\n[profile.b]\ncommand = [\"x\"]\nkindd = \"exec\"\n");
+    let refusal = ctl.refused(2, &["profile", "apply", &file(&daemon, "p.toml", &text)]);
+    assert_eq!(refusal["code"], "profile_invalid");
+    assert!(refusal["detail"].as_str().is_some_and(|detail| detail.contains("p.toml:7:1: ")), "{refusal}");
+    assert_eq!(ctl.refused(3, &["profile", "show", "greeter"])["code"], "profile_not_found");
+    let empty = ctl.refused(2, &["profile", "apply", &file(&daemon, "e.toml", "")]);
+    assert_eq!(empty["code"], "profile_invalid");
+    let large = format!("{GREETER}# {}\n", "x".repeat(70_000));
+    let refusal = ctl.refused(2, &["profile", "apply", &file(&daemon, "l.toml", &large)]);
+    assert_eq!(refusal["code"], "too_large");
 }

@@ -1,4 +1,4 @@
-//! Stories of `system status|doctor|drain|shutdown|backup|restore`.
+//! Stories of `system status|doctor|drain|reload|shutdown|backup|restore`.
 
 use fusion_tests::{Ctl, Daemon, processes};
 use rustix::process::Signal;
@@ -184,4 +184,63 @@ fn system_doctor_tells_which_programs_of_profiles_are_there() {
     assert_eq!(said("loud").0, "ok");
     assert!(said("hanging").0 == "weak" && said("hanging").1.contains("did not answer"), "{found:?}");
     assert_eq!(daemon.processes(), []);
+}
+
+#[test]
+fn system_reload_takes_over_what_can_change_and_names_the_rest() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let config = daemon.folder().join("fusiond.toml");
+    let write = |text: &str| std::fs::write(&config, text).expect("our own folder can be written");
+    write("[limits.per_user]\nmax_concurrent_agents = 1\n[store]\nfree_floor = \"1MiB\"\n");
+    let report = ctl.json(&["system", "reload"]);
+    assert_eq!(report["taken"], serde_json::json!(["limits.per_user.max_concurrent_agents"]));
+    assert_eq!(report["waiting"], serde_json::json!(["store.free_floor"]));
+    ctl.ok(&["agent", "spawn", "a", "--profile", "shell"]);
+    assert_eq!(ctl.refused(8, &["agent", "spawn", "b", "--profile", "shell"])["code"], "user_agent_limit");
+    write("[limits.per_user]\nmax_concurrent_agents = 0\n");
+    let refusal = ctl.refused(4, &["system", "reload"]);
+    assert_eq!(refusal["code"], "config_invalid");
+    assert!(
+        refusal["detail"].as_str().is_some_and(|detail| detail.contains("max_concurrent_agents")),
+        "{refusal}"
+    );
+    assert_eq!(ctl.refused(8, &["agent", "spawn", "b", "--profile", "shell"])["code"], "user_agent_limit");
+}
+
+#[test]
+fn system_reload_by_signal_finds_new_profiles_and_tells_of_broken_ones() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let folder = daemon.root().join("profiles.d");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("new.toml"), "[profile.new]\ncommand = [\"/bin/cat\"]\n").expect("a file");
+    std::fs::write(folder.join("broken.toml"), "[profile.broken]\n").expect("a file");
+    daemon.signal(Signal::HUP);
+    ctl.until("the new profile is there", |ctl| {
+        (ctl.run(&["profile", "show", "new"]).code == 0).then_some(())
+    });
+    let checks = ctl.run(&["-o", "json", "system", "doctor"]).stdout;
+    assert!(checks.contains("broken.toml:1:10"), "{checks}");
+    let report = ctl.json(&["system", "reload"]);
+    assert!(report["notes"].to_string().contains("broken.toml"), "{report}");
+}
+
+#[test]
+fn system_status_shows_first_what_needs_somebody() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let calm = ctl.ok(&["system", "status"]);
+    assert!(calm.starts_with("Attention:  nothing needs you"), "{calm}");
+    let task = ctl.submit("exit 3", &[]);
+    ctl.ended(&task);
+    ctl.ok(&["system", "drain"]);
+    let status = ctl.json(&["system", "status"]);
+    let attention = status["attention"].to_string();
+    assert!(
+        attention.contains("1 task failed within the last hour") && attention.contains("drained"),
+        "{attention}"
+    );
+    assert!(status["endedPerSecond"].as_f64().is_some_and(|rate| rate > 0.0), "{status}");
+    let shown = ctl.ok(&["system", "status"]);
+    assert!(shown.starts_with("Attention:  1 task failed"), "{shown}");
 }

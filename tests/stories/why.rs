@@ -34,3 +34,21 @@ fn why_explains_an_agent() {
     assert!(why["reasons"].to_string().contains("resume"), "{why}");
     let _error = ctl.refused(3, &["why", "nobody"]);
 }
+
+#[test]
+fn why_without_a_name_tells_what_waits_and_what_needs_somebody_first() {
+    let (_daemon, ctl) = daemon_with_agent();
+    assert!(ctl.ok(&["why"]).contains("nothing of yours waits"));
+    let first = ctl.submit("say x", &["--capability", "fly"]);
+    let second = ctl.submit("say x", &["--after", &first]);
+    let urgent = ctl.submit("say x", &["--capability", "fly", "--priority", "9"]);
+    ctl.ok(&["agent", "pause", "a"]);
+    let agent = ctl.json(&["agent", "show", "a"])["id"].clone();
+    let waiting = ctl.json(&["why"]);
+    let subjects: Vec<_> =
+        waiting.as_array().expect("a list").iter().map(|each| each["subject"].clone()).collect();
+    assert_eq!(subjects, [agent, urgent.into(), first.into(), second.into()]);
+    assert!(waiting[1]["reasons"].to_string().contains("fly"), "{waiting}");
+    let said = ctl.ok(&["why", "--limit", "1"]);
+    assert!(said.contains("and 3 more"), "{said}");
+}

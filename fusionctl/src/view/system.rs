@@ -35,6 +35,30 @@ pub(crate) struct Status {
     memory_bytes: u64,
     #[serde(skip_serializing_if = "String::is_empty")]
     recovered: String,
+    submitted_per_second: f64,
+    ended_per_second: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    users: Vec<User>,
+}
+
+/// What one user has at this moment.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct User {
+    user: String,
+    agents: u32,
+    max_agents: u32,
+    running: u32,
+    queued: u64,
+    tasks: u32,
+    max_tasks: u32,
+}
+
+impl From<v1::UserStatus> for User {
+    fn from(user: v1::UserStatus) -> Self {
+        let v1::UserStatus { user, agents, max_agents, running, queued, tasks, max_tasks } = user;
+        Self { user, agents, max_agents, running, queued, tasks, max_tasks }
+    }
 }
 
 impl From<v1::Status> for Status {
@@ -57,6 +81,9 @@ impl From<v1::Status> for Status {
             free_bytes: status.free_bytes,
             memory_bytes: status.memory_bytes,
             recovered: status.recovered,
+            submitted_per_second: status.submitted_per_second,
+            ended_per_second: status.ended_per_second,
+            users: status.users.into_iter().map(User::from).collect(),
         }
     }
 }
@@ -68,6 +95,16 @@ impl Status {
         let daemon = format!(
             "fusiond {} ({} mode), pid {}, up {up}, start {}",
             self.version, self.mode, self.pid, self.epoch
+        );
+        let other = if self.version == VERSION {
+            String::new()
+        } else {
+            format!("fusionctl is {VERSION}: use both of one version")
+        };
+        let rates = format!(
+            "{} submitted, {} ended per second",
+            rate(self.submitted_per_second),
+            rate(self.ended_per_second)
         );
         let running = match self.max_running {
             0 => format!("{} attempts", self.running),
@@ -84,19 +121,50 @@ impl Status {
             some => Cell::toned(some.join("\n"), Tone::Wary),
         };
         vec![
+            ("Attention", attention),
             ("Daemon", daemon.into()),
+            ("Versions", Cell::toned(other, Tone::Wary)),
             ("Agents", counts(&self.agents).into()),
             ("Tasks", counts(&self.tasks).into()),
             ("Running", running.into()),
+            ("Rates", rates.into()),
             ("Draining", Cell::toned(draining, Tone::Wary)),
             ("Backend", self.backend.as_str().into()),
             ("State", state.into()),
             ("Memory", format_size(self.memory_bytes).into()),
             ("Last event", self.last_seq.to_string().into()),
             ("Recovered", Cell::toned(&self.recovered, Tone::Wary)),
-            ("Attention", attention),
         ]
     }
+
+    /// Names of the columns of [`Self::user_rows`].
+    pub(crate) const USER_HEADER: &'static [&'static str] = &["USER", "AGENTS", "RUNNING", "QUEUED", "TASKS"];
+
+    /// One row a user, for administrators.
+    pub(crate) fn user_rows(&self) -> Vec<Vec<Cell>> {
+        let of = |count: u64, most: u32| {
+            let tone = if count >= u64::from(most) { Tone::Wary } else { Tone::Plain };
+            Cell::toned(format!("{count}/{most}"), tone)
+        };
+        let row = |user: &User| {
+            vec![
+                user.user.as_str().into(),
+                of(user.agents.into(), user.max_agents),
+                user.running.to_string().into(),
+                user.queued.to_string().into(),
+                of(user.tasks.into(), user.max_tasks),
+            ]
+        };
+        self.users.iter().map(row).collect()
+    }
+}
+
+/// The version of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Small rates keep a digit behind the point.
+fn rate(per_second: f64) -> String {
+    if per_second < 10.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") }
 }
 
 fn counts(counts: &BTreeMap<String, u64>) -> String {
@@ -184,7 +252,7 @@ mod tests {
         });
         assert_eq!(
             json_line(&status),
-            r#"{"version":"0.1.0","mode":"user","pid":7,"epoch":2,"agents":{"idle":3},"tasks":{},"running":0,"maxRunning":0,"backend":"none","attention":[],"lastSeq":0,"stateDir":"/s","freeBytes":0,"memoryBytes":0}"#
+            r#"{"version":"0.1.0","mode":"user","pid":7,"epoch":2,"agents":{"idle":3},"tasks":{},"running":0,"maxRunning":0,"backend":"none","attention":[],"lastSeq":0,"stateDir":"/s","freeBytes":0,"memoryBytes":0,"submittedPerSecond":0.0,"endedPerSecond":0.0}"#
         );
     }
 

@@ -109,6 +109,10 @@ pub enum EventKind {
     SecretSet { secret: SecretId, name: String },
     /// A secret is not given any more.
     SecretRemoved { secret: SecretId, name: String },
+    /// A user's own profile is new or says something else.
+    ProfileApplied { owner: Uid, name: String },
+    /// A user's own profile is gone; agents made of it go on.
+    ProfileRemoved { owner: Uid, name: String },
 }
 
 /// What an event is about.
@@ -122,6 +126,8 @@ pub enum Subject {
     Task(TaskId),
     /// A value of a secret.
     Secret(SecretId),
+    /// A user.
+    User(Uid),
 }
 
 impl std::fmt::Display for Subject {
@@ -131,6 +137,7 @@ impl std::fmt::Display for Subject {
             Self::Agent(id) => id.fmt(f),
             Self::Task(id) => id.fmt(f),
             Self::Secret(id) => id.fmt(f),
+            Self::User(uid) => write!(f, "user:{}", uid.0),
         }
     }
 }
@@ -181,6 +188,8 @@ impl EventKind {
             Self::TaskUpdated { .. } => "task.updated",
             Self::SecretSet { .. } => "secret.set",
             Self::SecretRemoved { .. } => "secret.removed",
+            Self::ProfileApplied { .. } => "profile.applied",
+            Self::ProfileRemoved { .. } => "profile.removed",
         }
     }
 
@@ -226,6 +235,7 @@ impl EventKind {
             | Self::TaskReleased { task }
             | Self::TaskUpdated { task, .. } => Subject::Task(*task),
             Self::SecretSet { secret, .. } | Self::SecretRemoved { secret, .. } => Subject::Secret(*secret),
+            Self::ProfileApplied { owner, .. } | Self::ProfileRemoved { owner, .. } => Subject::User(*owner),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::agent::{Keep, SpawnAgent};
 use crate::ids::{AgentId, Uid};
+use crate::profile::ProfileText;
 use crate::secret::SetSecret;
 use crate::state::Config;
 use crate::task::{Answer, AskTask, Exit, Resolution, RunTask, SubmitTask, Task, UpdateTask};
@@ -200,6 +201,20 @@ pub enum Command {
     SetSecret(SetSecret),
     /// `secret remove`.
     RemoveSecret {
+        /// Whose.
+        owner: Uid,
+        /// Which.
+        name: String,
+    },
+    /// `profile apply`.
+    ApplyProfiles {
+        /// Whose.
+        owner: Uid,
+        /// Names and texts.
+        profiles: Vec<ProfileText>,
+    },
+    /// `profile apply --remove`.
+    RemoveProfile {
         /// Whose.
         owner: Uid,
         /// Which.

@@ -7,6 +7,7 @@ use crate::agent::{AfterStop, AgentLife};
 use crate::delegate;
 use crate::index::Index;
 use crate::input::Intake;
+use crate::profile::PROFILES_MAX;
 use crate::state::State;
 use crate::task::{Attempt, Clock, Held, TaskState, Wait};
 use std::collections::BTreeSet;
@@ -26,6 +27,7 @@ impl State {
         self.check_questions(&mut broken);
         self.check_concurrency(&mut broken);
         self.check_secrets(&mut broken);
+        self.check_profiles(&mut broken);
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 
@@ -178,6 +180,15 @@ impl State {
             }
             if let Some(gone) = secret.given.iter().find(|id| self.agent(**id).is_none()) {
                 broken.push(format!("{} was given to {gone}, which does not exist", secret.id));
+            }
+        }
+    }
+
+    /// Profiles stand under their owner, within their limits, and nobody has an empty set.
+    fn check_profiles(&self, broken: &mut Vec<String>) {
+        for (owner, kept) in &self.profiles {
+            if kept.owner != *owner || kept.texts.is_empty() || kept.texts.len() > PROFILES_MAX {
+                broken.push(format!("the profiles of user {} are not in order", owner.0));
             }
         }
     }

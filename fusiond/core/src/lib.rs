@@ -26,6 +26,7 @@ pub mod ids;
 pub mod index;
 pub mod input;
 pub mod invariants;
+pub mod profile;
 pub mod reconcile;
 pub mod reject;
 pub mod secret;
@@ -33,6 +34,7 @@ pub mod state;
 pub mod step;
 pub mod task;
 pub mod time;
+pub mod waiting;
 pub mod wake;
 pub mod workspace;
 

@@ -147,6 +147,15 @@ rejects! {
         "{retries} retries are too many"
         => "use at most 1000";
     // Below: refused at the door, before the core is asked.
+    ProfileLimit { count: usize, limit: usize }: Limit "profile_limit"
+        "{count} profiles of one user are too many"
+        => format!("keep at most {limit}: `fusionctl profile apply --remove NAME` forgets one");
+    ProfileInvalid { file: String, problems: String }: Invalid "profile_invalid"
+        "{file} is no file of profiles"
+        => "docs/reference/profiles.md lists every key";
+    ConfigInvalid { problems: String }: State "config_invalid"
+        "the configuration has problems; what was in force stays in force"
+        => "mend the file, see that `fusiond --check-config` is content, and reload again";
     ProfileNotFound { profile: String, nearest: Option<String> }: NotFound "profile_not_found"
         "no profile \"{profile}\""
         => hint_profile(nearest.as_deref());
@@ -219,6 +228,17 @@ rejects! {
     CallerUnknown { reason: String }: Permission "caller_unknown"
         "the caller cannot be identified: {reason}"
         => "connect to the socket directly";
+}
+
+impl Reject {
+    /// More than fits into one sentence; empty where there is no more.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        if let Self::ProfileInvalid { problems, .. } | Self::ConfigInvalid { problems } = self {
+            return problems;
+        }
+        ""
+    }
 }
 
 fn hint_profile(nearest: Option<&str>) -> String {

@@ -9,6 +9,7 @@ use crate::event::{Event, EventKind};
 use crate::ids::{AgentId, SecretId, TaskId, Uid};
 use crate::index::Index;
 use crate::input::{Actor, Caller, Intake, Rights};
+use crate::profile::UserProfiles;
 use crate::reject::Reject;
 use crate::secret::{self, Secret};
 use crate::step::Out;
@@ -119,6 +120,8 @@ pub enum Key {
     Attempt(TaskId, u32),
     /// A [`Secret`], and with it its sealed value.
     Secret(SecretId),
+    /// The profiles that a user applied.
+    Profiles(Uid),
 }
 
 /// All that the daemon knows.
@@ -133,6 +136,7 @@ pub struct State {
     pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) tasks: BTreeMap<TaskId, Box<Task>>,
     pub(crate) secrets: BTreeMap<SecretId, Secret>,
+    pub(crate) profiles: BTreeMap<Uid, UserProfiles>,
     pub(crate) index: Index,
     /// Users for whom something changed since the last look for a match.
     pub(crate) ready: BTreeSet<Uid>,
@@ -162,6 +166,7 @@ impl State {
             agents: BTreeMap::new(),
             tasks: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            profiles: BTreeMap::new(),
             index: Index::default(),
             ready: BTreeSet::new(),
             served: BTreeMap::new(),
@@ -177,6 +182,24 @@ impl State {
             state.load_task(task);
         }
         state
+    }
+
+    /// The same with the profiles of users as stored.
+    #[must_use]
+    pub fn with_profiles(mut self, profiles: Vec<UserProfiles>) -> Self {
+        self.profiles = profiles.into_iter().map(|kept| (kept.owner, kept)).collect();
+        self
+    }
+
+    /// The profiles that this user applied.
+    #[must_use]
+    pub fn profiles_of(&self, owner: Uid) -> Option<&UserProfiles> {
+        self.profiles.get(&owner)
+    }
+
+    /// All that users applied, by user.
+    pub fn profiles(&self) -> impl Iterator<Item = &UserProfiles> {
+        self.profiles.values()
     }
 
     /// A key may be used again when its task has ended and left the memory: then both are stored, and

@@ -11,7 +11,7 @@ use crate::reject::Reject;
 use crate::state::{Key, State};
 use crate::task::{answer, ask, cancel, hold, release, resolve, retry, run, submit, update};
 use crate::time::Time;
-use crate::{delegate, reconcile, secret, wake, workspace};
+use crate::{delegate, profile, reconcile, secret, wake, workspace};
 use std::collections::BTreeSet;
 
 /// What the world contributes to one step.
@@ -141,6 +141,12 @@ fn route_command(
         Command::SetSecret(ask) => secret::set::decide(state, out, turn, caller, ask),
         Command::RemoveSecret { owner, name } => {
             secret::remove::decide(state, out, turn, caller, owner, &name)
+        }
+        Command::ApplyProfiles { owner, profiles } => {
+            profile::apply::decide(state, out, turn, caller, owner, profiles)
+        }
+        Command::RemoveProfile { owner, name } => {
+            profile::remove::decide(state, out, turn, caller, owner, name)
         }
         Command::SetIntake(intake) => set_intake(state, out, turn, caller, intake),
         Command::StopAll { grace } => terminate::decide_all(state, out, turn, caller, grace),

@@ -4,16 +4,15 @@
 //! Not for: anything that happens in between.
 
 use crate::caller::{Door, Names};
-use crate::config::{Backend, Loaded};
+use crate::config::{Args, Backend, Loaded};
 use crate::engine::{self, Engine};
 use crate::health::{Probe, Trees};
 use crate::paths::{Mode, Paths};
-use crate::profile::{Profiles, Trust};
 use crate::runtime::{self, BackendChoice, Runtime};
 use crate::store::{self, Opened, Store};
 use crate::vault::Vault;
 use crate::workspace::hide_from_git;
-use crate::{api, inlet, shutdown};
+use crate::{api, inlet, reload, shutdown};
 use anyhow::Context;
 use fusion_core::{AgentId, State, Time};
 use std::path::{Path, PathBuf};
@@ -36,7 +35,7 @@ const CONNECTIONS_MAX: usize = 256;
 ///
 /// # Errors
 /// What kept it from starting, or from closing cleanly.
-pub fn run(loaded: Loaded) -> anyhow::Result<()> {
+pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
     let paths = loaded.paths.clone();
     remove_drafts(&paths.state);
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -54,7 +53,7 @@ pub fn run(loaded: Loaded) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the asynchronous runtime")?;
-    let store = runtime.block_on(serve(loaded, paths, names, vault, store, opened, state))?;
+    let store = runtime.block_on(serve(Setup { args, loaded }, paths, names, vault, store, opened, state))?;
     // Tasks that still hold a door would keep it open.
     runtime.shutdown_timeout(STREAMS_GRACE);
     store.close().context("closing the store; nothing is lost, the next start repeats the journal")
@@ -96,8 +95,14 @@ fn open_store(loaded: &Loaded, paths: &Paths) -> anyhow::Result<(Store, Opened)>
     Ok((store, opened))
 }
 
-async fn serve(
+/// The command line, and what came of it and of the files.
+struct Setup {
+    args: Args,
     loaded: Loaded,
+}
+
+async fn serve(
+    Setup { args, loaded }: Setup,
     paths: Paths,
     names: Names,
     vault: Vault,
@@ -117,15 +122,13 @@ async fn serve(
         Arc::new(move |prompt, to| engine::read_stored(&reader, prompt, to));
     let hands = Runtime::start(hands, outcome_sender, agent_sender, read_stored)?;
     hands.sweep(&known(&state));
-    if let Mode::Root(_) = paths.mode {
-        let hidden = hide_from_git(&paths.workspaces);
-        hidden.with_context(|| format!("writing .gitignore in {}", paths.workspaces.display()))?;
-    }
+    hide_workspaces(&paths)?;
     let listener = inlet::listen(&paths, &loaded.config.socket)
         .with_context(|| format!("opening the socket {}", paths.socket.display()))?;
     let door = Door::open(paths.uid, &cgroup).context("asking the name service")?;
     let handle = tokio::runtime::Handle::current();
     let history = loaded.config.tasks.history;
+    let library = reload::library(&paths, &state);
     let runtime = hands.clone();
     let parts = engine::Parts { state, store, outcomes, runtime, history, vault: vault.clone(), handle };
     let engine = engine::start(parts, epoch).context("starting the engine")?;
@@ -135,14 +138,15 @@ async fn serve(
     tokio::spawn(inlet::accept_agents(agents, connection_sender));
     let (ask_sender, asks) = mpsc::channel(1);
     let (leave, leaving) = watch::channel(false);
+    let parts = reload::Parts { args, started: loaded.clone(), engine: engine.clone() };
+    let keeper = reload::start(parts, library).context("receiving signals")?;
     let shared = api::Shared {
         engine: engine.clone(),
         runtime: hands.clone(),
         names,
         vault,
-        profiles: load_profiles(&paths),
+        keeper,
         probe: probe(&loaded, &paths, &hands, shim),
-        config: loaded.config.clone(),
         paths: paths.clone(),
         started_at: now(),
         recovered: recovered(&opened),
@@ -164,6 +168,13 @@ async fn serve(
     leave.send_replace(true);
     shutdown::end_agents(&engine, paths.uid, ask).await;
     finish(engine, stop_sender, server, &paths, hands).await
+}
+
+/// A root that somebody tries may lie in a git checkout.
+fn hide_workspaces(paths: &Paths) -> anyhow::Result<()> {
+    let Mode::Root(_) = paths.mode else { return Ok(()) };
+    let hidden = hide_from_git(&paths.workspaces);
+    hidden.with_context(|| format!("writing .gitignore in {}", paths.workspaces.display()))
 }
 
 /// Ends the doors, then the engine; hands the store back.
@@ -230,15 +241,6 @@ fn probe(loaded: &Loaded, paths: &Paths, hands: &Runtime, shim: PathBuf) -> Prob
         Some(fusion_shim::cgroup::Kind::None) | None => Trees::None,
     };
     Probe { paths: paths.clone(), config: loaded.config.clone(), trees, shim: Some(shim) }
-}
-
-fn load_profiles(paths: &Paths) -> Profiles {
-    let trust = if paths.serves_all() { Trust::RootOnly } else { Trust::Readable };
-    let (profiles, problems) = Profiles::load(&paths.profiles, trust);
-    for problem in problems {
-        tracing::warn!(%problem, "a profile is left out");
-    }
-    profiles
 }
 
 fn recovered(opened: &Opened) -> String {

@@ -12,6 +12,7 @@ pub mod health;
 pub mod inlet;
 pub mod paths;
 pub mod profile;
+pub mod reload;
 pub mod runtime;
 pub mod shutdown;
 pub mod store;

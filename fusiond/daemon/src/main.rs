@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     }
     match &args.command {
         Some(Command::Restore { file }) => finish(restore(file, &loaded)),
-        None => finish(start(loaded)),
+        None => finish(start(args, loaded)),
     }
 }
 
@@ -52,10 +52,10 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-fn start(loaded: Loaded) -> anyhow::Result<()> {
+fn start(args: Args, loaded: Loaded) -> anyhow::Result<()> {
     telemetry::init(loaded.config.log)?;
     loaded.paths.prepare()?;
-    app::run(loaded)
+    app::run(args, loaded)
 }
 
 fn restore(file: &std::path::Path, loaded: &Loaded) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
@@ -13,6 +14,7 @@ use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::{Log, LogFormat, LogLevel};
 
@@ -30,7 +32,21 @@ pub fn init(log: Log) -> Result<(), AlreadySet> {
         LogFormat::Text if rustix::termios::isatty(io::stderr()) => Colours::On,
         LogFormat::Text | LogFormat::Json | LogFormat::Journald => Colours::Off,
     };
-    tracing::subscriber::set_global_default(subscriber(log, colours, io::stderr)).map_err(|_| AlreadySet)
+    let (filter, handle) = reload::Layer::new(filter(log.level));
+    let subscriber = subscriber(log.format, filter, colours, io::stderr);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| AlreadySet)?;
+    LEVEL.set(handle).map_err(|_| AlreadySet)
+}
+
+/// The door to the level of the log that was set up.
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+/// Another level from now on; nothing where no log was set up.
+pub fn set_level(level: LogLevel) {
+    if let Some(handle) = LEVEL.get() {
+        // It fails when the log is gone, and then there is nothing to set.
+        drop(handle.reload(filter(level)));
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,13 +55,19 @@ enum Colours {
     Off,
 }
 
-fn subscriber<W>(log: Log, colours: Colours, out: W) -> Box<dyn Subscriber + Send + Sync>
+fn subscriber<F, W>(
+    format: LogFormat,
+    filter: F,
+    colours: Colours,
+    out: W,
+) -> Box<dyn Subscriber + Send + Sync>
 where
+    F: Layer<Registry> + Send + Sync + 'static,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let heard = tracing_subscriber::registry().with(filter(log.level));
+    let heard = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(out).with_ansi(colours == Colours::On);
-    match log.format {
+    match format {
         LogFormat::Text => Box::new(heard.with(lines)),
         LogFormat::Json => Box::new(heard.with(lines.json().flatten_event(true))),
         LogFormat::Journald => {
@@ -125,7 +147,7 @@ mod tests {
     fn said(level: LogLevel, format: LogFormat) -> String {
         let sink = Sink::default();
         let out = sink.clone();
-        let log = subscriber(Log { level, format }, Colours::Off, move || out.clone());
+        let log = subscriber(format, filter(level), Colours::Off, move || out.clone());
         tracing::subscriber::with_default(log, || {
             tracing::error!(target: "fusiond::engine", "two\nlines");
             tracing::info!(target: "fusiond::engine", agents = 3, "ready");

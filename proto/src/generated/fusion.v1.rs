@@ -2273,6 +2273,20 @@ pub struct ExplainRequest {
     #[prost(string, tag = "1")]
     pub subject: ::prost::alloc::string::String,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainWaitingRequest {
+    /// 10 when unset; at most 100.
+    #[prost(int32, tag = "1")]
+    pub limit: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainWaitingResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub explanations: ::prost::alloc::vec::Vec<Explanation>,
+    /// How many more wait.
+    #[prost(uint64, tag = "2")]
+    pub more: u64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Explanation {
     /// Full id of what is explained.
@@ -3129,6 +3143,32 @@ pub mod task_service_client {
                 .insert(GrpcMethod::new("fusion.v1.TaskService", "Explain"));
             self.inner.unary(req, path, codec).await
         }
+        /// The things of the caller that wait, those first that need somebody, each with its reasons.
+        /// role: user. story: why
+        pub async fn explain_waiting(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainWaitingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainWaitingResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/ExplainWaiting",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "ExplainWaiting"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3290,6 +3330,15 @@ pub mod task_service_server {
             &self,
             request: tonic::Request<super::ExplainRequest>,
         ) -> std::result::Result<tonic::Response<super::Explanation>, tonic::Status>;
+        /// The things of the caller that wait, those first that need somebody, each with its reasons.
+        /// role: user. story: why
+        async fn explain_waiting(
+            &self,
+            request: tonic::Request<super::ExplainWaitingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainWaitingResponse>,
+            tonic::Status,
+        >;
     }
     /// Takes work, shows it, and ends it. Names follow the AIP conventions.
     #[derive(Debug)]
@@ -4276,6 +4325,51 @@ pub mod task_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/fusion.v1.TaskService/ExplainWaiting" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainWaitingSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::UnaryService<super::ExplainWaitingRequest>
+                    for ExplainWaitingSvc<T> {
+                        type Response = super::ExplainWaitingResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainWaitingRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::explain_waiting(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainWaitingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -4764,7 +4858,7 @@ pub struct Profile {
     /// text, json\[:PATH\], jsonl\[:PATH\] or file
     #[prost(string, tag = "8")]
     pub result: ::prost::alloc::string::String,
-    /// "built in" or the file it came from.
+    /// "built in", "applied" or the file it came from.
     #[prost(string, tag = "9")]
     pub source: ::prost::alloc::string::String,
     #[prost(string, tag = "10")]
@@ -4787,6 +4881,33 @@ pub struct ListProfilesResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApplyProfilesRequest {
+    /// What the caller calls the file; for messages.
+    #[prost(string, tag = "1")]
+    pub file: ::prost::alloc::string::String,
+    /// The text of the file.
+    #[prost(string, tag = "2")]
+    pub toml: ::prost::alloc::string::String,
+    /// Owner; others than the caller for admins only.
+    #[prost(string, tag = "3")]
+    pub user: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApplyProfilesResponse {
+    /// The profiles of the file as they are kept.
+    #[prost(message, repeated, tag = "1")]
+    pub profiles: ::prost::alloc::vec::Vec<Profile>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveProfileRequest {
+    #[prost(string, tag = "1")]
+    pub profile: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveProfileResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetProfileRequest {
     #[prost(string, tag = "1")]
@@ -4920,6 +5041,57 @@ pub mod profile_service_client {
                 .insert(GrpcMethod::new("fusion.v1.ProfileService", "GetProfile"));
             self.inner.unary(req, path, codec).await
         }
+        /// Keeps the profiles in the text of one file for one user: all or none. Agents that exist keep what they
+        /// were made of. role: user. story: profile_apply
+        pub async fn apply_profiles(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApplyProfilesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApplyProfilesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.ProfileService/ApplyProfiles",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.ProfileService", "ApplyProfiles"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forgets a profile that was applied. role: user. story: profile_apply
+        pub async fn remove_profile(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveProfileRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveProfileResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.ProfileService/RemoveProfile",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.ProfileService", "RemoveProfile"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4948,6 +5120,23 @@ pub mod profile_service_server {
             &self,
             request: tonic::Request<super::GetProfileRequest>,
         ) -> std::result::Result<tonic::Response<super::Profile>, tonic::Status>;
+        /// Keeps the profiles in the text of one file for one user: all or none. Agents that exist keep what they
+        /// were made of. role: user. story: profile_apply
+        async fn apply_profiles(
+            &self,
+            request: tonic::Request<super::ApplyProfilesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApplyProfilesResponse>,
+            tonic::Status,
+        >;
+        /// Forgets a profile that was applied. role: user. story: profile_apply
+        async fn remove_profile(
+            &self,
+            request: tonic::Request<super::RemoveProfileRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveProfileResponse>,
+            tonic::Status,
+        >;
     }
     /// Shows what agents can be made of.
     #[derive(Debug)]
@@ -5116,6 +5305,96 @@ pub mod profile_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/fusion.v1.ProfileService/ApplyProfiles" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApplyProfilesSvc<T: ProfileService>(pub Arc<T>);
+                    impl<
+                        T: ProfileService,
+                    > tonic::server::UnaryService<super::ApplyProfilesRequest>
+                    for ApplyProfilesSvc<T> {
+                        type Response = super::ApplyProfilesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApplyProfilesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProfileService>::apply_profiles(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApplyProfilesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.ProfileService/RemoveProfile" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveProfileSvc<T: ProfileService>(pub Arc<T>);
+                    impl<
+                        T: ProfileService,
+                    > tonic::server::UnaryService<super::RemoveProfileRequest>
+                    for RemoveProfileSvc<T> {
+                        type Response = super::RemoveProfileResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveProfileRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProfileService>::remove_profile(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveProfileSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -5199,6 +5478,50 @@ pub struct Status {
     /// Set when this start had to rebuild its store, with what was done.
     #[prost(string, tag = "17")]
     pub recovered: ::prost::alloc::string::String,
+    /// One for each user that has agents or tasks; for admins.
+    #[prost(message, repeated, tag = "18")]
+    pub users: ::prost::alloc::vec::Vec<UserStatus>,
+    /// Tasks per second over the last minute, or since the oldest that is remembered.
+    #[prost(double, tag = "19")]
+    pub submitted_per_second: f64,
+    #[prost(double, tag = "20")]
+    pub ended_per_second: f64,
+}
+/// What one user has at this moment, with the limits that hold for the user.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserStatus {
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub agents: u32,
+    #[prost(uint32, tag = "3")]
+    pub max_agents: u32,
+    #[prost(uint32, tag = "4")]
+    pub running: u32,
+    #[prost(uint64, tag = "5")]
+    pub queued: u64,
+    /// Tasks that have not ended.
+    #[prost(uint32, tag = "6")]
+    pub tasks: u32,
+    #[prost(uint32, tag = "7")]
+    pub max_tasks: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReloadRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReloadResponse {
+    /// Settings that have another value now.
+    #[prost(string, repeated, tag = "1")]
+    pub taken: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Settings that differ in the files and wait for a restart.
+    #[prost(string, repeated, tag = "2")]
+    pub waiting: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Problems that stop nothing, such as a file of profiles that is left out.
+    #[prost(string, repeated, tag = "3")]
+    pub notes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Profiles for everybody.
+    #[prost(uint32, tag = "4")]
+    pub profiles: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DiagnoseRequest {
@@ -5451,6 +5774,29 @@ pub mod system_service_client {
                 .insert(GrpcMethod::new("fusion.v1.SystemService", "Shutdown"));
             self.inner.unary(req, path, codec).await
         }
+        /// Reads configuration and profile folders anew; what cannot change in a running daemon is told.
+        /// role: admin. story: system_reload
+        pub async fn reload(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReloadRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReloadResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.SystemService/Reload",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.SystemService", "Reload"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Streams a logical copy of the state, taken at one commit.
         /// role: admin. story: system_backup
         pub async fn backup(
@@ -5518,6 +5864,12 @@ pub mod system_service_server {
             tonic::Response<super::ShutdownResponse>,
             tonic::Status,
         >;
+        /// Reads configuration and profile folders anew; what cannot change in a running daemon is told.
+        /// role: admin. story: system_reload
+        async fn reload(
+            &self,
+            request: tonic::Request<super::ReloadRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReloadResponse>, tonic::Status>;
         /// Server streaming response type for the Backup method.
         type BackupStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::BackupChunk, tonic::Status>,
@@ -5772,6 +6124,51 @@ pub mod system_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ShutdownSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.SystemService/Reload" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReloadSvc<T: SystemService>(pub Arc<T>);
+                    impl<
+                        T: SystemService,
+                    > tonic::server::UnaryService<super::ReloadRequest>
+                    for ReloadSvc<T> {
+                        type Response = super::ReloadResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReloadRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SystemService>::reload(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReloadSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -157,3 +157,30 @@ fn users_without_a_login_may_not_own_agents_unless_it_is_allowed() {
     daemon.ctl().ok(&spawn);
     assert_eq!(daemon.ctl().json(&["agent", "show", "a"])["user"], "daemon");
 }
+
+#[test]
+fn users_see_and_use_their_own_profiles_alone() {
+    let daemon = Daemon::start();
+    let (one, two) = (users::first(), users::second());
+    let (first, second) = (daemon.ctl().as_user(&one), daemon.ctl().as_user(&two));
+    let text = "[profile.mine]\ncommand = [\"/usr/bin/id\", \"-u\"]\ncapabilities = [\"id\"]\n";
+    let applied = first.run_with(&["profile", "apply", "-"], text);
+    assert_eq!(applied.code, 0, "{applied}");
+    assert_eq!(second.refused(3, &["profile", "show", "mine"])["code"], "profile_not_found");
+    assert_eq!(second.refused(3, &["agent", "spawn", "a", "--profile", "mine"])["code"], "profile_not_found");
+    assert!(!second.ok(&["event", "list"]).contains("profile.applied"));
+    let forbidden = second.run_with(&["profile", "apply", "-", "--user", &one.name], text);
+    assert_eq!(forbidden.code, 5, "{forbidden}");
+    first.ok(&["agent", "spawn", "a", "--profile", "mine"]);
+    let task = first.submit("x", &["--capability", "id"]);
+    first.ended(&task);
+    assert_eq!(first.ok(&["task", "result", &task]).trim(), one.uid.to_string());
+    let status = daemon.ctl().json(&["system", "status"]);
+    let row = status["users"]
+        .as_array()
+        .expect("root sees a table")
+        .iter()
+        .find(|row| row["user"] == one.name.as_str());
+    assert_eq!(row.expect("the user has a row")["agents"], 1, "{status}");
+    assert!(second.json(&["system", "status"])["users"].is_null());
+}

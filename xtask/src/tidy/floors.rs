@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   roof     main lib app inlet                    puts the house together, opens and closes it
-//!   doors    api systemd shutdown                  translate, authorise, never decide
+//!   doors    api systemd shutdown reload           translate, authorise, never decide
 //!   engine   engine                                the one writer
 //!   hands    runtime workspace health caller …     do, report, never decide
 //!   ground   store, and what all floors stand on: config paths profile telemetry vault
@@ -18,7 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("ground", &["store", "config", "paths", "profile", "telemetry", "vault"]),
     ("hands", &["runtime", "workspace", "bus", "models", "health", "events", "metrics", "caller"]),
     ("engine", &["engine"]),
-    ("doors", &["api", "systemd", "shutdown"]),
+    ("doors", &["api", "systemd", "shutdown", "reload"]),
     ("roof", &["app", "inlet", "main", "lib"]),
 ];
 

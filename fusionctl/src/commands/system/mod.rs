@@ -4,6 +4,7 @@ mod backup;
 mod dial_stdio;
 mod doctor;
 mod drain;
+mod reload;
 mod restore;
 mod shutdown;
 mod status;
@@ -22,6 +23,8 @@ pub(crate) enum Verb {
     Doctor(doctor::Args),
     /// Start no new attempts, or lift that again
     Drain(drain::Args),
+    /// Read configuration and profiles anew without a restart
+    Reload(reload::Args),
     /// Stop the daemon; agents go on or are ended first
     Shutdown(shutdown::Args),
     /// Write a consistent copy of the daemon's state to a file
@@ -39,6 +42,7 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::Status(args) => status::run(session, args).await,
         Verb::Doctor(args) => doctor::run(session, args).await,
         Verb::Drain(args) => drain::run(session, args).await,
+        Verb::Reload(args) => reload::run(session, args).await,
         Verb::Shutdown(args) => shutdown::run(session, args).await,
         Verb::Backup(args) => backup::run(session, args).await,
         Verb::Restore(args) => restore::run(&session, &args),

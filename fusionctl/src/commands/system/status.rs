@@ -31,6 +31,13 @@ pub(super) fn print(session: &mut Session, status: v1::Status) -> Result<(), Sto
         for line in table::fields(&status.fields()) {
             out.line(&line)?;
         }
+        let users = status.user_rows();
+        if !users.is_empty() {
+            out.line("")?;
+            for line in table::lines(Status::USER_HEADER, users) {
+                out.line(&line)?;
+            }
+        }
         Ok(())
     })
 }

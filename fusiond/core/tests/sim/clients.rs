@@ -5,6 +5,7 @@
 use crate::rng::Rng;
 use fusion_core::agent::{AgentSpec, Keep, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
+use fusion_core::profile::PROFILES_BYTES_MAX;
 use fusion_core::secret::{SecretUse, SetSecret};
 use fusion_core::task::submit::Admission;
 use fusion_core::task::update::Edit;
@@ -56,12 +57,13 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command)
         950..=969 => {
             Command::TerminateAgent { agent: agent_text(rng, state), grace: Millis(rng.below(4000)) }
         }
-        970..=980 => {
+        970..=978 => {
             let keep = if rng.permille(300) { Keep::Workspace } else { Keep::Nothing };
             Command::RemoveAgent { agent: over_text(rng, state), keep }
         }
-        981..=986 => Command::RemoveWorkspace { agent: over_text(rng, state) },
-        987..=996 => Command::SetIntake(if rng.permille(300) { Intake::Closed } else { Intake::Open }),
+        979..=982 => Command::RemoveWorkspace { agent: over_text(rng, state) },
+        983..=988 => draw_profiles(rng, caller),
+        989..=996 => Command::SetIntake(if rng.permille(300) { Intake::Closed } else { Intake::Open }),
         _ => Command::StopAll { grace: Millis(rng.below(4000)) },
     };
     (caller, command)
@@ -102,6 +104,19 @@ fn secret_uses(rng: &mut Rng, state: &State, owner: Uid) -> Vec<SecretUse> {
 /// A secret under its own name.
 pub(crate) fn secret_use(name: &str) -> SecretUse {
     SecretUse { name: name.into(), env: name.into() }
+}
+
+fn draw_profiles(rng: &mut Rng, caller: Caller) -> Command {
+    let owner = if rng.permille(200) { Uid(*rng.pick(&USERS)) } else { caller.uid };
+    let name = format!("p{}", rng.below(4));
+    if rng.permille(300) {
+        return Command::RemoveProfile { owner, name };
+    }
+    let long = if rng.permille(100) { PROFILES_BYTES_MAX } else { 1 };
+    Command::ApplyProfiles {
+        owner,
+        profiles: vec![(name, "x".repeat(long + usize::from(rng.permille(500))))],
+    }
 }
 
 fn draw_how(rng: &mut Rng) -> PauseHow {

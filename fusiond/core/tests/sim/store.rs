@@ -2,6 +2,7 @@
 //!
 //! Not for: torn writes and full disks, which are the real store's business.
 
+use fusion_core::profile::UserProfiles;
 use fusion_core::state::Meta;
 use fusion_core::{Agent, Attempt, Config, Event, Key, Out, Secret, State, Task, TaskId};
 use serde::Serialize;
@@ -24,6 +25,7 @@ fn image(state: &State, key: Key) -> Option<Vec<u8>> {
         Key::Agent(id) => state.agent(id).map(bytes),
         Key::Task(id) => state.task(id).map(bytes),
         Key::Secret(id) => state.secret(id).map(bytes),
+        Key::Profiles(owner) => state.profiles_of(owner).map(bytes),
         Key::Attempt(id, number) => {
             state.task(id)?.attempts.iter().find(|attempt| attempt.number == number).map(bytes)
         }
@@ -60,7 +62,7 @@ impl Store {
     pub(crate) fn task_ids(&self) -> Vec<TaskId> {
         let id = |key: &Key| match key {
             Key::Task(id) => Some(*id),
-            Key::Meta | Key::Agent(_) | Key::Attempt(..) | Key::Secret(_) => None,
+            Key::Meta | Key::Agent(_) | Key::Attempt(..) | Key::Secret(_) | Key::Profiles(_) => None,
         };
         self.values.keys().filter_map(id).collect()
     }
@@ -75,12 +77,19 @@ impl Store {
         secrets.map(|(_, value)| serde_json::from_slice(value).expect("written above")).collect()
     }
 
+    fn profiles(&self) -> Vec<UserProfiles> {
+        let profiles = self.values.iter().filter(|(key, _)| matches!(key, Key::Profiles(_)));
+        profiles.map(|(_, value)| serde_json::from_slice(value).expect("written above")).collect()
+    }
+
     /// What a daemon finds at its start.
     pub(crate) fn load(&self, config: Config) -> State {
         let meta: Option<Meta> =
             self.values.get(&Key::Meta).map(|value| serde_json::from_slice(value).expect("written above"));
         let tasks = self.task_ids().into_iter().filter_map(|id| self.task(id)).collect();
-        State::load(config, meta, self.events.len() as u64, self.agents(), tasks).with_secrets(self.secrets())
+        State::load(config, meta, self.events.len() as u64, self.agents(), tasks)
+            .with_secrets(self.secrets())
+            .with_profiles(self.profiles())
     }
 
     /// Compares with a state of which everything was committed.
@@ -94,6 +103,9 @@ impl Store {
             if state.secret(secret.id) != Some(&secret) {
                 return Err(format!("{} was changed and not touched", secret.id));
             }
+        }
+        if !self.profiles().iter().eq(state.profiles()) {
+            return Err("profiles were changed and not touched".to_owned());
         }
         for task in state.tasks() {
             if self.task(task.id).as_ref() != Some(task) {

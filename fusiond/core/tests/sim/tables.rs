@@ -73,6 +73,9 @@ rejects! {
     TooManySecrets { count: 33usize }
     SecretTooShort { bytes: 3usize }
     SecretsUnavailable { reason: "the host key is gone" }
+    ProfileLimit { count: 101usize, limit: 100usize }
+    ProfileInvalid { file: "p.toml", problems: "p.toml:1:1: no" }
+    ConfigInvalid { problems: "fusiond.toml:1: no" }
 }
 
 fn reference(name: &str) -> PathBuf {

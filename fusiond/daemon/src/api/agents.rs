@@ -2,6 +2,7 @@
 //!
 //! Not for: deciding; `fusion_core::agent` does.
 
+use super::profiles::profile_not_found;
 use super::refuse::refuse;
 use super::secrets::plan_uses;
 use super::{Door, millis, page_size, view};
@@ -237,8 +238,9 @@ impl Door {
     ) -> Result<SpawnAgent, Reject> {
         let (owner, owner_name) = self.owner(caller, &ask.user)?;
         self.check_fitness(owner, &owner_name)?;
-        let profile = self.profiles.get(&ask.profile);
-        let profile = profile.ok_or_else(|| self.profile_not_found(ask.profile.clone()))?;
+        let library = self.keeper.in_force().library;
+        let profile = library.get(owner.0, &ask.profile);
+        let profile = profile.ok_or_else(|| profile_not_found(&library, owner.0, ask.profile.clone()))?;
         if profile.kind != Kind::Exec {
             let kind = profile.kind.word().to_owned();
             return Err(Reject::ProfileKind { profile: profile.name.clone(), kind });
@@ -307,7 +309,7 @@ impl Door {
             return Ok(());
         }
         let user = self.names.user(owner.0).ok().flatten();
-        match unfitness(owner.0, user.as_ref(), self.config.nologin_users) {
+        match unfitness(owner.0, user.as_ref(), self.keeper.in_force().config.nologin_users) {
             Some(reason) => Err(Reject::UserUnfit { user: name.to_owned(), reason }),
             None => Ok(()),
         }

@@ -17,6 +17,7 @@ mod profiles;
 mod programs;
 mod refuse;
 mod secrets;
+mod status;
 mod submit;
 mod system;
 mod tasks;
@@ -28,11 +29,10 @@ pub use connect::{Connection, Origin};
 pub use system::BACKUP_PREFIX;
 
 use crate::caller::Names;
-use crate::config::Config;
 use crate::engine::Engine;
 use crate::health::Probe;
 use crate::paths::Paths;
-use crate::profile::Profiles;
+use crate::reload::Keeper;
 use crate::runtime::Runtime;
 use crate::vault::Vault;
 use fusion_core::{Caller, Reject};
@@ -56,12 +56,10 @@ pub struct Shared {
     pub names: Names,
     /// Seals and opens values.
     pub vault: Vault,
-    /// What agents can be made of.
-    pub profiles: Profiles,
+    /// Settings and profiles in force, and who takes them anew.
+    pub keeper: Keeper,
     /// Where things lie.
     pub paths: Paths,
-    /// Settings in force.
-    pub config: Config,
     /// What doctor looks at.
     pub probe: Probe,
     /// When the daemon started, in milliseconds since 1970, and what its start had to mend.

@@ -12,7 +12,9 @@ use fusion_proto::v1;
 impl Door {
     /// One check for each profile that says how its program is found.
     pub(crate) async fn programs(&self, caller: Caller, path: String) -> Vec<v1::Check> {
-        let profiles = self.profiles.list().filter(|profile| !profile.detect.is_empty());
+        let in_force = self.keeper.in_force();
+        let profiles = in_force.library.list(caller.uid.0).into_iter();
+        let profiles = profiles.filter(|profile| !profile.detect.is_empty());
         let (names, questions): (Vec<_>, Vec<_>) = profiles
             .map(|profile| {
                 let (argv, env) = (profile.detect.clone(), profile.env.clone().into_iter().collect());
@@ -22,7 +24,7 @@ impl Door {
         if names.is_empty() {
             return Vec::new();
         }
-        if caller.uid.0 == 0 && self.config.root_agents == RootAgents::Refused {
+        if caller.uid.0 == 0 && in_force.config.root_agents == RootAgents::Refused {
             let remedy = "ask as a user: sudo -u USER fusionctl system doctor";
             return vec![check("profiles", Status::Ok, "not looked for: root owns no agents", remedy)];
         }

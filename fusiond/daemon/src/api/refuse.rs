@@ -27,7 +27,10 @@ pub(crate) fn status_code(reject: &Reject) -> Code {
 
 /// The status that a caller gets.
 pub(crate) fn refuse(reject: &Reject) -> Status {
-    let metadata = HashMap::from([("hint".to_owned(), reject.hint())]);
+    let mut metadata = HashMap::from([("hint".to_owned(), reject.hint())]);
+    if !reject.detail().is_empty() {
+        metadata.insert("detail".to_owned(), reject.detail().to_owned());
+    }
     let details = ErrorDetails::with_error_info(reject.code(), DOMAIN, metadata);
     Status::with_error_details(status_code(reject), reject.to_string(), details)
 }

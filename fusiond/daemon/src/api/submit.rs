@@ -109,7 +109,9 @@ impl Door {
         if task.prompt.is_empty() && task.run.is_empty() && task.input.is_empty() {
             // The command after `--`: what the agent is for, if its profile asks for one, and the task.
             task.run.clone_from(&agent.command);
-            if self.profiles.get(&agent.profile).is_some_and(|profile| !profile.command.is_empty()) {
+            let (owner, _) = self.owner(caller, &task.user)?;
+            let library = self.keeper.in_force().library;
+            if library.get(owner.0, &agent.profile).is_some_and(|profile| !profile.command.is_empty()) {
                 agent.command.clear();
             }
         }

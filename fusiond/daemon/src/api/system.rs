@@ -3,7 +3,6 @@
 //! Not for: restore, which works without a running daemon (`crate::app`).
 
 use super::refuse::{broken, refuse};
-use super::view::timestamp;
 use super::{Door, millis};
 use crate::health;
 use crate::shutdown::{Agents, Ask};
@@ -29,8 +28,9 @@ impl v1::system_service_server::SystemService for Door {
         &self,
         request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::Status>, Status> {
-        demand_person(Self::caller(&request)?, "looking at the daemon")?;
-        self.status().await.map(Response::new)
+        let caller = Self::caller(&request)?;
+        demand_person(caller, "looking at the daemon")?;
+        self.status(caller).await.map(Response::new)
     }
 
     async fn diagnose(
@@ -62,7 +62,7 @@ impl v1::system_service_server::SystemService for Door {
         if ask.wait && !ask.off {
             self.wait_quiet().await?;
         }
-        self.status().await.map(Response::new)
+        self.status(caller).await.map(Response::new)
     }
 
     async fn shutdown(
@@ -78,6 +78,20 @@ impl v1::system_service_server::SystemService for Door {
         };
         let _first_ask_counts = self.shutdown.try_send(Ask { agents });
         Ok(Response::new(v1::ShutdownResponse {}))
+    }
+
+    async fn reload(
+        &self,
+        request: Request<v1::ReloadRequest>,
+    ) -> Result<Response<v1::ReloadResponse>, Status> {
+        demand_admin(Self::caller(&request)?, "reloading the configuration")?;
+        let report = self.keeper.reload().await.map_err(|reject| refuse(&reject))?;
+        Ok(Response::new(v1::ReloadResponse {
+            taken: report.changes.taken,
+            waiting: report.changes.waiting,
+            notes: report.notes,
+            profiles: u32::try_from(report.profiles).unwrap_or(u32::MAX),
+        }))
     }
 
     type BackupStream = Pin<Box<dyn Stream<Item = Result<v1::BackupChunk, Status>> + Send>>;
@@ -153,71 +167,4 @@ impl Door {
             self.engine.wait(Key::Task(id), idle).await.map_err(|reject| refuse(&reject))?;
         }
     }
-
-    async fn status(&self) -> Result<v1::Status, Status> {
-        let look = |state: &State, _| {
-            let words = |words: &std::collections::BTreeMap<&'static str, u64>| {
-                words.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
-            };
-            let index = state.index();
-            v1::Status {
-                epoch: state.meta.epoch,
-                agents: words(&index.agent_words),
-                tasks: words(&index.task_words),
-                running: index.running,
-                max_running: state.config.running_max,
-                draining: state.meta.intake == Intake::Closed,
-                last_seq: state.seq,
-                attention: attention(state),
-                ..v1::Status::default()
-            }
-        };
-        let status = self.engine.look(look).await.map_err(|reject| refuse(&reject))?;
-        let free = rustix::fs::statvfs(&self.paths.state).map_or(0, |found| found.f_bavail * found.f_frsize);
-        Ok(v1::Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: self.paths.mode.word().to_owned(),
-            start_time: Some(timestamp(self.started_at)),
-            pid: std::process::id(),
-            backend: self.runtime.probe().backend.to_owned(),
-            state_dir: self.paths.state.to_string_lossy().into_owned(),
-            free_bytes: free,
-            memory_bytes: resident_bytes(),
-            recovered: self.recovered.clone(),
-            ..status
-        })
-    }
-}
-
-/// What needs somebody, worst first.
-fn attention(state: &State) -> Vec<String> {
-    let words = |word: &str, count: Option<&u64>, remedy: &str| {
-        count.map(|count| format!("{count} {word}: {remedy}"))
-    };
-    let index = state.index();
-    [
-        words(
-            "agent(s) quarantined",
-            index.agent_words.get("quarantined"),
-            "`fusionctl agent list --state quarantined`, then `fusionctl agent restart`",
-        ),
-        words(
-            "task(s) lost",
-            index.task_words.get("lost"),
-            "`fusionctl task list --state lost`, then `fusionctl task resolve`",
-        ),
-        words("agent(s) in backoff", index.agent_words.get("backoff"), "`fusionctl why AGENT`"),
-        (state.meta.intake == Intake::Closed)
-            .then(|| "drained: no new attempts begin: `fusionctl system drain --off`".to_owned()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-/// Resident memory of this process: field 2 of proc_pid_statm(5), in pages.
-fn resident_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = text.split(' ').nth(1).and_then(|field| field.parse().ok()).unwrap_or(0);
-    pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
 }

@@ -7,7 +7,8 @@ use super::refuse::refuse;
 use super::{Door, history, millis, view};
 use crate::engine::Beside;
 use fusion_core::task::Answer;
-use fusion_core::{AgentId, Caller, Command, Done, Key, Reject, State, TaskId, TaskState, explain};
+use fusion_core::waiting::Thing;
+use fusion_core::{AgentId, Caller, Command, Done, Key, Reject, State, TaskId, TaskState, explain, waiting};
 use fusion_proto::v1;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -233,7 +234,34 @@ impl v1::task_service_server::TaskService for Door {
         let found = self.engine.look(move |state, now| explain_subject(state, caller, &text, now)).await;
         found.and_then(|found| found).map(Response::new).map_err(|reject| refuse(&reject))
     }
+
+    async fn explain_waiting(
+        &self,
+        request: Request<v1::ExplainWaitingRequest>,
+    ) -> Result<Response<v1::ExplainWaitingResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        let most = match usize::try_from(request.into_inner().limit) {
+            Ok(0) | Err(_) => WAITING,
+            Ok(most) => most.min(WAITING_MAX),
+        };
+        let found = self.engine.look(move |state, now| waiting::waiting(state, caller, now, most)).await;
+        let (found, more) = found.map_err(|reject| refuse(&reject))?;
+        let explanations = found.into_iter().map(|each| {
+            let subject = match each.thing {
+                Thing::Agent(id) => id.to_string(),
+                Thing::Task(id) => id.to_string(),
+            };
+            explanation(subject, each.state, each.why)
+        });
+        Ok(Response::new(v1::ExplainWaitingResponse { explanations: explanations.collect(), more }))
+    }
 }
+
+/// How many things that wait are explained when nobody says how many.
+const WAITING: usize = 10;
+
+/// More at once hold up the engine.
+const WAITING_MAX: usize = 100;
 
 fn task_of(done: Done) -> TaskId {
     match done {
@@ -271,12 +299,16 @@ fn explain_subject(
         Err(other) => return Err(other),
     };
     let why = why.unwrap_or_else(|| explain::Explanation { summary: String::new(), reasons: Vec::new() });
+    Ok(explanation(subject, word, why))
+}
+
+fn explanation(subject: String, word: &str, why: explain::Explanation) -> v1::Explanation {
     let reasons = why.reasons.into_iter().map(|reason| v1::Reason {
         code: reason.code.to_owned(),
         text: reason.text,
         remedy: reason.remedy,
     });
-    Ok(v1::Explanation { subject, state: word.to_owned(), summary: why.summary, reasons: reasons.collect() })
+    v1::Explanation { subject, state: word.to_owned(), summary: why.summary, reasons: reasons.collect() }
 }
 
 type Answered = (Result<v1::SubmitTasksResponse, Status>, tokio::sync::OwnedSemaphorePermit);

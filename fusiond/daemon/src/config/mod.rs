@@ -18,6 +18,7 @@ pub mod near;
 pub mod problem;
 mod read;
 mod reference;
+mod reload;
 mod show;
 mod table;
 #[cfg(test)]
@@ -35,9 +36,10 @@ pub use self::environment::process_environment;
 pub use self::load::{Loaded, Trust, load};
 pub use self::problem::{Origin, Problem};
 pub use self::reference::{environment_example, reference};
+pub use self::reload::{Changes, changes};
 
 pub(crate) use self::load::{parts, read_file};
-pub(crate) use self::read::{dotted, line_of};
+pub(crate) use self::read::{column_of, dotted, line_of};
 
 /// The settings in force.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,6 +18,8 @@ pub enum Origin {
     Default,
     /// A line of a file, counted from 1; 0 for the file as a whole.
     File(PathBuf, usize),
+    /// A line and a column of a text, both counted from 1, by the name that its sender gives it.
+    Text(String, usize, usize),
     /// A variable of the environment.
     Variable(String),
     /// A flag.
@@ -43,6 +45,7 @@ impl std::fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File(path, 0) => write!(f, "{}", path.display()),
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Text(name, line, column) => write!(f, "{name}:{line}:{column}"),
             Self::Variable(name) => f.write_str(name),
             Self::Flag(name) => f.write_str(name),
         }

@@ -32,6 +32,12 @@ pub(crate) fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
+/// The column that a byte is in, in characters from 1.
+pub(crate) fn column_of(text: &str, at: usize) -> usize {
+    let before = text.get(..at).unwrap_or(text);
+    before.chars().rev().take_while(|letter| *letter != '\n').count() + 1
+}
+
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,

@@ -27,6 +27,9 @@ are told at once; an unknown key is one, and is answered with the nearest known 
 Files of a `.d` folder are read in the order of their names; a later one overrides an earlier one key by key. In system
 mode every file must belong to root and be writable by root alone. The store lies in `store` below the state folder.
 
+`fusionctl system reload` and SIGHUP read files and profile folders anew. In force at once are: LIVE. The rest waits for a
+restart, and the answer names what waits. With a problem in a file nothing changes.
+
 Durations are `350ms`, `1.5s`, `10m`, `2h`, `7d`, or sums such as `1h30m`. Sizes are bytes, or `64KiB`, `64MiB`, `2GiB`,
 `1TiB`, also with one letter; all are powers of 1024. Permissions are octal: `\"0o700\"`.
 ";
@@ -52,7 +55,9 @@ const FLAGS: &str = "
 /// All settings, variables and flags, as `docs/reference/config.md`.
 #[must_use]
 pub fn reference() -> String {
-    let mut out = String::from(INTRODUCTION);
+    let live: Vec<String> =
+        super::reload::LIVE.iter().map(|key| format!("`{}`", key.trim_end_matches('.'))).collect();
+    let mut out = INTRODUCTION.replace("LIVE", &live.join(", "));
     out.push_str("\n## Settings\n");
     let mut section = None;
     for setting in SETTINGS.iter().filter(|setting| setting.used == Used::Now) {

@@ -42,7 +42,7 @@ impl Loaded {
             let key = read::dotted(std::slice::from_ref(key));
             match origin {
                 Origin::Default => line(&mut out, format_args!("{key} = {}", value.toml())),
-                Origin::File(..) | Origin::Variable(_) | Origin::Flag(_) => {
+                Origin::File(..) | Origin::Text(..) | Origin::Variable(_) | Origin::Flag(_) => {
                     line(&mut out, format_args!("{key} = {}  # {origin}", value.toml()));
                 }
             }

@@ -49,8 +49,9 @@ pub fn load(store: &Store, config: Config) -> Result<State, LoadError> {
         return Err(failure);
     }
     let secrets = load_kind(store, record::SECRET, "secret", record::decode_secret)?;
+    let profiles = load_kind(store, record::PROFILES, "set of profiles", record::decode_profiles)?;
     let state = State::load(config, meta, last_seq(&store.reader())?, agents, tasks);
-    let mut state = state.with_secrets(secrets);
+    let mut state = state.with_secrets(secrets).with_profiles(profiles);
     state.check().map_err(LoadError::Broken)?;
     state.trim();
     Ok(state)

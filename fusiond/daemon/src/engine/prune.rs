@@ -132,7 +132,9 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::TaskReleased { .. }
         | EventKind::TaskUpdated { .. }
         | EventKind::SecretSet { .. }
-        | EventKind::SecretRemoved { .. } => None,
+        | EventKind::SecretRemoved { .. }
+        | EventKind::ProfileApplied { .. }
+        | EventKind::ProfileRemoved { .. } => None,
     }
 }
 

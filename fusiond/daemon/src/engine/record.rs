@@ -4,6 +4,7 @@
 //! Not for: how bytes become durable (`store`), what older bytes mean (`migrate`).
 
 use crate::store::{Batch, Direction, ReadError, Reader};
+use fusion_core::profile::UserProfiles;
 use fusion_core::state::Meta;
 use fusion_core::{Agent, AgentId, Attempt, Event, Key, Secret, SecretId, State, Task, TaskId};
 use serde::de::DeserializeOwned;
@@ -17,6 +18,7 @@ pub(crate) const TASK: &[u8] = b"task/";
 pub(crate) const ATTEMPT: &[u8] = b"attempt/";
 pub(crate) const EVENT: &[u8] = b"event/";
 pub(crate) const SECRET: &[u8] = b"secret/";
+pub(crate) const PROFILES: &[u8] = b"profiles/";
 
 fn key(prefix: &[u8], id: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(prefix.len() + id.len() + 4);
@@ -98,6 +100,10 @@ pub(crate) fn decode_meta(body: &[u8]) -> Option<Meta> {
     decode(body)
 }
 
+pub(crate) fn decode_profiles(body: &[u8]) -> Option<UserProfiles> {
+    decode(body)
+}
+
 /// Puts the present value of an entity into the batch, or its deletion when it is gone.
 pub(crate) fn put(batch: &mut Batch, state: &State, touched: Key) {
     match touched {
@@ -117,6 +123,13 @@ pub(crate) fn put(batch: &mut Batch, state: &State, touched: Key) {
                 batch.delete(&sealed_key(id));
             }
         },
+        Key::Profiles(owner) => {
+            let key = key(PROFILES, &owner.0.to_be_bytes());
+            match state.profiles_of(owner) {
+                Some(kept) => batch.put(&key, &encode(kept)),
+                None => batch.delete(&key),
+            }
+        }
         Key::Attempt(id, number) => {
             let index = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);
             if let Some(attempt) = state.task(id).and_then(|task| task.attempts.get(index)) {

@@ -305,6 +305,8 @@ impl Loop {
             | Command::HoldTask { .. }
             | Command::ReleaseTask { .. }
             | Command::UpdateTask(_)
+            | Command::ApplyProfiles { .. }
+            | Command::RemoveProfile { .. }
             | Command::SetIntake(_)
             | Command::StopAll { .. } => {}
         }

@@ -4,9 +4,11 @@
 //! measured sync): call it on a thread that may. Not here: mending anything.
 
 mod account;
+mod around;
 mod disk;
 mod kernel;
 mod place;
+
 #[cfg(test)]
 mod tests;
 
@@ -98,6 +100,12 @@ impl Check {
 /// All checks, in the order in which they are worth reading.
 #[must_use]
 pub fn checks(probe: &Probe) -> Vec<Check> {
-    let groups = [kernel::checks(probe), place::checks(probe), disk::checks(probe), account::checks(probe)];
+    let groups = [
+        kernel::checks(probe),
+        place::checks(probe),
+        disk::checks(probe),
+        account::checks(probe),
+        around::checks(probe),
+    ];
     groups.into_iter().flatten().collect()
 }

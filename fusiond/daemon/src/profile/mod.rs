@@ -3,6 +3,7 @@
 //! A broken file stops nothing: it is reported, and its profiles are left out. Not here: what an agent is made of
 //! besides its profile (limits, name, workspace), and starting it.
 
+mod library;
 mod parse;
 pub mod result;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use fusion_core::Millis;
 
+pub use self::library::{APPLIED, Library, read};
 pub use crate::config::Trust;
 
 use self::result::ResultFormat;

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::result::ResultFormat;
 use super::{Auth, Home, Kind, Profile, Prompt, Sandbox};
-use crate::config::{Problem, Trust, near, units};
+use crate::config::{Origin, Problem, Trust, near, units};
 
 /// Reads every `*.toml` of a folder by name. The profiles of a file without problems replace those of the same name.
 pub(super) fn folder(
@@ -68,8 +68,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn problem(&mut self, at: usize, text: String) {
-        let line = crate::config::line_of(self.text, at);
-        self.problems.push(Problem::in_file(self.path, line, text));
+        let (line, column) = (crate::config::line_of(self.text, at), crate::config::column_of(self.text, at));
+        let place = Origin::Text(self.path.display().to_string(), line, column);
+        self.problems.push(Problem { place, text });
     }
 
     fn top(&mut self, top: &DeTable<'_>) -> Vec<Profile> {

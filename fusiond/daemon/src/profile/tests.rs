@@ -65,64 +65,67 @@ fn built_in_profiles_are_there() {
 const BAD_FILES: &[(&str, &str)] = &[
     (
         "[profile.a]\ncommand = [\"x\"]\ncomand = 1\n",
-        "p.toml:3: profile a: unknown key `comand`, the nearest known key is `command`",
+        "p.toml:3:1: profile a: unknown key `comand`, the nearest known key is `command`",
     ),
     (
         "[profile.a]\ncommand = []\n",
-        "p.toml:2: profile a: `command`: expected a list of texts, the program first, found no program",
+        "p.toml:2:1: profile a: `command`: expected a list of texts, the program first, found no program",
     ),
     (
         "[profile.a]\ncommand = \"x\"\n",
-        "p.toml:2: profile a: `command`: expected a list of texts, found \"x\"",
+        "p.toml:2:1: profile a: `command`: expected a list of texts, found \"x\"",
     ),
-    ("[profile.a]\ncommand = [1]\n", "p.toml:2: profile a: `command`: expected a text, found a number"),
+    ("[profile.a]\ncommand = [1]\n", "p.toml:2:1: profile a: `command`: expected a text, found a number"),
     (
         "\n[profile.a]\n",
-        "p.toml:2: profile a: `command` is missing: expected a list of texts, the program first",
+        "p.toml:2:10: profile a: `command` is missing: expected a list of texts, the program first",
     ),
     (
         "[profile.a]\ncommand = [\"x\"]\nkind = \"exe\"\n",
-        "p.toml:3: profile a: `kind`: expected one of \"exec\", \"acp\", found \"exe\"",
+        "p.toml:3:1: profile a: `kind`: expected one of \"exec\", \"acp\", found \"exe\"",
     ),
     (
         "[profile.a]\ncommand = [\"x\"]\nprompt = true\n",
-        "p.toml:3: profile a: `prompt`: expected one of \"stdin\", \"argv\", \"file\", found true",
+        "p.toml:3:1: profile a: `prompt`: expected one of \"stdin\", \"argv\", \"file\", found true",
     ),
     (
         "[profile.a]\ncommand = [\"x\"]\nprompt = \"argv\"\n",
-        "p.toml:1: profile a: prompt = \"argv\" without {{ prompt }} in `command`",
+        "p.toml:1:10: profile a: prompt = \"argv\" without {{ prompt }} in `command`",
     ),
     (
         "[profile.a]\ncommand = [\"x\"]\nkind = \"acp\"\nprompt = \"file\"\n",
-        "p.toml:1: profile a: kind = \"acp\" takes prompts as messages: leave `prompt` out",
+        "p.toml:1:10: profile a: kind = \"acp\" takes prompts as messages: leave `prompt` out",
     ),
     (
         "[profile.a]\ncommand = [\"x\"]\nresult = \"xml\"\n",
-        "p.toml:3: profile a: `result`: expected text, json[:PATH], jsonl[:PATH] or file, found \"xml\"",
+        "p.toml:3:1: profile a: `result`: expected text, json[:PATH], jsonl[:PATH] or file, found \"xml\"",
     ),
     (
         "[profile.a]\ncommand = [\"x\"]\nidle_timeout = 10\n",
-        "p.toml:3: profile a: `idle_timeout`: expected a duration such as \"10m\", found a number",
+        "p.toml:3:1: profile a: `idle_timeout`: expected a duration such as \"10m\", found a number",
     ),
     (
         "[profile.a]\ncommand = [\"x\"]\ncapabilities = [\"a b\"]\n",
-        "p.toml:3: profile a: `capabilities`: expected names of letters, digits and `._-:/+` of at most 64 bytes, found \"a b\"",
+        "p.toml:3:1: profile a: `capabilities`: expected names of letters, digits and `._-:/+` of at most 64 bytes, found \"a b\"",
     ),
     (
         "[profile.a]\ncommand = [\"x\"]\nenv = {FUSION_X = \"1\"}\n",
-        "p.toml:3: profile a: `env`: FUSION_X is the daemon's own to set",
+        "p.toml:3:1: profile a: `env`: FUSION_X is the daemon's own to set",
     ),
     (
         "[profile.a]\ncommand = [\"x\"]\nenv = {KEY = 1}\n",
-        "p.toml:3: profile a: `env`: expected a text as the value of KEY",
+        "p.toml:3:1: profile a: `env`: expected a text as the value of KEY",
     ),
     (
         "[profile.\"-a\"]\n",
-        "p.toml:1: profile \"-a\": expected a name of letters, digits, `.`, `_`, `-` that begins with a letter or digit, of at most 63 bytes",
+        "p.toml:1:10: profile \"-a\": expected a name of letters, digits, `.`, `_`, `-` that begins with a letter or digit, of at most 63 bytes",
     ),
-    ("profile = 1\n", "p.toml:1: `profile`: expected a table, [profile.NAME]"),
-    ("[profile]\na = 1\n", "p.toml:2: profile a: expected a table, [profile.a]"),
-    ("[claude]\ncommand = [\"x\"]\n", "p.toml:1: unknown key `claude`, expected tables [profile.NAME] alone"),
+    ("profile = 1\n", "p.toml:1:1: `profile`: expected a table, [profile.NAME]"),
+    ("[profile]\na = 1\n", "p.toml:2:1: profile a: expected a table, [profile.a]"),
+    (
+        "[claude]\ncommand = [\"x\"]\n",
+        "p.toml:1:2: unknown key `claude`, expected tables [profile.NAME] alone",
+    ),
 ];
 
 #[test]
@@ -152,7 +155,7 @@ fn a_broken_file_is_left_out_and_a_later_folder_wins() {
     assert_eq!(profiles.get("shell").unwrap().command, ["/bin/bash"]);
     assert!(profiles.get("b").is_none());
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert_eq!(problems[0].place.to_string(), format!("{}:3", first.join("20.toml").display()));
+    assert_eq!(problems[0].place.to_string(), format!("{}:3:1", first.join("20.toml").display()));
 }
 
 #[test]

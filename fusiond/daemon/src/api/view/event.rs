@@ -65,6 +65,9 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         EventKind::TaskFailed { code, message, .. }
         | EventKind::TaskTimedOut { code, message, .. }
         | EventKind::TaskLost { code, message, .. } => json!({"code": code, "message": message}),
+        EventKind::ProfileApplied { name, .. } | EventKind::ProfileRemoved { name, .. } => {
+            json!({"name": name})
+        }
         EventKind::TaskResolved { resolution, .. } => json!({"resolution": resolution}),
         EventKind::TaskAsked { kind, text, .. } => json!({"kind": kind, "text": text}),
         EventKind::TaskAnswered { reply, comment, .. } => json!({"reply": reply, "comment": comment}),

@@ -1,0 +1,155 @@
+//! What stands around the daemon: profiles, git, the journal, what users see of one another. Not here: the kernel's
+//! part (`kernel`).
+
+use std::path::Path;
+
+use super::{Check, Probe};
+use crate::config::LogFormat;
+use crate::profile::{Profiles, Trust};
+
+pub(super) fn checks(probe: &Probe) -> Vec<Check> {
+    vec![
+        profiles(probe),
+        git(),
+        log(probe.config.log.format, std::env::var_os("JOURNAL_STREAM").is_some()),
+        landlock(Path::new("/sys/kernel/security/lsm")),
+        processes(probe.paths.uid),
+    ]
+}
+
+fn profiles(probe: &Probe) -> Check {
+    const NAME: &str = "folders of profiles";
+    let trust = if probe.paths.serves_all() { Trust::RootOnly } else { Trust::Readable };
+    let (found, problems) = Profiles::load(&probe.paths.profiles, trust);
+    match problems.as_slice() {
+        [] => Check::ok(NAME, format!("{} for everybody, none left out", found.list().len())),
+        [first, rest @ ..] => {
+            let more =
+                if rest.is_empty() { String::new() } else { format!(" (and {} more problems)", rest.len()) };
+            Check::weak(
+                NAME,
+                format!("left out: {first}{more}"),
+                "mend the file, then `fusionctl system reload`",
+            )
+        }
+    }
+}
+
+/// Where a program of the system is; the folders of users are not looked at.
+fn git() -> Check {
+    const NAME: &str = "git";
+    let found =
+        ["/usr/local/bin/git", "/usr/bin/git", "/bin/git"].into_iter().find(|path| Path::new(path).is_file());
+    match found {
+        Some(path) => Check::ok(NAME, format!("{path}: workspaces can be made from repositories")),
+        None => Check::weak(
+            NAME,
+            "not installed: no workspace can be made from a repository",
+            "apt-get install git",
+        ),
+    }
+}
+
+fn log(format: LogFormat, has_journal: bool) -> Check {
+    const NAME: &str = "log";
+    match (format, has_journal) {
+        (LogFormat::Journald | LogFormat::Text | LogFormat::Json, true) => {
+            Check::ok(NAME, "goes to the journal: journalctl -u fusiond")
+        }
+        (LogFormat::Text | LogFormat::Json, false) => Check::ok(NAME, "goes to standard error"),
+        (LogFormat::Journald, false) => Check::weak(
+            NAME,
+            "log.format is \"journald\", but standard error does not go to the journal",
+            "start fusiond as a service of systemd, or set log.format to \"text\"",
+        ),
+    }
+}
+
+fn landlock(modules: &Path) -> Check {
+    const NAME: &str = "landlock";
+    match std::fs::read_to_string(modules) {
+        Ok(list) if list.trim().split(',').any(|module| module == "landlock") => {
+            Check::ok(NAME, "the kernel can confine an agent to chosen folders")
+        }
+        Ok(list) => Check::weak(
+            NAME,
+            format!(
+                "not among the kernel's security modules ({}): no agent can be confined by it",
+                list.trim()
+            ),
+            "boot with landlock in the list of the kernel parameter lsm=",
+        ),
+        Err(_) => Check::weak(
+            NAME,
+            "it cannot be told whether the kernel offers it",
+            "mount -t securityfs securityfs /sys/kernel/security",
+        ),
+    }
+}
+
+/// What proc(5) shows of other users' processes.
+fn processes(uid: u32) -> Check {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    judge_processes(&mounts, uid)
+}
+
+fn judge_processes(mounts: &str, uid: u32) -> Check {
+    const NAME: &str = "process list";
+    let proc = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/proc"));
+    let Some(proc) = proc else {
+        return Check::weak(NAME, "/proc is not mounted", "mount -t proc proc /proc");
+    };
+    let options = proc
+        .rsplit(' ')
+        .next()
+        .unwrap_or_default()
+        .split(',')
+        .chain(proc.split(' ').nth(5).into_iter().flat_map(|words| words.split(',')));
+    let hidden =
+        options.filter_map(|option| option.strip_prefix("hidepid=")).next().unwrap_or("0").to_owned();
+    match hidden.as_str() {
+        "0" | "off" => Check::ok(
+            NAME,
+            "every user sees the arguments of all processes: a prompt belongs on standard input",
+        ),
+        _ if uid == 0 => Check::ok(NAME, format!("hidepid={hidden}: users see their own processes alone")),
+        "4" | "ptraceable" => Check::weak(
+            NAME,
+            format!("hidepid={hidden}: this daemon may not see agents that a crash left behind"),
+            "mount -o remount,hidepid=invisible /proc",
+        ),
+        _ => Check::ok(NAME, format!("hidepid={hidden}: users see their own processes alone")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    #[test]
+    fn landlock_is_read_from_the_list_of_modules() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "lockdown,capability,landlock,yama").unwrap();
+        assert_eq!(landlock(file.path()).status, Status::Ok);
+        std::fs::write(file.path(), "lockdown,capability").unwrap();
+        assert_eq!(landlock(file.path()).status, Status::Weak);
+        assert_eq!(landlock(Path::new("/nonexistent")).status, Status::Weak);
+    }
+
+    #[test]
+    fn a_hidden_process_list_matters_to_a_daemon_without_root() {
+        let mounts = |options: &str| format!("22 1 0:20 / /proc rw,nosuid - proc proc rw{options}\n");
+        assert_eq!(judge_processes(&mounts(""), 1000).status, Status::Ok);
+        assert_eq!(judge_processes(&mounts(",hidepid=invisible"), 1000).status, Status::Ok);
+        assert_eq!(judge_processes(&mounts(",hidepid=ptraceable"), 1000).status, Status::Weak);
+        assert_eq!(judge_processes(&mounts(",hidepid=4"), 0).status, Status::Ok);
+        assert_eq!(judge_processes("", 0).status, Status::Weak);
+    }
+
+    #[test]
+    fn a_log_for_a_journal_that_is_not_there_is_weak() {
+        assert_eq!(log(LogFormat::Journald, false).status, Status::Weak);
+        assert_eq!(log(LogFormat::Text, false).status, Status::Ok);
+    }
+}
