@@ -65,32 +65,6 @@ fn agent_remove_of_several_tells_of_each() {
     assert!(done.stderr.contains("no agent \"nobody\""), "{done}");
 }
 
-#[test]
-fn agent_remove_that_fails_says_why_and_is_carried_out_when_asked_again() {
-    let (_daemon, ctl) = daemon_with_agent();
-    if !fusion_tests::is_root() {
-        return;
-    }
-    let workspace = ctl.ok(&["workspace", "path", "a"]);
-    ctl.ok(&["agent", "terminate", "a"]);
-    let pinned = Path::new(&workspace).join("pinned");
-    std::fs::write(&pinned, "x").unwrap();
-    let chattr = |flag: &str, path: &Path| {
-        std::process::Command::new("chattr").arg(flag).arg(path).status().unwrap().success()
-    };
-    if !chattr("+i", &pinned) {
-        // Not on every file system; the simulated world tells the same story.
-        return;
-    }
-    let error = ctl.refused(4, &["workspace", "remove", "a"]);
-    let trash = Path::new(&workspace).parent().unwrap().parent().unwrap().join(".trash");
-    let moved = trash.join(Path::new(&workspace).file_name().unwrap()).join("pinned");
-    assert!(chattr("-i", &moved), "it is out of its user's reach");
-    assert_eq!(error["code"], "removal_failed");
-    ctl.ok(&["workspace", "remove", "a"]);
-    assert_eq!(ctl.json(&["workspace", "show", "a"])["state"], "removed");
-}
-
 /// The folders of logs that are there for an agent.
 fn logs_of(daemon: &Daemon, agent: &str) -> Vec<String> {
     let entries = std::fs::read_dir(daemon.root().join("state/i")).expect("a folder of the daemon");

@@ -6,3 +6,4 @@ mod limits;
 mod modes;
 mod principal;
 mod users;
+mod workspaces;

@@ -7,6 +7,7 @@ mod agent;
 mod agent_end;
 mod agent_remove;
 mod agent_spawn;
+mod agent_spawn_from;
 mod as_root;
 mod completion;
 mod event;

@@ -5,7 +5,7 @@
 use fusion_proto::v1;
 use serde::Serialize;
 
-use super::word::{age, short_id, time, tone, with_age, word};
+use super::word::{age, is_false, short_id, time, tone, with_age, word};
 use crate::output::{Listed, Shown};
 use crate::table::Cell;
 
@@ -19,9 +19,31 @@ pub(crate) struct Workspace {
     state: String,
     pub(crate) path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<Seed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_time: Option<String>,
+}
+
+/// What it was filled with.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Seed {
+    source: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reference: String,
+    #[serde(skip_serializing_if = "is_false")]
+    worktree: bool,
+}
+
+impl Seed {
+    fn words(&self) -> String {
+        let reference =
+            if self.reference.is_empty() { String::new() } else { format!("#{}", self.reference) };
+        let worktree = if self.worktree { " (worktree)" } else { "" };
+        format!("{}{reference}{worktree}", self.source)
+    }
 }
 
 impl From<v1::Workspace> for Workspace {
@@ -32,6 +54,11 @@ impl From<v1::Workspace> for Workspace {
             user: workspace.user,
             state: word::<v1::WorkspaceState>(workspace.state),
             path: workspace.path,
+            seed: workspace.seed.map(|seed| Seed {
+                source: seed.source,
+                reference: seed.reference,
+                worktree: seed.worktree,
+            }),
             create_time: time(workspace.create_time),
             expire_time: time(workspace.expire_time),
         }
@@ -70,6 +97,7 @@ impl Shown for Workspace {
             ("User", self.user.as_str().into()),
             ("State", Cell::toned(&self.state, tone(&self.state))),
             ("Path", self.path.as_str().into()),
+            ("From", self.seed.as_ref().map(Seed::words).unwrap_or_default().into()),
             ("Created", with_age(self.create_time.as_deref()).into()),
             ("Expires", self.expire_time.as_deref().unwrap_or_default().into()),
         ]

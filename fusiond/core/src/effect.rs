@@ -39,6 +39,16 @@ pub enum Effect {
         /// The number of the attempt within the task.
         number: u32,
     },
+    /// Fills the workspace, as an attempt without a task. Answered by `AttemptExited` or
+    /// `AttemptRefused`.
+    Seed {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// The number of the seeding within the incarnation.
+        serial: u32,
+    },
     /// Ends an attempt. Answered by `AttemptExited`.
     Stop {
         /// Whose.

@@ -113,6 +113,12 @@ pub enum EventKind {
     ProfileApplied { owner: Uid, name: String },
     /// A user's own profile is gone; agents made of it go on.
     ProfileRemoved { owner: Uid, name: String },
+    /// Its workspace is being filled.
+    WorkspaceSeeding { agent: AgentId },
+    /// Its workspace is filled.
+    WorkspaceSeeded { agent: AgentId, took: Millis },
+    /// Its workspace could not be filled: the agent ends.
+    WorkspaceSeedFailed { agent: AgentId, reason: String },
 }
 
 /// What an event is about.
@@ -190,6 +196,9 @@ impl EventKind {
             Self::SecretRemoved { .. } => "secret.removed",
             Self::ProfileApplied { .. } => "profile.applied",
             Self::ProfileRemoved { .. } => "profile.removed",
+            Self::WorkspaceSeeding { .. } => "workspace.seeding",
+            Self::WorkspaceSeeded { .. } => "workspace.seeded",
+            Self::WorkspaceSeedFailed { .. } => "workspace.seed_failed",
         }
     }
 
@@ -213,7 +222,10 @@ impl EventKind {
             | Self::WorkspaceKept { agent, .. }
             | Self::StaleNews { agent, .. }
             | Self::AgentStopped { agent, .. }
-            | Self::AgentRemoved { agent } => Subject::Agent(*agent),
+            | Self::AgentRemoved { agent }
+            | Self::WorkspaceSeeding { agent }
+            | Self::WorkspaceSeeded { agent, .. }
+            | Self::WorkspaceSeedFailed { agent, .. } => Subject::Agent(*agent),
             Self::TaskSubmitted { task }
             | Self::TaskQueued { task, .. }
             | Self::TaskDeferred { task, .. }

@@ -208,6 +208,7 @@ const fn what_keeps(agent: &Agent) -> &'static str {
     match &agent.life {
         AgentLife::Idle { .. } => "being found again after a start of the daemon",
         AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
@@ -273,6 +274,10 @@ pub fn explain_agent(state: &State, id: AgentId, now: Time) -> Option<Explanatio
     let name = &agent.spec.name;
     Some(match &agent.life {
         AgentLife::Starting { .. } => answer("its shim is being started", Vec::new()),
+        AgentLife::Seeding { .. } => {
+            let source = agent.spec.seed.as_ref().map_or("nothing", |seed| seed.source.as_str());
+            answer(format!("its workspace is being seeded from {source}"), Vec::new())
+        }
         AgentLife::Idle { .. } => idle(state, agent),
         AgentLife::Busy { work, .. } => answer(format!("it works on {}", work.task), Vec::new()),
         AgentLife::Waiting { work, reason, .. } => {

@@ -3,13 +3,14 @@
 //! For tests and for the start of the daemon: a stored state that breaks one is refused. Not for the
 //! hot path.
 
-use crate::agent::{AfterStop, AgentLife};
+use crate::agent::{AfterStop, Agent, AgentLife};
 use crate::delegate;
 use crate::index::Index;
 use crate::input::Intake;
 use crate::profile::PROFILES_MAX;
 use crate::state::State;
 use crate::task::{Attempt, Clock, Held, TaskState, Wait};
+use crate::workspace::Seeded;
 use std::collections::BTreeSet;
 
 impl State {
@@ -84,9 +85,31 @@ impl State {
             if agent.life.work().is_some_and(|work| work.serial >= agent.next_serial) {
                 broken.push(format!("{} would give out a serial twice", agent.id));
             }
+            self.check_seed(agent, broken);
             if matches!(agent.life, AgentLife::Idle { .. }) && agent.wish == crate::agent::Wish::Pause {
                 broken.push(format!("{} is idle although it should stand still", agent.id));
             }
+        }
+    }
+
+    /// Nobody works in a workspace that is not filled yet, and nobody fills one twice.
+    fn check_seed(&self, agent: &Agent, broken: &mut Vec<String>) {
+        let is_due = agent.seeded == Seeded::Due;
+        let fits = match agent.life {
+            AgentLife::Idle { .. }
+            | AgentLife::Busy { .. }
+            | AgentLife::Waiting { .. }
+            | AgentLife::Draining { .. }
+            | AgentLife::Paused { .. } => !is_due && agent.seeded != Seeded::Failed,
+            AgentLife::Seeding { serial, .. } => is_due && serial < agent.next_serial,
+            AgentLife::Starting { .. }
+            | AgentLife::Backoff { .. }
+            | AgentLife::Quarantined { .. }
+            | AgentLife::Stopping { .. }
+            | AgentLife::Terminated { .. } => true,
+        };
+        if !fits {
+            broken.push(format!("{} is {} and its seed is {:?}", agent.id, agent.life.word(), agent.seeded));
         }
     }
 
@@ -134,6 +157,7 @@ impl State {
                 AgentLife::Waiting { reason, .. } => asks == Some(*reason),
                 AgentLife::Busy { .. } => asks.is_none(),
                 AgentLife::Starting { .. }
+                | AgentLife::Seeding { .. }
                 | AgentLife::Idle { .. }
                 | AgentLife::Draining { .. }
                 | AgentLife::Paused { .. }

@@ -20,6 +20,7 @@ pub(crate) fn boot(state: &mut State, out: &mut Out, turn: Turn, epoch: u64) -> 
         Effect::Adopt { agent, incarnation } => Some((*agent, *incarnation)),
         Effect::Launch { .. }
         | Effect::Start { .. }
+        | Effect::Seed { .. }
         | Effect::Stop { .. }
         | Effect::Ack { .. }
         | Effect::Freeze { .. }
@@ -58,7 +59,8 @@ fn plan_agent(agent: &Agent) -> Option<Effect> {
     let (id, incarnation) = (agent.id, agent.incarnation);
     match agent.life {
         AgentLife::Starting { .. } => Some(Effect::Launch { agent: id, incarnation }),
-        AgentLife::Idle { .. }
+        AgentLife::Seeding { .. }
+        | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }

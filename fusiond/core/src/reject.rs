@@ -201,6 +201,9 @@ rejects! {
     SpawnFailed { agent: String, reason: String }: State "spawn_failed"
         "agent {agent} did not come up: {reason}"
         => format!("`fusionctl why {agent}` tells more; it is tried again by its restart policy");
+    SeedFailed { agent: String, reason: String }: State "seed_failed"
+        "agent {agent} did not come up: {reason}"
+        => "mend what the message names and spawn it again: its name is free";
     LogsGone { task: String }: NotFound "logs_gone"
         "no logs of task {task} are left"
         => "they are removed with the agent when its retention ends";

@@ -49,6 +49,8 @@ pub struct Config {
     pub ended_in_memory: u32,
     /// Between SIGTERM and the kill, where nobody says otherwise.
     pub grace: Millis,
+    /// How long the seeding of a workspace may take.
+    pub seed_timeout: Millis,
 }
 
 /// Whether root may own agents.
@@ -86,6 +88,7 @@ impl Default for Config {
             retention: Millis::from_secs(7 * 86_400),
             ended_in_memory: 10_000,
             grace: Millis::from_secs(10),
+            seed_timeout: Millis::from_secs(600),
         }
     }
 }

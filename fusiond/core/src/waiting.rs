@@ -77,9 +77,10 @@ fn agent_need(agent: &Agent) -> Option<Need> {
     match &agent.life {
         AgentLife::Quarantined { .. } | AgentLife::Paused { .. } => Some(Need::Decision),
         AgentLife::Backoff { .. } => Some(Need::Trouble),
-        AgentLife::Starting { .. } | AgentLife::Draining { .. } | AgentLife::Stopping { .. } => {
-            Some(Need::Others)
-        }
+        AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
+        | AgentLife::Draining { .. }
+        | AgentLife::Stopping { .. } => Some(Need::Others),
         // Its task asks somebody, and is told of.
         AgentLife::Waiting { .. }
         | AgentLife::Idle { .. }

@@ -39,6 +39,7 @@ fn strike_agent(state: &mut State, out: &mut Out, turn: Turn, id: AgentId) {
     match agent.life {
         AgentLife::Backoff { .. } => life::begin_incarnation(state, out, turn, id, Actor::Daemon),
         AgentLife::Terminated { .. } => workspace::expire(state, out, id),
+        AgentLife::Seeding { .. } => workspace::seed::strike(state, out, id),
         AgentLife::Starting { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }

@@ -10,6 +10,7 @@
 pub mod cgroup;
 pub mod frame;
 pub mod log;
+pub mod manifest;
 pub mod names;
 pub mod tree;
 pub mod wire;

@@ -11,6 +11,8 @@
 //!                                                                          └─ records   marks and exit records
 //! ```
 //!
+//! It also is what works in a workspace as its user: `rm-tree` (`remove`), `seed`.
+//!
 //! Not here: decisions. The daemon says what to start and when to stop.
 
 mod attempt;
@@ -22,6 +24,7 @@ mod link;
 mod records;
 mod remove;
 mod run_as;
+mod seed;
 mod startup;
 
 use std::process::ExitCode;
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         [verb, identity @ ..] if verb == "rm-tree" => remove::run(identity),
         [verb, words @ ..] if verb == "run-as" => run_as::run(words),
+        [verb, arguments @ ..] if verb == "seed" => seed::run(arguments),
         [flag] if flag == "--version" => {
             let version = concat!("fusion-shim ", env!("CARGO_PKG_VERSION"), "\n");
             let _unread = std::io::Write::write_all(&mut std::io::stdout(), version.as_bytes());
@@ -45,9 +49,7 @@ fn main() -> ExitCode {
             Err(error) => failed(&error.to_string(), &error),
         },
         _usage => {
-            say(
-                "usage: fusion-shim STATE-FOLDER, or fusion-shim rm-tree [UID GID]; it is started by fusiond",
-            );
+            say("usage: fusion-shim STATE-FOLDER, or fusion-shim rm-tree|seed …; it is started by fusiond");
             ExitCode::from(2)
         }
     }

@@ -554,6 +554,19 @@ pub struct Agent {
     #[prost(message, repeated, tag = "40")]
     pub secrets: ::prost::alloc::vec::Vec<SecretUse>,
 }
+/// What a workspace is filled with: a copy of a folder, or a repository of git on a branch of its own.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkspaceSeed {
+    /// Absolute path or URL of git.
+    #[prost(string, tag = "1")]
+    pub source: ::prost::alloc::string::String,
+    /// Branch, tag or commit; empty: what the repository has checked out.
+    #[prost(string, tag = "2")]
+    pub reference: ::prost::alloc::string::String,
+    /// Not as a clone but as a worktree of the repository, which must be on this machine.
+    #[prost(bool, tag = "3")]
+    pub worktree: bool,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateAgentRequest {
     /// Unique per owner; empty: one is made up from the profile's name.
@@ -593,6 +606,9 @@ pub struct CreateAgentRequest {
     /// Secrets that each attempt is given.
     #[prost(message, repeated, tag = "40")]
     pub secrets: ::prost::alloc::vec::Vec<SecretUse>,
+    /// What the workspace is filled with before the first task.
+    #[prost(message, optional, tag = "13")]
+    pub seed: ::core::option::Option<WorkspaceSeed>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetAgentRequest {
@@ -6290,6 +6306,9 @@ pub struct Workspace {
     /// When it is removed, for one that is kept.
     #[prost(message, optional, tag = "7")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What it was filled with, if anything.
+    #[prost(message, optional, tag = "8")]
+    pub seed: ::core::option::Option<WorkspaceSeed>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetWorkspaceRequest {

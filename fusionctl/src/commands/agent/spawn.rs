@@ -1,7 +1,11 @@
 //! `agent spawn`: starts an agent from a profile.
 
+use std::path::Path;
+
 use clap::ValueEnum;
-use fusion_proto::v1::{AgentLimits, AgentState, CreateAgentRequest, RestartPolicy, SecretUse};
+use fusion_proto::v1::{
+    AgentLimits, AgentState, CreateAgentRequest, RestartPolicy, SecretUse, WorkspaceSeed,
+};
 
 use crate::client::request_id;
 use crate::commands::Session;
@@ -16,6 +20,8 @@ Examples:
   fusionctl agent spawn builder --profile shell --capability sh --memory 2G --cpu 1.5
   fusionctl agent spawn --profile shell --env-file build.env --env CI=1
   fusionctl agent spawn publisher --profile shell --secret gh-token=GH_TOKEN
+  fusionctl agent spawn fixer --profile shell --from https://github.com/ada/project.git#main
+  fusionctl agent spawn --profile shell --from ~/project --worktree
   fusionctl agent spawn --profile command --capability lint -- ruff check --stdin-filename a.py -";
 
 /// Arguments of `agent spawn`.
@@ -34,6 +40,13 @@ pub(crate) struct Args {
     env: Env,
     #[command(flatten)]
     bounds: Bounds,
+    /// Fill its workspace first: a folder (copied), or a repository of git on this machine or by URL (cloned on a branch of
+    /// its own); `#REF` behind it names a branch, tag or commit
+    #[arg(long, value_name = "GIT-OR-DIR[#REF]")]
+    from: Option<String>,
+    /// With --from REPOSITORY: a worktree of it instead of a clone
+    #[arg(long, requires = "from")]
+    worktree: bool,
     /// Owner; others than yourself for administrators only
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -86,6 +99,8 @@ enum Sandbox {
 
 impl Args {
     fn request(self) -> Result<CreateAgentRequest, Stop> {
+        let worktree = self.worktree;
+        let seed = self.from.map(|from| WorkspaceSeed { worktree, ..parse_source(&from) });
         Ok(CreateAgentRequest {
             name: self.name.unwrap_or_default(),
             capabilities: self.capabilities,
@@ -93,6 +108,7 @@ impl Args {
             command: self.command,
             user: self.user.unwrap_or_default(),
             request_id: request_id(),
+            seed,
             ..self.bounds.request(self.profile)
         })
     }
@@ -148,6 +164,20 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     Ok(Exit::Done)
 }
 
+/// A path of this machine, which may be relative, or a URL; with the reference behind `#`. A path that is there as a whole
+/// has none.
+fn parse_source(text: &str) -> WorkspaceSeed {
+    let is_there = !text.is_empty() && Path::new(text).exists();
+    let (source, reference) = text.rsplit_once('#').filter(|_| !is_there).unwrap_or((text, ""));
+    let is_url = source.contains("://")
+        || source.split_once(':').is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'));
+    let source = match std::path::absolute(source) {
+        Ok(path) if !is_url || is_there => path.to_string_lossy().into_owned(),
+        Ok(_) | Err(_) => source.to_owned(),
+    };
+    WorkspaceSeed { source, reference: reference.to_owned(), worktree: false }
+}
+
 const fn is_down(state: AgentState) -> bool {
     match state {
         AgentState::Backoff | AgentState::Quarantined | AgentState::Stopping | AgentState::Terminated => true,
@@ -191,6 +221,21 @@ mod tests {
         assert_eq!(request.env["A"], "b=c");
         assert_eq!(request.command, ["ls", "-l"]);
         assert_eq!(request.path, std::env::var("PATH").unwrap());
+    }
+
+    #[test]
+    fn sources_are_paths_or_urls_with_a_reference() {
+        let parsed = |text: &str| {
+            let seed = parse_source(text);
+            (seed.source, seed.reference)
+        };
+        let pair = |source: &str, reference: &str| (source.to_owned(), reference.to_owned());
+        assert_eq!(parsed("https://example.org/a.git#main"), pair("https://example.org/a.git", "main"));
+        assert_eq!(parsed("git@example.org:a.git"), pair("git@example.org:a.git", ""));
+        assert_eq!(parsed("/nowhere/a#v1"), pair("/nowhere/a", "v1"));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(parsed("src"), pair(&here.join("src").to_string_lossy(), ""));
+        assert_eq!(parsed("").0, "");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use fusion_proto::v1::{ListWorkspacesRequest, WorkspaceState};
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::output::Listing;
-use crate::view::word::parse_word;
+use crate::view::word::words;
 use crate::view::workspace::Workspace;
 
 const AFTER: &str = "\
@@ -20,8 +20,8 @@ const PAGE: i32 = 500;
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// Only those in this state: in-use, kept, removing or removed
-    #[arg(long, value_parser = parse_word::<WorkspaceState>)]
+    /// Only those in this state
+    #[arg(long, value_parser = words::<WorkspaceState>())]
     state: Option<WorkspaceState>,
 }
 

@@ -8,13 +8,14 @@ use crate::agent::{AfterStop, Agent, AgentLife, Cause, Freeze, Wish, Work, pause
 use crate::effect::Effect;
 use crate::event::EventKind;
 use crate::failure::{Failure, FailureCode};
-use crate::ids::AgentId;
+use crate::ids::{AgentId, Uid};
 use crate::input::{Actor, Witness};
 use crate::secret;
 use crate::state::State;
 use crate::step::{Out, Turn};
 use crate::task::{Active, Clock, Ending, Exit, Phase, StopWhy, TaskState, ending};
 use crate::time::{Millis, Time};
+use crate::workspace::{Seeded, seed};
 
 /// What a shim that answers says of itself.
 pub(crate) struct Seen {
@@ -62,25 +63,32 @@ pub(crate) fn shim_up(
         out.order(Effect::StopShim { agent: id, incarnation, grace: Millis(0) });
         return;
     };
-    let (owner, wish, life) = (agent.owner, agent.wish, agent.life.clone());
+    let (owner, wish, life, seeded) = (agent.owner, agent.wish, agent.life.clone(), agent.seeded);
     if state.unseen.remove(&(id, incarnation)) {
         state.ready.insert(owner);
     }
     if let AgentLife::Starting { .. } = life {
         state.alter_agent(out, id, |agent| {
             agent.next_serial = agent.next_serial.max(seen.highest_started + 1);
+        });
+        if seeded == Seeded::Due {
+            seed::begin(state, out, turn, id);
+            return;
+        }
+        state.alter_agent(out, id, |agent| {
             agent.life = AgentLife::Idle { since: turn.now };
             agent.trouble = None;
         });
-        let kind = EventKind::AgentReady { agent: id, incarnation, adopted: false };
-        state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
+        tell_ready(state, out, turn, id, incarnation, owner);
         if wish == Wish::Pause {
             pause::freeze(state, out, turn, id, None);
         }
         return;
     }
-    let kind = EventKind::AgentReady { agent: id, incarnation, adopted: true };
-    state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
+    if !matches!(life, AgentLife::Seeding { .. }) {
+        let kind = EventKind::AgentReady { agent: id, incarnation, adopted: true };
+        state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
+    }
     for (serial, exit) in seen.exits {
         attempt_exited(state, out, turn, id, incarnation, serial, exit);
     }
@@ -88,8 +96,22 @@ pub(crate) fn shim_up(
         // Before the work: a start is refused while the tree stands still.
         thaw_if_wanted(state, out, id, incarnation);
     }
+    seed::adopt(state, out, turn, id, seen.highest_started, seen.running.map(|(serial, _)| serial));
     adopt_work(state, out, turn, id, incarnation, seen.highest_started, seen.running);
     adopt_life(state, out, turn, id, incarnation, seen.frozen);
+}
+
+/// It takes work now.
+pub(crate) fn tell_ready(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    incarnation: u32,
+    owner: Uid,
+) {
+    let kind = EventKind::AgentReady { agent: id, incarnation, adopted: false };
+    state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
 }
 
 /// Compares the lease with what the shim runs.
@@ -104,6 +126,9 @@ fn adopt_work(
 ) {
     let work = state.agent(id).and_then(|agent| agent.life.work());
     if let Some((serial, since)) = running {
+        if seed::is_under_way(state, id, incarnation, serial) {
+            return;
+        }
         if work.is_some_and(|work| work.serial == serial) {
             attempt_started(state, out, turn, id, incarnation, serial, since);
             repeat_stop(state, out, turn, id, incarnation);
@@ -161,7 +186,8 @@ fn repeat_stop(state: &State, out: &mut Out, turn: Turn, id: AgentId, incarnatio
 fn thaw_if_wanted(state: &State, out: &mut Out, id: AgentId, incarnation: u32) {
     let Some(agent) = state.agent(id) else { return };
     match agent.life {
-        AgentLife::Idle { .. }
+        AgentLife::Seeding { .. }
+        | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. } => {
@@ -189,6 +215,7 @@ fn adopt_life(state: &State, out: &mut Out, turn: Turn, id: AgentId, incarnation
         (AgentLife::Paused { freeze: Freeze::Done, .. }, true)
         | (
             AgentLife::Starting { .. }
+            | AgentLife::Seeding { .. }
             | AgentLife::Idle { .. }
             | AgentLife::Busy { .. }
             | AgentLife::Waiting { .. }
@@ -280,6 +307,10 @@ pub(crate) fn attempt_refused(
     serial: u32,
     reason: String,
 ) {
+    if seed::is_under_way(state, id, incarnation, serial) {
+        seed::failed(state, out, turn, id, &reason);
+        return;
+    }
     match leased(state, id, incarnation, serial) {
         Some((work, _)) => {
             let failure = Failure::new(FailureCode::AgentTerminated, reason);
@@ -300,6 +331,10 @@ pub(crate) fn attempt_exited(
     exit: Exit,
 ) {
     out.order(Effect::Ack { agent: id, incarnation, serial });
+    if seed::is_under_way(state, id, incarnation, serial) {
+        seed::ended(state, out, turn, id, &exit);
+        return;
+    }
     let Some((work, _)) = leased(state, id, incarnation, serial) else {
         stale(state, out, turn, id, incarnation, serial, "exited");
         return;
@@ -349,6 +384,7 @@ fn without_work(life: &AgentLife, now: Time) -> AgentLife {
             AgentLife::Stopping { since: *since, kill_at: *kill_at, then: *then, work: None }
         }
         AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Backoff { .. }
         | AgentLife::Quarantined { .. }
@@ -377,13 +413,15 @@ pub(crate) fn shim_gone(
     let Some(agent) = state.agent(id) else { return };
     match agent.life {
         AgentLife::Stopping { then: AfterStop::Terminate, .. } => {
-            terminate::end(state, out, turn, Actor::Daemon, id, Cause::Asked);
+            let cause = if agent.seeded == Seeded::Failed { Cause::Seed } else { Cause::Asked };
+            terminate::end(state, out, turn, Actor::Daemon, id, cause);
         }
         AgentLife::Stopping { then: AfterStop::Restart, .. } => {
             begin_incarnation(state, out, turn, id, Actor::Daemon);
         }
         AgentLife::Stopping { then: AfterStop::Rest, .. } => rest(state, out, turn, id),
         AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }
@@ -429,6 +467,7 @@ pub(crate) fn shim_failed(
     match agent.life {
         AgentLife::Starting { .. } => crash::crashed(state, out, turn, id, Crash::Unborn, reason),
         AgentLife::Stopping { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }

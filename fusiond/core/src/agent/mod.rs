@@ -1,7 +1,7 @@
 //! Agents: what one is, and its life.
 //!
 //! ```text
-//!            ShimUp                lease
+//!            ShimUp, seeded        lease
 //!  Starting ───────► Idle ◄──────────────────► Busy ── pause --drain ──► Draining
 //!     │  ▲             │ pause                  │ ▲ │ pause                 │ task ends
 //!     │  │             │                    ask ▼ │ │                       │
@@ -31,6 +31,7 @@ use crate::ids::{AgentId, Capabilities, Nonce, TaskId, Uid};
 use crate::secret::SecretUse;
 use crate::task::QuestionKind;
 use crate::time::{Millis, Time};
+use crate::workspace::{Seed, Seeded};
 use serde::{Deserialize, Serialize};
 
 /// A supervised worker owned by one user.
@@ -64,6 +65,8 @@ pub struct Agent {
     pub wish: Wish,
     /// Hash of the request that made it, 0 for none: a repeated request is the same agent.
     pub request: u64,
+    /// How far the seeding of its workspace has come.
+    pub seeded: Seeded,
 }
 
 /// What the owner wants of an agent.
@@ -98,6 +101,8 @@ pub struct AgentSpec {
     pub recipe: Recipe,
     /// Secrets that each of its attempts is given.
     pub secrets: Vec<SecretUse>,
+    /// What its workspace is filled with first.
+    pub seed: Option<Seed>,
 }
 
 /// How long an agent stays.
@@ -252,6 +257,15 @@ pub enum AgentLife {
         /// What it waits for.
         reason: QuestionKind,
     },
+    /// Its shim is up and fills its workspace.
+    Seeding {
+        /// Since when.
+        since: Time,
+        /// The number of the seeding within the incarnation.
+        serial: u32,
+        /// When it is stopped; `None` once that was ordered.
+        deadline: Option<Time>,
+    },
 }
 
 /// Whether a paused tree is known to stand still.
@@ -281,6 +295,8 @@ pub enum Cause {
     Asked,
     /// Its shim ended, and its restart policy says to leave it.
     Policy,
+    /// Its workspace could not be seeded.
+    Seed,
 }
 
 /// What became of workspace, logs and folders of a terminated agent.
@@ -303,7 +319,7 @@ impl AgentLife {
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Starting { .. } => "starting",
+            Self::Starting { .. } | Self::Seeding { .. } => "starting",
             Self::Idle { .. } => "idle",
             Self::Busy { .. } => "busy",
             Self::Waiting { .. } => "waiting",
@@ -321,6 +337,7 @@ impl AgentLife {
     pub const fn since(&self) -> Time {
         match self {
             Self::Starting { since }
+            | Self::Seeding { since, .. }
             | Self::Idle { since }
             | Self::Busy { since, .. }
             | Self::Waiting { since, .. }
@@ -340,6 +357,7 @@ impl AgentLife {
             Self::Busy { work, .. } | Self::Waiting { work, .. } | Self::Draining { work, .. } => Some(*work),
             Self::Paused { work, .. } | Self::Stopping { work, .. } => *work,
             Self::Starting { .. }
+            | Self::Seeding { .. }
             | Self::Idle { .. }
             | Self::Backoff { .. }
             | Self::Quarantined { .. }
@@ -352,6 +370,7 @@ impl AgentLife {
     pub const fn wants_shim(&self) -> bool {
         match self {
             Self::Starting { .. }
+            | Self::Seeding { .. }
             | Self::Idle { .. }
             | Self::Busy { .. }
             | Self::Waiting { .. }
@@ -390,6 +409,7 @@ impl Agent {
     pub fn due(&self, retention: Millis) -> Option<Time> {
         match &self.life {
             AgentLife::Backoff { until, .. } => Some(*until),
+            AgentLife::Seeding { deadline, .. } => *deadline,
             AgentLife::Terminated { since, leftovers: Leftovers::Kept | Leftovers::Bare, .. } => {
                 Some(since.plus(self.spec.retention.unwrap_or(retention)))
             }

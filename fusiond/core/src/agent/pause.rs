@@ -39,6 +39,7 @@ pub(crate) fn decide(
         | (AgentLife::Paused { .. }, PauseHow::Freeze | PauseHow::Drain) => {}
         (
             life @ (AgentLife::Starting { .. }
+            | AgentLife::Seeding { .. }
             | AgentLife::Backoff { .. }
             | AgentLife::Quarantined { .. }
             | AgentLife::Stopping { .. }

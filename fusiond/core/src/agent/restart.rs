@@ -32,7 +32,8 @@ pub(crate) fn decide(
         | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
-        | AgentLife::Starting { .. } => {
+        | AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. } => {
             state.alter_agent(out, id, |agent| {
                 agent.crashes.clear();
                 agent.wish = Wish::Run;

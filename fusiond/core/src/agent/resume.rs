@@ -26,6 +26,7 @@ pub(crate) fn decide(
         }
         AgentLife::Paused { work: None, .. } => AgentLife::Idle { since: turn.now },
         life @ (AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }

@@ -11,6 +11,7 @@ use crate::reject::Reject;
 use crate::secret::check_uses;
 use crate::state::{RootAgents, State};
 use crate::step::{Done, Out, Turn};
+use crate::workspace::Seeded;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -58,6 +59,7 @@ pub(crate) fn accept(state: &mut State, out: &mut Out, turn: Turn, actor: Actor,
     let (id, owner) = (ask.id, ask.owner);
     let kind =
         EventKind::AgentSpawned { agent: id, name: ask.spec.name.clone(), profile: ask.spec.profile.clone() };
+    let seeded = if ask.spec.seed.is_some() { Seeded::Due } else { Seeded::Nothing };
     let agent = Agent {
         id,
         owner,
@@ -73,6 +75,7 @@ pub(crate) fn accept(state: &mut State, out: &mut Out, turn: Turn, actor: Actor,
         trouble: None,
         wish: Wish::Run,
         request: ask.request,
+        seeded,
     };
     state.add_agent(out, agent);
     state.tell(out, turn.now, actor, Some(owner), kind);

@@ -31,6 +31,7 @@ pub(crate) fn finish(state: &mut State, out: &mut Out, turn: Turn, actor: Actor,
     let Some(agent) = state.agent(id) else { return };
     match agent.life {
         AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }
@@ -66,6 +67,7 @@ fn stop_one(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: Agen
     let Some(agent) = state.agent(id) else { return };
     match agent.life {
         AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }
@@ -111,6 +113,7 @@ pub(crate) fn stop_tree(
     let (since, kill_at) = match agent.life {
         AgentLife::Stopping { since, kill_at, .. } => (since, kill_at.min(asked_at)),
         AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }

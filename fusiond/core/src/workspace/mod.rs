@@ -13,6 +13,9 @@
 //! Not for: making a workspace, which is part of launching an incarnation.
 
 pub mod remove;
+pub mod seed;
+
+pub use seed::{Seed, SeedHow, Seeded};
 
 use crate::agent::{Agent, AgentLife, Leftovers};
 use crate::effect::Effect;

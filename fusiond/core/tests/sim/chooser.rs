@@ -141,6 +141,7 @@ fn idle_since(agent: &Agent) -> Option<Time> {
     match agent.life {
         AgentLife::Idle { since } => Some(since),
         AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }

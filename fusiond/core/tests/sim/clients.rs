@@ -12,6 +12,7 @@ use fusion_core::task::update::Edit;
 use fusion_core::task::{
     Answer, AskTask, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, TaskKind, Timeouts, UpdateTask,
 };
+use fusion_core::workspace::{Seed, SeedHow};
 use fusion_core::{
     AgentId, Caller, Capabilities, Command, Millis, Rights, SecretId, State, TaskId, Time, Uid,
 };
@@ -224,6 +225,9 @@ fn draw_agent(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SpawnA
     if rng.permille(200) {
         ask.spec.secrets = secret_uses(rng, state, owner);
     }
+    if rng.permille(300) {
+        ask.spec.seed = Some(seed("/somewhere"));
+    }
     ask
 }
 
@@ -248,8 +252,14 @@ pub(crate) fn spawn(
         retention: None,
         recipe,
         secrets: Vec::new(),
+        seed: None,
     };
     SpawnAgent { id, owner, owner_name: format!("user{}", owner.0), spec, request }
+}
+
+/// What a workspace is to be filled with.
+pub(crate) fn seed(source: &str) -> Seed {
+    Seed { source: source.to_owned(), reference: String::new(), how: SeedHow::Clone }
 }
 
 fn draw_task(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SubmitTask {

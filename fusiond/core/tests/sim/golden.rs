@@ -167,6 +167,10 @@ impl Session {
                 let (stage, message) = ("secret".to_owned(), format!("there is no secret \"{name}\""));
                 shims.end_by_itself(who, ExitKind::StartFailed { stage, errno: 0, message }, now)
             }
+            ("says", words) => {
+                shims.run(who).tail = words.join(" ");
+                Vec::new()
+            }
             ("output", []) => {
                 shims.run(who).last_output = now;
                 Vec::new()
@@ -317,6 +321,7 @@ impl Session {
         let offered = values(flags, "--capability").collect();
         let mut spawn = clients::spawn(id, caller.uid, name.to_owned(), offered, restart, 0);
         spawn.spec.secrets = values(flags, "--secret").map(clients::secret_use).collect();
+        spawn.spec.seed = value(flags, "--from").map(clients::seed);
         Command::SpawnAgent(Box::new(spawn))
     }
 

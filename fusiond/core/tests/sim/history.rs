@@ -6,7 +6,7 @@
 use crate::shim::Shims;
 use crate::store::Store;
 use fusion_core::event::Subject;
-use fusion_core::task::{ExitKind, Lease};
+use fusion_core::task::{Exit, ExitKind, Lease};
 use fusion_core::workspace::Removal;
 use fusion_core::{Actor, AgentId, Event, EventKind, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,7 @@ impl History {
             return Err(format!("{agent} is terminated while incarnation {} lives", who.1));
         }
         self.record_removal(event, shims)?;
+        record_seed(event, shims)?;
         if let EventKind::TaskSubmitted { task } = &event.kind
             && self.tasks.insert(*task, Story::default()).is_some()
         {
@@ -122,6 +123,17 @@ impl History {
     pub(crate) fn tasks(&self) -> impl Iterator<Item = (TaskId, bool)> {
         self.tasks.iter().map(|(id, story)| (*id, story.ended))
     }
+}
+
+/// A workspace is said to be filled only when a seeding has ended well.
+fn record_seed(event: &Event, shims: &Shims) -> Result<(), String> {
+    let is_good = |exit: &Exit| exit.stop.is_none() && exit.kind == ExitKind::Exited { code: 0 };
+    if let EventKind::WorkspaceSeeded { agent, .. } = &event.kind
+        && !shims.seeds.iter().any(|lease| lease.0 == *agent && shims.truth.get(lease).is_some_and(is_good))
+    {
+        return Err(format!("{agent} was said to be seeded and was not"));
+    }
+    Ok(())
 }
 
 fn lease(store: &Store, task: TaskId, number: u32) -> Result<(AgentId, u32, u32), String> {

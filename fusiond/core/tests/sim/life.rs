@@ -25,6 +25,7 @@ fn config(rng: &mut Rng) -> Config {
         retention: Millis::from_secs(60),
         ended_in_memory: 15,
         grace: Millis::from_secs(2),
+        seed_timeout: Millis::from_secs(6),
         restart_max: Millis::from_secs(8),
         quarantine_crashes: 4,
         quarantine_window: Millis::from_secs(60),

@@ -59,6 +59,8 @@ pub(crate) struct Run {
     pub(crate) stop: Option<(StopWhy, Time)>,
     pub(crate) last_output: Time,
     pub(crate) cpu: Millis,
+    /// Its last words.
+    pub(crate) tail: String,
 }
 
 impl Run {
@@ -105,7 +107,7 @@ impl Run {
             out_bytes: 0,
             err_bytes: 0,
             dropped_bytes: 0,
-            tail: String::new(),
+            tail: self.tail.clone(),
         }
     }
 }

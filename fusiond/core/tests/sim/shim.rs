@@ -63,6 +63,8 @@ pub(crate) struct Shims {
     /// Every end that was recorded.
     pub(crate) truth: BTreeMap<(AgentId, u32, u32), Exit>,
     pub(crate) reboots: u32,
+    /// Which attempts fill a workspace. Their task is called as the agent, so that each has its own.
+    pub(crate) seeds: BTreeSet<(AgentId, u32, u32)>,
     /// What was really removed.
     pub(crate) removed: BTreeSet<(AgentId, Removal)>,
     /// Agents whose leftovers a script keeps from being removed.
@@ -76,8 +78,8 @@ impl Shims {
         let alive = BTreeMap::new();
         let graves = BTreeMap::new();
         let (launches, began, truth) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
-        let (removed, stuck) = (BTreeSet::new(), BTreeSet::new());
-        Self { alive, graves, fate, launches, began, truth, reboots: 0, removed, stuck }
+        let (seeds, removed, stuck) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { alive, graves, fate, launches, began, truth, reboots: 0, seeds, removed, stuck }
     }
 
     fn mishap(&mut self, permille: u64) -> bool {
@@ -102,6 +104,10 @@ impl Shims {
             Effect::Adopt { agent, incarnation } => self.adopt((agent, incarnation)),
             Effect::Start { agent, incarnation, serial, task, .. } => {
                 self.start((agent, incarnation), serial, task, now)?
+            }
+            Effect::Seed { agent, incarnation, serial } => {
+                self.seeds.insert((agent, incarnation, serial));
+                self.start((agent, incarnation), serial, TaskId(agent.0), now)?
             }
             Effect::Stop { agent, incarnation, serial, grace, why } => {
                 self.stop((agent, incarnation), serial, grace, why, now)
@@ -204,7 +210,8 @@ impl Shims {
         shim.started.push(serial);
         let failed = matches!(program.end, ExitKind::StartFailed { .. });
         let cpu = Millis(0);
-        let run = Run { serial, task, since: now, program, stop: None, last_output: now, cpu };
+        let run =
+            Run { serial, task, since: now, program, stop: None, last_output: now, cpu, tail: String::new() };
         if failed {
             let end = run.program.end.clone();
             shim.running = Some(run);

@@ -64,6 +64,7 @@ rejects! {
     Stopping {}
     NoSpace {}
     SpawnFailed { agent: "agt_1", reason: "no room" }
+    SeedFailed { agent: "a", reason: "no such folder" }
     LogsGone { task: "tsk_1" }
     NoResult { task: "tsk_1", state: "queued" }
     InputNotFound { input: "inp_0" }

@@ -152,7 +152,9 @@ impl World {
             self.orders.remove(&agent);
         }
         let Some(effect) = effect else { return Ok(()) };
-        let lease = if let Effect::Start { agent, incarnation, serial, .. } = effect {
+        let lease = if let Effect::Start { agent, incarnation, serial, .. }
+        | Effect::Seed { agent, incarnation, serial } = effect
+        {
             Some((agent, incarnation, serial))
         } else {
             None
@@ -204,6 +206,7 @@ fn agent_of(effect: &Effect) -> AgentId {
         Effect::Launch { agent, .. }
         | Effect::Adopt { agent, .. }
         | Effect::Start { agent, .. }
+        | Effect::Seed { agent, .. }
         | Effect::Stop { agent, .. }
         | Effect::Ack { agent, .. }
         | Effect::Freeze { agent, .. }

@@ -13,6 +13,7 @@ use fusion_core::agent::{
     AgentLife, AgentLimits, AgentSpec, Freeze, Keep, Recipe, RestartPolicy, SpawnAgent, Stay,
 };
 use fusion_core::input::PauseHow;
+use fusion_core::workspace::Seeded;
 use fusion_core::{AgentId, Caller, Command, Done, Key, Millis, Reject, Rights, State, Time, Uid};
 use fusion_proto::v1;
 use tonic::{Request, Response, Status};
@@ -92,6 +93,7 @@ impl v1::agent_service_server::AgentService for Door {
             AgentLife::Paused { freeze: Freeze::Asked, .. } => None,
             AgentLife::Paused { freeze: Freeze::Done, .. }
             | AgentLife::Starting { .. }
+            | AgentLife::Seeding { .. }
             | AgentLife::Idle { .. }
             | AgentLife::Busy { .. }
             | AgentLife::Waiting { .. }
@@ -214,10 +216,16 @@ impl Door {
         self.wait_agent(id, move |agent| {
             let failed = || {
                 let reason = agent.trouble.clone().unwrap_or_else(|| "it was terminated".to_owned());
-                Some(Err(Reject::SpawnFailed { agent: agent.spec.name.clone(), reason }))
+                let agent_name = agent.spec.name.clone();
+                Some(Err(match agent.seeded {
+                    Seeded::Failed => Reject::SeedFailed { agent: agent_name, reason },
+                    Seeded::Nothing | Seeded::Due | Seeded::Done { .. } => {
+                        Reject::SpawnFailed { agent: agent_name, reason }
+                    }
+                }))
             };
             match &agent.life {
-                AgentLife::Starting { .. } | AgentLife::Stopping { .. } => None,
+                AgentLife::Starting { .. } | AgentLife::Seeding { .. } | AgentLife::Stopping { .. } => None,
                 AgentLife::Idle { .. }
                 | AgentLife::Busy { .. }
                 | AgentLife::Waiting { .. }
@@ -251,6 +259,7 @@ impl Door {
         let backend = runtime::word(self.runtime.choose_backend(&limits)?);
         let env = check_env(ask.env)?;
         let secrets = plan_uses(ask.secrets, &env)?;
+        let seed = super::seed::plan(ask.seed)?;
         let request = super::submit::request_hash(owner, &ask.request_id);
         let name = if ask.name.is_empty() { self.make_name(profile, request)? } else { ask.name };
         let mut env_all: Vec<(String, String)> = profile.env.clone().into_iter().collect();
@@ -279,6 +288,7 @@ impl Door {
             retention: None,
             recipe,
             secrets,
+            seed,
         };
         Ok(SpawnAgent { id: AgentId(0), owner, owner_name, spec, request })
     }

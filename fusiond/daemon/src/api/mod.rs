@@ -17,6 +17,7 @@ mod profiles;
 mod programs;
 mod refuse;
 mod secrets;
+mod seed;
 mod status;
 mod submit;
 mod system;

@@ -273,6 +273,7 @@ impl Values {
                 root: self.path("workspaces.root"),
                 permissions: self.mode("workspaces.permissions").unwrap_or(0o700),
                 retention: self.span("workspaces.retention"),
+                seed_timeout: self.span("workspaces.seed_timeout"),
             },
             store: Store { path: self.path("store.path"), free_floor_bytes: self.bytes("store.free_floor") },
             log: Log {

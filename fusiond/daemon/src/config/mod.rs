@@ -154,6 +154,8 @@ pub struct Workspaces {
     pub permissions: u32,
     /// How long those of terminated agents stay.
     pub retention: Millis,
+    /// How long the seeding of one may take.
+    pub seed_timeout: Millis,
 }
 
 /// `[store]`.
@@ -240,6 +242,7 @@ impl Config {
             retention: self.workspaces.retention,
             ended_in_memory: self.tasks.ended_in_memory,
             grace: self.runtime.grace,
+            seed_timeout: self.workspaces.seed_timeout,
         };
         (core, notes)
     }

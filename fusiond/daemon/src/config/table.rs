@@ -146,6 +146,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "7d",
         "how long workspace and logs of a terminated agent stay",
     ),
+    now(
+        "workspaces.seed_timeout",
+        Kind::Span(Millis(1), Millis::from_secs(366 * 86_400)),
+        "10m",
+        "how long `agent spawn --from` may take to fill a workspace",
+    ),
     optional("store.path", Kind::Path, "where the store lies, if not in `store` below the state folder"),
     now(
         "store.free_floor",

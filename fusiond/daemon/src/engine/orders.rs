@@ -61,6 +61,7 @@ fn plan_one(
                 None
             }
         },
+        Effect::Seed { agent, incarnation, serial } => Some(Order::Seed { agent, incarnation, serial }),
         Effect::Stop { agent, incarnation, serial, grace, why } => {
             Some(Order::Stop { agent, incarnation, serial, grace, why })
         }
@@ -89,6 +90,7 @@ fn setup(state: &State, agent: AgentId, incarnation: u32) -> Option<Arc<Setup>> 
         profile: agent.spec.profile.clone(),
         recipe: agent.spec.recipe.clone(),
         limits: agent.spec.limits,
+        seed: agent.spec.seed.clone(),
     }))
 }
 

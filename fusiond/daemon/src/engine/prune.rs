@@ -112,6 +112,9 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::AgentRestarted { .. }
         | EventKind::AgentTerminated { .. }
         | EventKind::AgentRemoved { .. }
+        | EventKind::WorkspaceSeeding { .. }
+        | EventKind::WorkspaceSeeded { .. }
+        | EventKind::WorkspaceSeedFailed { .. }
         | EventKind::WorkspaceRemoved { .. }
         | EventKind::WorkspaceKept { .. }
         | EventKind::TaskSubmitted { .. }

@@ -8,9 +8,11 @@ use std::path::Path;
 
 use fusion_core::TaskId;
 use fusion_core::task::TaskKind;
+use fusion_core::workspace::{Seed, SeedHow};
 use fusion_shim::names;
 use fusion_shim::wire::{AttemptSpec, Content, Files, Output, Resource, Rlimit};
 
+use super::Config;
 use super::identity::Owner;
 use super::order::{Setup, TaskInput};
 use crate::vault::Value;
@@ -31,6 +33,10 @@ pub(super) struct Template {
     rlimits: Vec<Rlimit>,
     umask: u16,
     log_quota_bytes: u64,
+    /// The argv that fills the workspace, if something was asked for.
+    seed: Option<Vec<Vec<u8>>>,
+    /// Where the owner's settings of git and keys of ssh are.
+    owner_home: Vec<u8>,
 }
 
 /// How a prompt reaches a program, or a result leaves it.
@@ -72,8 +78,7 @@ impl Template {
         owner: &Owner,
         workspace: &Path,
         socket: &Path,
-        umask: u16,
-        log_quota_bytes: u64,
+        config: &Config,
     ) -> Self {
         let recipe = &setup.recipe;
         let mut env: Vec<Variable> = Vec::new();
@@ -96,9 +101,25 @@ impl Template {
             incarnation: setup.incarnation,
             cwd: workspace.as_os_str().as_bytes().to_vec(),
             rlimits: rlimits(),
-            umask,
-            log_quota_bytes,
+            umask: config.umask,
+            log_quota_bytes: config.log_quota_bytes,
+            seed: setup.seed.as_ref().map(|seed| seed_argv(setup, seed, &config.shim_path)),
+            owner_home: owner.home.as_os_str().as_bytes().to_vec(),
         }
+    }
+
+    /// The run that fills the workspace. It has the environment of an attempt, but the owner's home: there are the
+    /// settings of git and the keys of ssh. Nobody is there to answer questions.
+    pub(super) fn seeding(&self) -> Option<AttemptSpec> {
+        let argv = self.seed.clone()?;
+        let mut env = self.env.clone();
+        put(&mut env, "HOME", &self.owner_home);
+        put(&mut env, "LC_ALL", LANG_FALLBACK.as_bytes());
+        put(&mut env, "GIT_TERMINAL_PROMPT", b"0");
+        if !env.iter().any(|(name, _)| name == b"GIT_SSH_COMMAND") {
+            put(&mut env, "GIT_SSH_COMMAND", b"ssh -o BatchMode=yes");
+        }
+        Some(self.attempt(argv, env, Content::Empty, None))
     }
 
     /// The run of attempt `number` of a task, the agent's attempt `serial`.
@@ -124,6 +145,16 @@ impl Template {
         for (name, value) in secrets {
             put(&mut env, name, value.expose());
         }
+        self.attempt(argv, env, stdin, files)
+    }
+
+    fn attempt(
+        &self,
+        argv: Vec<Vec<u8>>,
+        env: Vec<Variable>,
+        stdin: Content,
+        files: Option<Files>,
+    ) -> AttemptSpec {
         AttemptSpec {
             argv,
             env,
@@ -202,6 +233,29 @@ struct Program {
     files: Option<Files>,
 }
 
+/// `fusion-shim seed SOURCE REFERENCE BRANCH HOW`.
+fn seed_argv(setup: &Setup, seed: &Seed, program: &Path) -> Vec<Vec<u8>> {
+    let how: &[u8] = match seed.how {
+        SeedHow::Clone => b"clone",
+        SeedHow::Worktree => b"worktree",
+    };
+    let (source, reference) = (seed.source.as_bytes(), seed.reference.as_bytes());
+    let branch = branch(setup, seed.how);
+    [program.as_os_str().as_bytes(), b"seed", source, reference, branch.as_bytes(), how]
+        .map(<[u8]>::to_vec)
+        .to_vec()
+}
+
+/// The branch that a workspace is on. In the user's own repository no other agent may have it.
+fn branch(setup: &Setup, how: SeedHow) -> String {
+    // Points are where git has rules of its own (git-check-ref-format(1)).
+    let name = setup.name.replace('.', "-");
+    match how {
+        SeedHow::Clone => format!("fusion/{name}"),
+        SeedHow::Worktree => format!("fusion/{name}-{}", setup.agent.short()),
+    }
+}
+
 /// The attempt as a span of its task's trace, so that what a program reports can be joined to it: W3C Trace Context
 /// level 1, section 3.2 (`version-trace_id-parent_id-flags`, the ids not zero). One trace for all attempts of a task.
 fn traceparent(task: TaskId, number: u32) -> String {
@@ -275,6 +329,10 @@ mod tests {
     use fusion_core::{AgentId, Uid};
 
     fn template(command: &[&str], prompt: &str) -> Template {
+        template_with(command, prompt, None)
+    }
+
+    fn template_with(command: &[&str], prompt: &str, seed: Option<Seed>) -> Template {
         let recipe = Recipe {
             command: command.iter().map(|word| (*word).to_owned()).collect(),
             prompt: prompt.to_owned(),
@@ -290,10 +348,22 @@ mod tests {
             profile: "command".into(),
             recipe,
             limits: AgentLimits::default(),
+            seed,
         };
         let (home, shell) = ("/home/ada".into(), "/bin/bash".into());
         let owner = Owner { name: "ada".into(), gid: 60_001, home, shell, identity: None };
-        Template::new(&setup, &owner, Path::new("/ws"), Path::new("/run/agent.sock"), 0o077, 1)
+        let config = Config {
+            run_dir: "/run".into(),
+            state_dir: "/state".into(),
+            workspaces_root: "/".into(),
+            shim_path: "/bin/fusion-shim".into(),
+            backend: super::super::BackendChoice::None,
+            cgroup_name: String::new(),
+            epoch: 1,
+            umask: 0o077,
+            log_quota_bytes: 1,
+        };
+        Template::new(&setup, &owner, Path::new("/ws"), Path::new("/run/agent.sock"), &config)
     }
 
     fn prompt(text: &str, env: &[(&str, &str)]) -> TaskInput {
@@ -303,6 +373,21 @@ mod tests {
 
     fn texts(argv: &[Vec<u8>]) -> Vec<&str> {
         argv.iter().map(|word| std::str::from_utf8(word).expect("text")).collect()
+    }
+
+    #[test]
+    fn a_workspace_is_filled_with_the_owners_home_on_a_branch_of_the_agent() {
+        let source = "https://example.org/a.git".to_owned();
+        let seed = Seed { source, reference: "v1".into(), how: SeedHow::Clone };
+        let spec = template_with(&["cat"], "stdin", Some(seed.clone())).seeding().expect("a seed");
+        let expected = ["/bin/fusion-shim", "seed", "https://example.org/a.git", "v1", "fusion/a", "clone"];
+        assert_eq!(texts(&spec.argv), expected);
+        assert!(spec.env.contains(&(b"HOME".to_vec(), b"/home/ada".to_vec())));
+        assert!(spec.env.contains(&(b"GIT_TERMINAL_PROMPT".to_vec(), b"0".to_vec())));
+        let worktree = Seed { how: SeedHow::Worktree, ..seed };
+        let spec = template_with(&["cat"], "stdin", Some(worktree)).seeding().expect("a seed");
+        assert!(texts(&spec.argv)[4].starts_with("fusion/a-"), "{:?}", texts(&spec.argv));
+        assert_eq!(template(&["cat"], "stdin").seeding(), None);
     }
 
     #[test]

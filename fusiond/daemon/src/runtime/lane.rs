@@ -159,7 +159,8 @@ impl Lane {
                     self.stop(incarnation, Duration::from_millis(grace.0)).await;
                 }
                 start @ Order::Start { .. } => self.start(start).await,
-                other @ (Order::Stop { .. }
+                other @ (Order::Seed { .. }
+                | Order::Stop { .. }
                 | Order::Ack { .. }
                 | Order::Freeze { .. }
                 | Order::Thaw { .. }

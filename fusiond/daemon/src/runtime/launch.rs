@@ -141,8 +141,7 @@ fn prepare(shared: &Shared, setup: &Setup, owner: &Owner) -> Result<Prepared, St
     let socket = shared.places.agent_socket(life);
     let listener = listener::bind(&shared.places.run(life), setup.owner)
         .map_err(|error| format!("cannot listen on {}: {error}", socket.display()))?;
-    let config = &shared.config;
-    let template = Template::new(setup, owner, &workspace, &socket, config.umask, config.log_quota_bytes);
+    let template = Template::new(setup, owner, &workspace, &socket, &shared.config);
     Ok(Prepared { template, listener })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::stored::StoredPrompt;
 use fusion_core::agent::{AgentLimits, Recipe};
 use fusion_core::task::{StopWhy, TaskKind};
-use fusion_core::workspace::Removal;
+use fusion_core::workspace::{Removal, Seed};
 use fusion_core::{AgentId, Millis, Nonce, TaskId, Uid};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,15 @@ pub enum Order {
         input: Arc<TaskInput>,
         /// Variables that hold secrets.
         secrets: Vec<(String, Value)>,
+    },
+    /// Fills the workspace, as an attempt. Answered by `AttemptStarted`, `AttemptExited` or `AttemptRefused`.
+    Seed {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// The number of the seeding within the incarnation.
+        serial: u32,
     },
     /// Ends an attempt. Answered by `AttemptExited`.
     Stop {
@@ -114,6 +123,7 @@ impl Order {
                 setup.agent
             }
             Self::Start { agent, .. }
+            | Self::Seed { agent, .. }
             | Self::Stop { agent, .. }
             | Self::Ack { agent, .. }
             | Self::Freeze { agent, .. }
@@ -143,6 +153,8 @@ pub struct Setup {
     pub recipe: Recipe,
     /// Upper limits of the whole tree.
     pub limits: AgentLimits,
+    /// What the workspace is filled with first.
+    pub seed: Option<Seed>,
 }
 
 /// The bytes of a task, stored by the engine beside it.

@@ -126,6 +126,7 @@ impl Rig {
             profile: "command".to_owned(),
             recipe,
             limits: AgentLimits::default(),
+            seed: None,
         })
     }
 

@@ -45,6 +45,7 @@ fn reason(state: &State, agent: &Agent, now: Time) -> String {
         AgentLife::Terminated { .. } => agent.trouble.clone().unwrap_or_default(),
         AgentLife::Paused { freeze: Freeze::Asked, .. } => "the freeze is under way".to_owned(),
         AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. }
@@ -59,7 +60,7 @@ fn reason(state: &State, agent: &Agent, now: Time) -> String {
 /// The state's word on the wire.
 pub(crate) fn life(life: &AgentLife) -> v1::AgentState {
     match life {
-        AgentLife::Starting { .. } => v1::AgentState::Starting,
+        AgentLife::Starting { .. } | AgentLife::Seeding { .. } => v1::AgentState::Starting,
         AgentLife::Idle { .. } => v1::AgentState::Idle,
         AgentLife::Busy { .. } => v1::AgentState::Busy,
         AgentLife::Waiting { .. } => v1::AgentState::Waiting,

@@ -44,7 +44,10 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         EventKind::AgentRestarted { incarnation, .. } | EventKind::AgentStopped { incarnation, .. } => {
             json!({"incarnation": incarnation})
         }
-        EventKind::WorkspaceKept { reason, .. } | EventKind::TaskQueued { reason, .. } => {
+        EventKind::WorkspaceSeeded { took, .. } => json!({"tookMs": took.0}),
+        EventKind::WorkspaceSeedFailed { reason, .. }
+        | EventKind::WorkspaceKept { reason, .. }
+        | EventKind::TaskQueued { reason, .. } => {
             json!({"reason": reason})
         }
         EventKind::TaskDeferred { until, reason, .. } => json!({"untilUnixMs": until.0, "reason": reason}),
@@ -81,6 +84,7 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         | EventKind::AgentStopping { .. }
         | EventKind::AgentTerminated { .. }
         | EventKind::AgentRemoved { .. }
+        | EventKind::WorkspaceSeeding { .. }
         | EventKind::WorkspaceRemoved { .. }
         | EventKind::TaskSubmitted { .. }
         | EventKind::TaskCancelling { .. }

@@ -4,6 +4,7 @@
 
 use super::timestamp;
 use fusion_core::agent::{Agent, Leftovers};
+use fusion_core::workspace::SeedHow;
 use fusion_core::{State, Time};
 use fusion_proto::v1;
 
@@ -17,6 +18,11 @@ pub(crate) fn workspace(whole: &State, agent: &Agent) -> v1::Workspace {
         state: state(agent).into(),
         create_time: Some(timestamp(agent.created_at)),
         expire_time: expiry(whole, agent).map(timestamp),
+        seed: agent.spec.seed.as_ref().map(|seed| v1::WorkspaceSeed {
+            source: seed.source.clone(),
+            reference: seed.reference.clone(),
+            worktree: seed.how == SeedHow::Worktree,
+        }),
     }
 }
 

@@ -7,6 +7,7 @@ use fusion_core::agent::{AgentLife, AgentLimits, RestartPolicy, Stay, Wish};
 use fusion_core::failure::Failure;
 use fusion_core::input::Actor;
 use fusion_core::task::{Clock, DeferWhy, OnLost, Phase, Stop, TaskKind, Timeouts};
+use fusion_core::workspace::Seeded;
 use fusion_core::{AgentId, Capabilities, Millis, Nonce, TaskId, Time, Uid, agent, task};
 use serde::Deserialize;
 
@@ -138,6 +139,7 @@ impl From<Agent> for agent::Agent {
             trouble: old.trouble,
             wish: old.wish,
             request: old.request,
+            seeded: Seeded::default(),
         }
     }
 }
@@ -155,6 +157,7 @@ impl From<AgentSpec> for agent::AgentSpec {
             stay: Stay::default(),
             retention: None,
             secrets: Vec::new(),
+            seed: None,
         }
     }
 }

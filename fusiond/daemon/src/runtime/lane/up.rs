@@ -81,6 +81,12 @@ impl Up {
                 let ack = std::mem::take(&mut self.acks);
                 self.connection.send(&Request::Start { serial, spec, ack });
             }
+            Order::Seed { incarnation, serial, .. } if incarnation == mine => {
+                if let Some(spec) = self.template.seeding() {
+                    let ack = std::mem::take(&mut self.acks);
+                    self.connection.send(&Request::Start { serial, spec, ack });
+                }
+            }
             Order::Stop { incarnation, serial, grace, why, .. } if incarnation == mine => {
                 let why = words::wire_stop_why(why);
                 self.connection.send(&Request::Stop { serial, grace_ms: grace.0, why });
@@ -94,6 +100,7 @@ impl Up {
                 self.connection.send(&Request::Observe);
             }
             Order::Start { .. }
+            | Order::Seed { .. }
             | Order::Stop { .. }
             | Order::Ack { .. }
             | Order::Freeze { .. }

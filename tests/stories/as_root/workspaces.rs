@@ -1,0 +1,114 @@
+//! Stories about workspaces that several users, or the rights of root, are needed for: what must not be read, seen or run.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fusion_tests::{Daemon, TestUser, users};
+
+use crate::agent_spawn_from::{git, repository, text};
+use crate::daemon_with_agent;
+
+/// A folder that belongs to a user.
+fn folder_of(daemon: &Daemon, name: &str, user: &TestUser) -> PathBuf {
+    let folder = daemon.folder().join(name);
+    std::fs::create_dir(&folder).expect("our own folder can be written");
+    std::os::unix::fs::chown(&folder, Some(user.uid), Some(user.uid)).expect("our own folder can be written");
+    folder
+}
+
+#[test]
+fn agent_spawn_from_what_root_alone_can_read_is_refused() {
+    let daemon = Daemon::start();
+    let user = users::first();
+    let ctl = daemon.ctl().as_user(&user);
+    let secret = daemon.folder().join("secret");
+    std::fs::create_dir(&secret).unwrap();
+    std::fs::write(secret.join("key"), "x").unwrap();
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o700)).unwrap();
+    let lure = folder_of(&daemon, "lure", &user);
+    symlink(&secret, lure.join("way")).unwrap();
+    let through = format!("{}/way", text(&lure));
+    for from in [text(&secret), through.as_str()] {
+        let error = ctl.refused(4, &["agent", "spawn", "a", "--profile", "shell", "--from", from]);
+        assert!(error["message"].as_str().unwrap().contains("Permission denied"), "{error}");
+        // An admin who acts for the user gets no more.
+        let spawn = ["agent", "spawn", "a", "--profile", "shell", "--user", &user.name, "--from", from];
+        assert_eq!(daemon.ctl().refused(4, &spawn)["code"], "seed_failed");
+    }
+    // The link itself is copied, not what it leads to.
+    ctl.ok(&["agent", "spawn", "b", "--profile", "shell", "--from", text(&lure)]);
+    let task = ctl.submit("readlink way; cat way/key", &["--agent", "b"]);
+    assert_eq!(ctl.ended(&task)["state"], "failed");
+}
+
+#[test]
+fn agent_spawn_from_a_repository_whose_settings_run_programs_runs_none_as_root() {
+    let daemon = Daemon::start();
+    let user = users::first();
+    let ctl = daemon.ctl().as_user(&user);
+    let folder = repository(&daemon);
+    let told = folder_of(&daemon, "told", &user);
+    std::fs::set_permissions(&told, PermissionsExt::from_mode(0o777)).unwrap();
+    let script = daemon.folder().join("evil");
+    std::fs::write(&script, format!("#!/bin/sh\nid -u >> {}/ran\n", text(&told))).unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    let run = text(&script).to_owned();
+    git(&folder, &["config", "core.fsmonitor", &run]);
+    git(&folder, &["config", "uploadpack.packObjectsHook", &run]);
+    git(&folder, &["config", "filter.evil.smudge", &run]);
+    std::fs::write(folder.join(".gitattributes"), "* filter=evil\n").unwrap();
+    for hook in ["post-checkout", "reference-transaction", "pre-receive"] {
+        std::fs::copy(&script, folder.join(".git/hooks").join(hook)).unwrap();
+    }
+    let chown = Command::new("chown").args(["-R", &format!("{0}:{0}", user.uid), text(&folder)]).status();
+    assert!(chown.unwrap().success());
+    for (name, flags) in [("a", &[][..]), ("b", &["--worktree"][..])] {
+        let mut args = vec!["agent", "spawn", name, "--profile", "shell", "--from", text(&folder)];
+        args.extend_from_slice(flags);
+        ctl.ok(&args);
+        let workspace = ctl.ok(&["workspace", "path", name]);
+        assert_eq!(std::fs::metadata(Path::new(&workspace).join("a")).unwrap().uid(), user.uid);
+        ctl.ok(&["agent", "remove", "--force", name]);
+    }
+    let ran = std::fs::read_to_string(told.join("ran")).unwrap_or_default();
+    assert!(!ran.is_empty(), "the hooks of a worktree's repository are its user's own business");
+    assert!(ran.lines().all(|uid| uid == user.uid.to_string()), "{ran}");
+}
+
+#[test]
+fn workspaces_of_others_are_neither_seen_nor_removed() {
+    let daemon = Daemon::start();
+    let (mine, yours) = (daemon.ctl().as_user(&users::first()), daemon.ctl().as_user(&users::second()));
+    let id = mine.spawn_fake("a", &[]);
+    assert_eq!(yours.json(&["workspace", "list"]), serde_json::json!([]));
+    mine.ok(&["agent", "terminate", "a"]);
+    for verb in ["show", "path", "remove"] {
+        assert_eq!(yours.refused(3, &["workspace", verb, &id])["code"], "agent_not_found");
+    }
+    assert_eq!(yours.refused(3, &["agent", "remove", &id])["code"], "agent_not_found");
+    assert_eq!(daemon.ctl().json(&["workspace", "list"])[0]["agent"], id.as_str(), "an admin sees all");
+    daemon.ctl().ok(&["agent", "remove", &id]);
+}
+
+#[test]
+fn agent_remove_that_fails_says_why_and_is_carried_out_when_asked_again() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let workspace = ctl.ok(&["workspace", "path", "a"]);
+    ctl.ok(&["agent", "terminate", "a"]);
+    let pinned = Path::new(&workspace).join("pinned");
+    std::fs::write(&pinned, "x").unwrap();
+    let chattr =
+        |flag: &str, path: &Path| Command::new("chattr").arg(flag).arg(path).status().unwrap().success();
+    if !chattr("+i", &pinned) {
+        // Not on every file system; the simulated world tells the same story.
+        return;
+    }
+    let error = ctl.refused(4, &["workspace", "remove", "a"]);
+    let trash = Path::new(&workspace).parent().unwrap().parent().unwrap().join(".trash");
+    let moved = trash.join(Path::new(&workspace).file_name().unwrap()).join("pinned");
+    assert!(chattr("-i", &moved), "it is out of its user's reach");
+    assert_eq!(error["code"], "removal_failed");
+    ctl.ok(&["workspace", "remove", "a"]);
+    assert_eq!(ctl.json(&["workspace", "show", "a"])["state"], "removed");
+}
