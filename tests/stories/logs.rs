@@ -1,6 +1,9 @@
 //! Stories of `task logs` and `agent logs`: a part of the output, lines, times, and following through crashes.
 
-use fusion_tests::Daemon;
+use std::io::Read as _;
+use std::process::Stdio;
+
+use fusion_tests::{Ctl, Daemon};
 use serde_json::Value;
 
 use crate::daemon_with_agent;
@@ -101,6 +104,33 @@ fn agent_logs_tail_reaches_over_attempts() {
     assert!(prefixed.starts_with("tsk_") && prefixed.ends_with(" | 4b"), "{prefixed}");
 }
 
+/// A command that follows, which has begun to print.
+struct Follower {
+    child: std::process::Child,
+    printed: Vec<u8>,
+}
+
+impl Follower {
+    fn begin(ctl: &Ctl, args: &[&str]) -> Self {
+        let mut command = ctl.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("fusionctl can be started");
+        let mut printed = vec![0];
+        child.stdout.as_mut().expect("a pipe").read_exact(&mut printed).expect("it prints something");
+        Self { child, printed }
+    }
+
+    /// Waits for its end; its whole output.
+    fn end(self) -> (String, String) {
+        let Self { child, mut printed } = self;
+        let done = child.wait_with_output().expect("our child can be waited for");
+        printed.extend(done.stdout);
+        let [stdout, stderr] = [printed, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        assert!(done.status.success(), "{}: {stderr}", done.status);
+        (stdout, stderr)
+    }
+}
+
 #[test]
 fn logs_followed_through_crashes_lose_and_repeat_nothing() {
     let mut daemon = Daemon::start();
@@ -111,38 +141,31 @@ fn logs_followed_through_crashes_lose_and_repeat_nothing() {
     let part = format!("count 500\nring {}\nawait {}\n", bell.path(), gate.path());
     let task = ctl.submit(&part.repeat(4), &[]);
     bell.next_line();
-    let follow = |args: &[&str]| {
-        let (ctl, args) = (ctl.clone(), args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
-        std::thread::spawn(move || {
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            ctl.run(&args)
-        })
-    };
+    let follow = |args: &[&str]| Follower::begin(&ctl, args);
     let bytes = follow(&["task", "logs", &task, "-f", "--raw"]);
     let lines = follow(&["-o", "jsonl", "task", "logs", &task, "-f"]);
     let of_agent = follow(&["-o", "jsonl", "agent", "logs", "a", "-f"]);
-    for round in 0..3 {
+    for _ in 0..3 {
         daemon.kill9();
         gate.open_gate(1);
         bell.next_line();
         daemon.start_again();
-        assert!(round < 3);
     }
     gate.open_gate(1);
     assert_eq!(ctl.ended(&task)["state"], "succeeded");
     let numbers = |parity: u32| -> String {
         (0..4).flat_map(|_| 1..=500).filter(|number| number % 2 == parity).map(|n| format!("{n}\n")).collect()
     };
-    let bytes = bytes.join().expect("no panic").expect_code(0);
-    assert!(bytes.stdout == numbers(1) && bytes.stderr == numbers(0), "{bytes}");
+    let (stdout, stderr) = bytes.end();
+    assert!(stdout == numbers(1) && stderr == numbers(0), "stdout: {stdout}\nstderr: {stderr}");
     ctl.ok(&["agent", "terminate", "a"]);
     for follower in [lines, of_agent] {
-        let done = follower.join().expect("no panic").expect_code(0);
+        let (printed, _) = follower.end();
         for (stream, parity) in [("stdout", 1), ("stderr", 0)] {
-            let mine = objects(&done.stdout).into_iter().filter(|one| one["stream"] == stream);
+            let mine = objects(&printed).into_iter().filter(|one| one["stream"] == stream);
             let text: String =
                 mine.map(|one| format!("{}\n", one["line"].as_str().expect("a line"))).collect();
-            assert!(text == numbers(parity), "{stream} of {}", done.command);
+            assert!(text == numbers(parity), "{stream}: {text}");
         }
     }
 }
