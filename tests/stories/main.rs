@@ -6,14 +6,17 @@
 mod agent;
 mod agent_end;
 mod agent_remove;
+mod agent_scale;
 mod agent_spawn;
 mod agent_spawn_from;
+mod agent_update;
 mod as_root;
 mod completion;
 mod event;
 mod host;
 mod input;
 mod logs;
+mod pool;
 mod profile;
 mod retention;
 mod run;

@@ -6,7 +6,7 @@ use fusion_proto::v1;
 use serde::Serialize;
 
 use super::secret::uses;
-use super::word::{age, is_zero, short_id, time, tone, with_age, word};
+use super::word::{age, duration, is_zero, short_id, time, tone, with_age, word};
 use crate::output::{Listed, Shown};
 use crate::table::Cell;
 use crate::units::format_size;
@@ -48,6 +48,12 @@ pub(crate) struct Agent {
     tasks_failed: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     secrets: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    stay: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_timeout: Option<String>,
 }
 
 /// Upper limits of one agent.
@@ -100,6 +106,9 @@ impl From<v1::Agent> for Agent {
             tasks_succeeded: agent.tasks_succeeded,
             tasks_failed: agent.tasks_failed,
             secrets: uses(agent.secrets),
+            group: agent.group,
+            stay: agent.stay,
+            idle_timeout: duration(agent.idle_timeout),
         }
     }
 }
@@ -154,6 +163,9 @@ impl Shown for Agent {
             ("Backend", self.backend.as_str().into()),
             ("Limits", self.limits.as_ref().map(Limits::words).unwrap_or_default().into()),
             ("Restart", self.restart.as_str().into()),
+            ("Group", self.group.as_deref().unwrap_or_default().into()),
+            ("Stays for", self.stay.as_str().into()),
+            ("Idle timeout", self.idle_timeout.as_deref().unwrap_or_default().into()),
             ("Created", with_age(self.create_time.as_deref()).into()),
         ]
     }

@@ -85,6 +85,14 @@ pub enum Effect {
         /// Which life.
         incarnation: u32,
     },
+    /// Lets the present settings of the agent reach what lives of it. Not answered; an adopted shim is
+    /// compared with the settings again.
+    Refresh {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+    },
     /// Reads the present use of resources. Answered by `Observed`.
     Observe {
         /// Whose.

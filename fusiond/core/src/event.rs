@@ -119,6 +119,8 @@ pub enum EventKind {
     WorkspaceSeeded { agent: AgentId, took: Millis },
     /// Its workspace could not be filled: the agent ends.
     WorkspaceSeedFailed { agent: AgentId, reason: String },
+    /// Settings of an agent were changed.
+    AgentUpdated { agent: AgentId, what: String },
 }
 
 /// What an event is about.
@@ -199,6 +201,7 @@ impl EventKind {
             Self::WorkspaceSeeding { .. } => "workspace.seeding",
             Self::WorkspaceSeeded { .. } => "workspace.seeded",
             Self::WorkspaceSeedFailed { .. } => "workspace.seed_failed",
+            Self::AgentUpdated { .. } => "agent.updated",
         }
     }
 
@@ -218,6 +221,7 @@ impl EventKind {
             | Self::AgentStopping { agent }
             | Self::AgentRestarted { agent, .. }
             | Self::AgentTerminated { agent }
+            | Self::AgentUpdated { agent, .. }
             | Self::WorkspaceRemoved { agent }
             | Self::WorkspaceKept { agent, .. }
             | Self::StaleNews { agent, .. }

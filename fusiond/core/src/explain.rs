@@ -3,11 +3,12 @@
 //!
 //! Not for: history; events and attempts tell that.
 
-use crate::agent::{Agent, AgentLife, Leftovers};
+use crate::agent::{Agent, AgentLife, Leftovers, Wish};
 use crate::delegate;
 use crate::ids::{AgentId, TaskId};
 use crate::index::{Demand, UserIndex};
 use crate::input::Intake;
+use crate::pool;
 use crate::state::State;
 use crate::task::{Active, DeferWhy, Held, Phase, Question, QuestionKind, Task, TaskState, Wait};
 use crate::time::Time;
@@ -33,7 +34,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    fn new(code: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { code, text: text.into(), remedy: remedy.into() }
     }
 }
@@ -141,10 +142,16 @@ fn queued(state: &State, task: &Task) -> Vec<Reason> {
         .filter(|agent| agent.owner == task.owner && !agent.is_terminated())
         .filter(|agent| agent.errand().is_none_or(|errand| errand == task.id))
         .partition(|agent| delegate::fits(agent, task));
+    let is_free = fitting.iter().any(|agent| state.is_free(agent));
+    let pool = pool::outlook(state, task).filter(|_| !is_free);
     if fitting.is_empty() {
-        reasons.push(nobody_fits(state, task, &others));
-    } else if !fitting.iter().any(|agent| state.is_free(agent)) {
-        reasons.push(all_taken(&fitting));
+        reasons.push(pool.unwrap_or_else(|| nobody_fits(state, task, &others)));
+    } else if !is_free {
+        let taken = all_taken(&fitting);
+        reasons.extend(match pool {
+            Some(pool) if pool.code == "pool_starting" => vec![pool, taken],
+            pool => std::iter::once(taken).chain(pool).collect(),
+        });
     } else if !delegate::has_slot(state) {
         let max = state.config.running_max;
         reasons.push(Reason::new(
@@ -286,7 +293,10 @@ pub fn explain_agent(state: &State, id: AgentId, now: Time) -> Option<Explanatio
             answer(format!("{} asks for {}", work.task, reason.word()), reasons)
         }
         AgentLife::Draining { work, .. } => answer(
-            format!("it is paused when {} has ended", work.task),
+            match agent.wish {
+                Wish::End => format!("it is ended when {} has ended", work.task),
+                Wish::Pause | Wish::Run => format!("it is paused when {} has ended", work.task),
+            },
             vec![Reason::new(
                 "draining",
                 format!("{} still runs", work.task),

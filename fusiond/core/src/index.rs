@@ -3,12 +3,12 @@
 //! A pure function of the entities: `enter` and `leave` are exact opposites, and
 //! [`crate::State::check`] rebuilds all of it and compares. Not for: choosing (`delegate`).
 
-use crate::agent::{Agent, AgentLife};
+use crate::agent::{AfterStop, Agent, AgentLife, Stay};
 use crate::ids::{AgentId, Capabilities, SecretId, TaskId, Uid};
 use crate::secret::Secret;
 use crate::state::Config;
 use crate::task::{Task, TaskState};
-use crate::time::Time;
+use crate::time::{Millis, Time};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +77,8 @@ pub struct UserIndex {
     pub aimed: BTreeMap<AgentId, Lanes>,
     /// Queued and active tasks by their concurrency key.
     pub gates: BTreeMap<Box<str>, Gate>,
+    /// Agents of pools, by profile.
+    pub pools: BTreeMap<String, PoolIndex>,
 }
 
 /// What a queued task asks of an agent: which one, and what it must be able to do.
@@ -91,6 +93,25 @@ pub struct Gate {
     pub holder: Option<TaskId>,
     /// Those that are queued.
     pub waiting: BTreeMap<Demand, BTreeSet<Place>>,
+}
+
+/// What concerns one user's agents of one pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolIndex {
+    /// Those that are not terminated.
+    pub agents: u32,
+    /// Those that are being ended for good.
+    pub ending: u32,
+    /// Those whose shim is being started for the first time, or has never failed.
+    pub coming: u32,
+    /// Those whose shim does not stay up, and is perhaps being tried again just now.
+    pub failing: u32,
+    /// Those that wait for a task, longest idle first.
+    pub idle: BTreeSet<(Time, AgentId)>,
+    /// Between how many the profile wants, and for how long one may wait; `None`: it has no pool any more.
+    pub(crate) size: Option<(u32, u32, Millis)>,
+    /// Who ends next for want of work, and when.
+    pub(crate) due: Option<(Time, AgentId)>,
 }
 
 impl UserIndex {
@@ -193,6 +214,10 @@ impl Index {
         if let AgentLife::Idle { since } = agent.life {
             place(&mut user.idle, (since, agent.id), by);
         }
+        if agent.spec.stay == Stay::Pool {
+            user.move_pooled(agent, config, by);
+            user.retime(&mut self.timers);
+        }
         if user.is_empty() {
             self.users.remove(&agent.owner);
         }
@@ -240,6 +265,9 @@ impl Index {
         let user = self.users.entry(task.owner).or_default();
         shift(&mut user.tasks, by);
         user.move_task(task, by);
+        if task.spec.target.is_some() {
+            user.retime(&mut self.timers);
+        }
         if user.is_empty() {
             self.users.remove(&task.owner);
         }
@@ -264,7 +292,48 @@ impl Index {
     }
 }
 
+impl PoolIndex {
+    fn move_agent(&mut self, agent: &Agent, by: Step) {
+        shift(&mut self.agents, by);
+        match agent.life {
+            AgentLife::Starting { .. } if agent.crashes.is_empty() => shift(&mut self.coming, by),
+            AgentLife::Starting { .. } => shift(&mut self.failing, by),
+            AgentLife::Idle { since } => place(&mut self.idle, (since, agent.id), by),
+            AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } => shift(&mut self.failing, by),
+            AgentLife::Stopping { then: AfterStop::Terminate, .. } => shift(&mut self.ending, by),
+            AgentLife::Busy { .. }
+            | AgentLife::Waiting { .. }
+            | AgentLife::Draining { .. }
+            | AgentLife::Paused { .. }
+            | AgentLife::Stopping { .. }
+            | AgentLife::Terminated { .. } => {}
+        }
+    }
+}
+
 impl UserIndex {
+    fn move_pooled(&mut self, agent: &Agent, config: &Config, by: Step) {
+        let pool = self.pools.entry(agent.spec.profile.clone()).or_default();
+        let asked = config.pools.get(&agent.spec.profile);
+        pool.size = asked.map(|pool| (pool.min, pool.max, pool.idle_timeout));
+        pool.move_agent(agent, by);
+    }
+
+    /// Sets the timers of the pools by what there is now. An agent that a waiting task names has work.
+    fn retime(&mut self, timers: &mut BTreeSet<(Time, Timer)>) {
+        for pool in self.pools.values_mut() {
+            let next = pool.idle.iter().find(|(_, id)| !self.aimed.contains_key(id)).copied();
+            let due = next.and_then(|(since, id)| Some((pool.ends_at(since)?, id)));
+            for (at, by) in [(pool.due, Step::Leave), (due, Step::Enter)] {
+                if let Some((at, id)) = at {
+                    place(timers, (at, Timer::Agent(id)), by);
+                }
+            }
+            pool.due = due;
+        }
+        self.pools.retain(|_, pool| pool.agents > 0);
+    }
+
     fn move_task(&mut self, task: &Task, by: Step) {
         match &task.state {
             TaskState::Queued { .. } => self.move_queued(task, by),

@@ -2,8 +2,9 @@
 //!
 //! Not for: what an input does; each has a file of its own in its room.
 
-use crate::agent::{Keep, SpawnAgent};
+use crate::agent::{AgentChange, Keep, SpawnAgent};
 use crate::ids::{AgentId, Uid};
+use crate::pool::Pools;
 use crate::profile::ProfileText;
 use crate::secret::SetSecret;
 use crate::state::Config;
@@ -22,6 +23,8 @@ pub enum Input {
     },
     /// New settings are in force.
     Configure(Box<Config>),
+    /// Other profiles are in force: these are their pools.
+    SetPools(Box<Pools>),
     /// Somebody asks for something.
     Command {
         /// Who, proven by the kernel.
@@ -110,6 +113,27 @@ pub enum Intake {
 pub enum Command {
     /// `agent spawn`.
     SpawnAgent(Box<SpawnAgent>),
+    /// `agent spawn --replicas`.
+    SpawnGroup {
+        /// What they are; its name is the group's.
+        agent: Box<SpawnAgent>,
+        /// How many.
+        replicas: u32,
+    },
+    /// `agent scale`.
+    ScaleAgents {
+        /// Which group, by the name that its members' names begin with.
+        group: String,
+        /// How many there should be.
+        count: u32,
+    },
+    /// `agent update`.
+    UpdateAgent {
+        /// Which.
+        agent: String,
+        /// What.
+        change: Box<AgentChange>,
+    },
     /// `agent pause`.
     PauseAgent {
         /// Which.

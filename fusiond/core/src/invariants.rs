@@ -7,6 +7,7 @@ use crate::agent::{AfterStop, Agent, AgentLife};
 use crate::delegate;
 use crate::index::Index;
 use crate::input::Intake;
+use crate::pool::supply;
 use crate::profile::PROFILES_MAX;
 use crate::state::State;
 use crate::task::{Attempt, Clock, Held, TaskState, Wait};
@@ -43,6 +44,23 @@ impl State {
         for uid in self.index.users.keys() {
             if let Some((task, agent)) = delegate::choose_match(self, *uid) {
                 return Err(format!("user {}: {task} waits although {agent} is idle", uid.0));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that no pool should have grown and did not.
+    ///
+    /// # Errors
+    /// The user and the pool.
+    pub fn check_supplied(&self) -> Result<(), String> {
+        if self.meta.intake == Intake::Closed || !delegate::has_slot(self) || self.config.pools.is_empty() {
+            return Ok(());
+        }
+        let warm = self.config.pools.values().flat_map(|pool| &pool.warm);
+        for uid in self.index.users.keys().chain(warm) {
+            if let supply::Want::Agent(pool) = supply::want(self, *uid) {
+                return Err(format!("user {}: the pool {pool} should have grown", uid.0));
             }
         }
         Ok(())
@@ -86,8 +104,8 @@ impl State {
                 broken.push(format!("{} would give out a serial twice", agent.id));
             }
             self.check_seed(agent, broken);
-            if matches!(agent.life, AgentLife::Idle { .. }) && agent.wish == crate::agent::Wish::Pause {
-                broken.push(format!("{} is idle although it should stand still", agent.id));
+            if matches!(agent.life, AgentLife::Idle { .. }) && agent.wish != crate::agent::Wish::Run {
+                broken.push(format!("{} is idle although it should not be", agent.id));
             }
         }
     }

@@ -26,6 +26,7 @@ pub mod ids;
 pub mod index;
 pub mod input;
 pub mod invariants;
+pub mod pool;
 pub mod profile;
 pub mod reconcile;
 pub mod reject;

@@ -26,13 +26,13 @@ pub(crate) fn boot(state: &mut State, out: &mut Out, turn: Turn, epoch: u64) -> 
         | Effect::Freeze { .. }
         | Effect::Thaw { .. }
         | Effect::Observe { .. }
+        | Effect::Refresh { .. }
         | Effect::StopShim { .. }
         | Effect::RemoveWorkspace { .. } => None,
     });
     state.unseen = sought.collect();
     out.effects.extend(plan);
-    let owners: Vec<_> = state.index.users.keys().copied().collect();
-    state.ready.extend(owners);
+    state.ready_all();
     Done::Daemon
 }
 

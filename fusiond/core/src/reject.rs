@@ -174,6 +174,9 @@ rejects! {
     LimitUnenforceable { limit: &'static str }: State "limit_unenforceable"
         "a limit on {limit} cannot be enforced here"
         => "`fusionctl system doctor` tells what is missing; or spawn without the limit";
+    LimitFixed { agent: String, limit: &'static str }: State "limit_fixed"
+        "agent {agent} was started without a limit on {limit}, and cannot be put under one while it lives"
+        => format!("spawn another one with --{limit}, then terminate this one");
     TooLarge { what: &'static str, bytes: usize, limit: usize }: Invalid "too_large"
         "{what} of {bytes} bytes is larger than {limit}"
         => "put the bulk in a file that the agent reads";

@@ -9,6 +9,7 @@ use crate::event::{Event, EventKind};
 use crate::ids::{AgentId, SecretId, TaskId, Uid};
 use crate::index::Index;
 use crate::input::{Actor, Caller, Intake, Rights};
+use crate::pool::Pools;
 use crate::profile::UserProfiles;
 use crate::reject::Reject;
 use crate::secret::{self, Secret};
@@ -51,6 +52,8 @@ pub struct Config {
     pub grace: Millis,
     /// How long the seeding of a workspace may take.
     pub seed_timeout: Millis,
+    /// Pools of profiles.
+    pub pools: Pools,
 }
 
 /// Whether root may own agents.
@@ -89,6 +92,7 @@ impl Default for Config {
             ended_in_memory: 10_000,
             grace: Millis::from_secs(10),
             seed_timeout: Millis::from_secs(600),
+            pools: Pools::new(),
         }
     }
 }
@@ -150,6 +154,10 @@ pub struct State {
     /// Incarnations whose shim should live and was not heard of since the start of the daemon. They get
     /// no work: an order on its way could not be told from one that the last daemon did not let out.
     pub(crate) unseen: BTreeSet<(AgentId, u32)>,
+    /// Users whose tasks wait for a pool to grow, or may.
+    pub(crate) wanting: BTreeSet<Uid>,
+    /// Names of users, as far as somebody told them. Not stored: the machine has them.
+    pub(crate) names: BTreeMap<Uid, String>,
 }
 
 impl Default for State {
@@ -175,6 +183,8 @@ impl State {
             served: BTreeMap::new(),
             turns: 0,
             unseen: BTreeSet::new(),
+            wanting: BTreeSet::new(),
+            names: BTreeMap::new(),
         };
         for agent in agents {
             state.index.enter_agent(&agent, &state.config);
@@ -222,6 +232,24 @@ impl State {
         }
         self.index.enter_task(&task);
         self.tasks.insert(task.id, Box::new(task));
+    }
+
+    /// Remembers what a user is called.
+    pub fn learn_name(&mut self, uid: Uid, name: &str) {
+        if self.names.get(&uid).is_none_or(|known| known != name) {
+            self.names.insert(uid, name.to_owned());
+        }
+    }
+
+    /// Puts the pools of other profiles in force.
+    pub fn set_pools(&mut self, pools: Pools) {
+        self.config.pools = pools;
+        self.reindex();
+    }
+
+    /// The users who own something here.
+    pub fn owners(&self) -> impl Iterator<Item = Uid> {
+        self.index.users.keys().copied()
     }
 
     /// Drops ended tasks beyond [`Config::ended_in_memory`] from memory, oldest first. They stay on
@@ -424,7 +452,6 @@ impl State {
         self.index = Index::default();
         for agent in self.agents.values() {
             self.index.enter_agent(agent, &self.config);
-            self.ready.insert(agent.owner);
         }
         for task in self.tasks.values() {
             self.index.enter_task(task);
@@ -432,6 +459,13 @@ impl State {
         for secret in self.secrets.values() {
             self.index.enter_secret(secret);
         }
+        self.ready_all();
+    }
+
+    /// Everybody's tasks and pools are looked at again.
+    pub(crate) fn ready_all(&mut self) {
+        let warm = self.config.pools.values().flat_map(|pool| &pool.warm);
+        self.ready.extend(self.index.users.keys().chain(warm));
     }
 
     /// Writes an event.

@@ -2,11 +2,12 @@
 //!
 //! It only routes. Not for: rules; each has a file of its own in its room.
 
-use crate::agent::{life, pause, remove, restart, resume, spawn, terminate};
+use crate::agent::{life, pause, remove, restart, resume, scale, spawn, terminate, update};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::ids::{AgentId, Nonce, SecretId, TaskId};
 use crate::input::{Caller, Command, Input, Intake, Outcome};
+use crate::pool::supply;
 use crate::reject::Reject;
 use crate::state::{Key, State};
 use crate::task::{answer, ask, cancel, hold, release, resolve, retry, run, submit, update};
@@ -71,6 +72,14 @@ impl Turn {
         z ^ (z >> 31)
     }
 
+    /// An id for something that is decided without being asked for, different for each `nth`: 48 bits of
+    /// milliseconds, the place within the step, entropy.
+    #[must_use]
+    pub(crate) fn id(self, nth: u64) -> u128 {
+        let place = nth & 0xFFFF;
+        u128::from(self.now.0) << 80 | u128::from(place) << 64 | u128::from(self.draw(nth ^ 0x6964))
+    }
+
     /// A nonce for an incarnation.
     #[must_use]
     pub(crate) fn nonce(self, agent: AgentId) -> Nonce {
@@ -94,6 +103,10 @@ pub fn step(state: &mut State, out: &mut Out, turn: Turn, input: Input) -> Resul
             state.reindex();
             Done::Daemon
         }
+        Input::SetPools(pools) => {
+            state.set_pools(*pools);
+            Done::Daemon
+        }
         Input::Command { caller, command } => route_command(state, out, turn, caller, command)?,
         Input::Outcome(outcome) => {
             route_outcome(state, out, turn, outcome);
@@ -101,9 +114,21 @@ pub fn step(state: &mut State, out: &mut Out, turn: Turn, input: Input) -> Resul
         }
         Input::Tick => Done::Daemon,
     };
-    wake::strike(state, out, turn);
-    delegate::dispatch(state, out, turn);
+    settle(state, out, turn);
     Ok(done)
+}
+
+/// What follows by itself. A pool that grows may let one that was kept for its min end at once.
+fn settle(state: &mut State, out: &mut Out, turn: Turn) {
+    loop {
+        wake::strike(state, out, turn);
+        let changed = if state.config.pools.is_empty() { BTreeSet::new() } else { state.ready.clone() };
+        delegate::dispatch(state, out, turn);
+        supply::supply(state, out, turn, changed);
+        if wake::next_wake(state).is_none_or(|at| at > turn.now) {
+            return;
+        }
+    }
 }
 
 fn route_command(
@@ -115,6 +140,11 @@ fn route_command(
 ) -> Result<Done, Reject> {
     match command {
         Command::SpawnAgent(ask) => spawn::decide(state, out, turn, caller, *ask),
+        Command::SpawnGroup { agent, replicas } => {
+            scale::decide_spawn(state, out, turn, caller, *agent, replicas)
+        }
+        Command::ScaleAgents { group, count } => scale::decide(state, out, turn, caller, &group, count),
+        Command::UpdateAgent { agent, change } => update::decide(state, out, turn, caller, &agent, *change),
         Command::PauseAgent { agent, how } => pause::decide(state, out, turn, caller, &agent, how),
         Command::ResumeAgent { agent } => resume::decide(state, out, turn, caller, &agent),
         Command::RestartAgent { agent } => restart::decide(state, out, turn, caller, &agent),
@@ -201,8 +231,7 @@ fn set_intake(
             Intake::Closed => crate::event::EventKind::IntakeClosed,
         };
         state.tell(out, turn.now, caller.actor(), None, kind);
-        let owners: Vec<_> = state.index.users.keys().copied().collect();
-        state.ready.extend(owners);
+        state.ready_all();
     }
     Ok(Done::Daemon)
 }

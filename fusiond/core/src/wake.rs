@@ -13,7 +13,7 @@ use crate::state::State;
 use crate::step::{Out, Turn};
 use crate::task::{Active, Clock, Reply, StopWhy, TaskState, answer, cancel, clock, ending};
 use crate::time::{Millis, Time};
-use crate::workspace;
+use crate::{pool, workspace};
 
 /// The next instant at which the engine should step, if any.
 #[must_use]
@@ -40,8 +40,8 @@ fn strike_agent(state: &mut State, out: &mut Out, turn: Turn, id: AgentId) {
         AgentLife::Backoff { .. } => life::begin_incarnation(state, out, turn, id, Actor::Daemon),
         AgentLife::Terminated { .. } => workspace::expire(state, out, id),
         AgentLife::Seeding { .. } => workspace::seed::strike(state, out, id),
+        AgentLife::Idle { .. } => pool::expire::expire(state, out, turn, id),
         AgentLife::Starting { .. }
-        | AgentLife::Idle { .. }
         | AgentLife::Busy { .. }
         | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }

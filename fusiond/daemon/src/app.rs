@@ -108,7 +108,7 @@ async fn serve(
     vault: Vault,
     store: Store,
     opened: Opened,
-    state: State,
+    mut state: State,
 ) -> anyhow::Result<Store> {
     let epoch = state.meta.epoch + 1;
     let cgroup = cgroup_name(&paths)?;
@@ -129,6 +129,10 @@ async fn serve(
     let handle = tokio::runtime::Handle::current();
     let history = loaded.config.tasks.history;
     let library = reload::library(&paths, &state);
+    for uid in state.owners().collect::<Vec<_>>() {
+        state.learn_name(uid, &names.name(uid.0));
+    }
+    state.set_pools(hands.pools(library.shared(), &paths));
     let runtime = hands.clone();
     let parts = engine::Parts { state, store, outcomes, runtime, history, vault: vault.clone(), handle };
     let engine = engine::start(parts, epoch).context("starting the engine")?;
@@ -138,7 +142,8 @@ async fn serve(
     tokio::spawn(inlet::accept_agents(agents, connection_sender));
     let (ask_sender, asks) = mpsc::channel(1);
     let (leave, leaving) = watch::channel(false);
-    let parts = reload::Parts { args, started: loaded.clone(), engine: engine.clone() };
+    let parts =
+        reload::Parts { args, started: loaded.clone(), engine: engine.clone(), runtime: hands.clone() };
     let keeper = reload::start(parts, library).context("receiving signals")?;
     let shared = api::Shared {
         engine: engine.clone(),
@@ -218,6 +223,7 @@ fn hands_config(loaded: &Loaded, paths: &Paths, cgroup: &str, shim: &Path, epoch
         epoch,
         umask: 0o077,
         log_quota_bytes: loaded.config.runtime.log_quota_bytes,
+        nologin_users: paths.serves_all().then_some(loaded.config.nologin_users),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::config::{self, Args, Changes, Config, Loaded, Problem};
 use crate::engine::Engine;
 use crate::paths::Paths;
 use crate::profile::{Library, Profiles, Trust};
+use crate::runtime::Runtime;
 use crate::telemetry;
 
 /// Asks that may wait; whoever asks waits for the answer, so more would be a flood.
@@ -69,6 +70,8 @@ pub struct Parts {
     pub started: Loaded,
     /// The one writer.
     pub engine: Engine,
+    /// The hands, which know what agents of a pool are made of here.
+    pub runtime: Runtime,
 }
 
 /// Reads the profiles, and keeps all of it from then on.
@@ -186,7 +189,9 @@ impl Task {
         let read = tokio::task::spawn_blocking(move || read(&args, &paths)).await;
         let read = read.map_err(|_| Reject::Stopping)??;
         let changes = config::changes(&self.parts.started, &self.last, &read.loaded);
-        self.parts.engine.tell(Input::Configure(Box::new(read.core))).await?;
+        let mut core = read.core;
+        core.pools = self.parts.runtime.pools(&read.shared, &self.parts.started.paths);
+        self.parts.engine.tell(Input::Configure(Box::new(core))).await?;
         telemetry::set_level(read.loaded.config.log.level);
         let library = self.in_force.borrow().library.with_shared(read.shared);
         let report = Report { changes, notes: read.notes, profiles: library.shared_count() };

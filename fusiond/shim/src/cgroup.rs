@@ -213,6 +213,45 @@ fn create_v1(v1: &V1, name: &str, limits: &Limits) -> Result<Backend, CgroupErro
     Ok(Backend::CgroupV1 { freezer: text(&freezer), memory: name(memory), pids: name(pids), cpu: name(cpu) })
 }
 
+/// Puts a living tree under these limits; what is absent is lifted. All are tried.
+///
+/// # Errors
+/// [`CgroupError::File`] with the first that is refused (memory in use is more than the limit, in version 1).
+pub fn limit(backend: &Backend, limits: &Limits) -> Result<(), CgroupError> {
+    let number =
+        |value: Option<u64>, none: &str| value.map_or_else(|| none.to_owned(), |value| value.to_string());
+    let pids = number(limits.pids.map(u64::from), "max");
+    let quota = |none: &str| number(limits.cpu_millis.map(quota_us), none);
+    let tried = match backend {
+        Backend::None => Vec::new(),
+        Backend::CgroupV2 { path } => {
+            let agent = Path::new(path).join("agent");
+            let swap = limits.memory_bytes.map_or("max", |_| "0");
+            vec![
+                set(&agent, "memory.max", &number(limits.memory_bytes, "max")),
+                set(&agent, "memory.swap.max", swap),
+                set(&agent, "cpu.max", &format!("{} {PERIOD_US}", quota("max"))),
+                set(&agent, "pids.max", &pids),
+            ]
+        }
+        Backend::CgroupV1 { memory, pids: pids_folder, cpu, .. } => {
+            let mut tried = memory.iter().map(|path| limit_v1(path.as_ref(), limits)).collect::<Vec<_>>();
+            tried.extend(cpu.iter().map(|path| set(path.as_ref(), "cpu.cfs_quota_us", &quota("-1"))));
+            tried.extend(pids_folder.iter().map(|path| set(path.as_ref(), "pids.max", &pids)));
+            tried
+        }
+    };
+    tried.into_iter().collect()
+}
+
+/// Memory alone may not be more than memory and swap together: which file comes first depends on the direction.
+fn limit_v1(folder: &Path, limits: &Limits) -> Result<(), CgroupError> {
+    let value = limits.memory_bytes.map_or_else(|| "-1".to_owned(), |bytes| bytes.to_string());
+    let _too_low_yet = set(folder, "memory.memsw.limit_in_bytes", &value);
+    set(folder, "memory.limit_in_bytes", &value)?;
+    set(folder, "memory.memsw.limit_in_bytes", &value)
+}
+
 /// The kernel's usual period of cpu limits.
 const PERIOD_US: u64 = 100_000;
 

@@ -68,6 +68,11 @@ pub enum Request {
         /// Milliseconds between SIGTERM and the kill.
         grace_ms: u64,
     },
+    /// Puts the tree under these limits, now and after every attempt. Answered by [`Reply::LimitRefused`] alone.
+    Limit {
+        /// All limits; what is absent is lifted.
+        limits: Limits,
+    },
 }
 
 /// What a shim tells the daemon.
@@ -108,6 +113,11 @@ pub enum Reply {
         /// Processes that could not be ended (always 0; a shim that cannot reach 0 keeps trying).
         survivors: u32,
     },
+    /// A limit of [`Request::Limit`] could not be set; the others were.
+    LimitRefused {
+        /// One sentence.
+        reason: String,
+    },
 }
 
 /// What a new connection must know to go on without a gap.
@@ -133,6 +143,8 @@ pub struct Welcome {
     pub frozen: bool,
     /// How the tree is held together.
     pub backend: Backend,
+    /// Under which limits.
+    pub limits: Limits,
 }
 
 /// Why a connection was refused.

@@ -41,3 +41,21 @@ fn limits_that_cannot_be_enforced_are_refused() {
     let error = daemon.ctl().refused(4, &["agent", "spawn", "a", "--profile", "shell", "--memory", "64M"]);
     assert_eq!(error["code"], "limit_unenforceable");
 }
+
+#[test]
+fn limits_are_changed_and_lifted_under_a_living_agent() {
+    let mut daemon = Daemon::with(Setup::with_backend("cgroup-v1"));
+    let ctl = daemon.ctl();
+    ctl.spawn_fake("a", &["--memory", "64M"]);
+    ctl.ok(&["agent", "update", "a", "--memory", "600M"]);
+    assert_eq!(ctl.ended(&ctl.submit("alloc 200", &[]))["state"], "succeeded");
+    ctl.ok(&["agent", "update", "a", "--memory", "64M"]);
+    assert_eq!(ctl.ended(&ctl.submit("alloc 200", &[]))["failure"]["code"], "oom_killed");
+    daemon.kill9();
+    daemon.start_again();
+    assert_eq!(ctl.ended(&ctl.submit("alloc 200", &[]))["failure"]["code"], "oom_killed");
+    ctl.ok(&["agent", "update", "a", "--memory", "none"]);
+    assert_eq!(ctl.ended(&ctl.submit("alloc 200", &[]))["state"], "succeeded");
+    assert_eq!(ctl.refused(4, &["agent", "update", "a", "--pids", "30"])["code"], "limit_fixed");
+    assert_eq!(ctl.json(&["agent", "show", "a"])["incarnation"], 1);
+}

@@ -6,9 +6,11 @@ mod pause;
 mod remove;
 mod restart;
 mod resume;
+mod scale;
 mod show;
 pub(crate) mod spawn;
 mod terminate;
+mod update;
 
 use clap::Subcommand;
 
@@ -34,6 +36,10 @@ pub(crate) enum Verb {
     Terminate(terminate::Args),
     /// Remove what a terminated agent left: its record, logs and workspace
     Remove(remove::Args),
+    /// Change settings of a living agent
+    Update(Box<update::Args>),
+    /// Make more agents of one kind, or end some
+    Scale(scale::Args),
     /// Print the output of an agent's attempts, oldest first
     Logs(logs::Args),
 }
@@ -49,6 +55,8 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::Restart(args) => restart::run(session, args).await,
         Verb::Terminate(args) => terminate::run(session, args).await,
         Verb::Remove(args) => remove::run(session, args).await,
+        Verb::Update(args) => update::run(session, *args).await,
+        Verb::Scale(args) => scale::run(session, args).await,
         Verb::Logs(args) => logs::run(session, args).await,
     }
 }
@@ -61,4 +69,16 @@ fn print_changed(session: &mut Session, agent: fusion_proto::v1::Agent) -> Resul
         return session.out.flush();
     }
     session.out.document(&agent, |out| out.line(&format!("{} {} {}", agent.id, agent.name, agent.state)))
+}
+
+/// Prints the agents of a group: their ids, or a list of all that they are.
+fn print_group(session: &mut Session, agents: Vec<fusion_proto::v1::Agent>) -> Result<(), Stop> {
+    let agents: Vec<_> = agents.into_iter().map(crate::view::agent::Agent::from).collect();
+    if session.out.is_quiet() {
+        agents.iter().try_for_each(|agent| session.out.line(&agent.id))?;
+        return session.out.flush();
+    }
+    session.out.document(&agents, |out| {
+        agents.iter().try_for_each(|agent| out.line(&format!("{} {} {}", agent.id, agent.name, agent.state)))
+    })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use fusion_proto::v1::{
-    AgentLimits, AgentState, CreateAgentRequest, RestartPolicy, SecretUse, WorkspaceSeed,
+    AgentLimits, AgentState, CreateAgentRequest, CreateAgentsRequest, RestartPolicy, SecretUse, WorkspaceSeed,
 };
 
 use crate::client::request_id;
@@ -22,6 +22,7 @@ Examples:
   fusionctl agent spawn publisher --profile shell --secret gh-token=GH_TOKEN
   fusionctl agent spawn fixer --profile shell --from https://github.com/ada/project.git#main
   fusionctl agent spawn --profile shell --from ~/project --worktree
+  fusionctl agent spawn worker --profile shell --replicas 4
   fusionctl agent spawn --profile command --capability lint -- ruff check --stdin-filename a.py -";
 
 /// Arguments of `agent spawn`.
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// With --from REPOSITORY: a worktree of it instead of a clone
     #[arg(long, requires = "from")]
     worktree: bool,
+    /// Make so many, named NAME-1, NAME-2 … (`fusionctl agent scale` changes their number)
+    #[arg(long, value_name = "N", requires = "name", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    replicas: Option<u32>,
     /// Owner; others than yourself for administrators only
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -80,13 +84,24 @@ pub(crate) struct Bounds {
 
 /// The restart policies by their names on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Restart {
+pub(crate) enum Restart {
     /// It stays terminated
     Never,
     /// After an end that nobody asked for, and after a restart of the machine [default]
     OnFailure,
     /// After every end but `agent terminate`, also when somebody asks the process itself to end
     Always,
+}
+
+impl Restart {
+    /// The policy on the wire.
+    pub(crate) const fn wire(self) -> RestartPolicy {
+        match self {
+            Self::Never => RestartPolicy::Never,
+            Self::OnFailure => RestartPolicy::OnFailure,
+            Self::Always => RestartPolicy::Always,
+        }
+    }
 }
 
 /// The sandboxes by their names.
@@ -119,11 +134,7 @@ impl Bounds {
     pub(crate) fn request(self, profile: String) -> CreateAgentRequest {
         let var = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let limits = AgentLimits { memory_bytes: self.memory, cpu_millis: self.cpu, pids: self.pids };
-        let restart = self.restart.map_or(RestartPolicy::Unspecified, |policy| match policy {
-            Restart::Never => RestartPolicy::Never,
-            Restart::OnFailure => RestartPolicy::OnFailure,
-            Restart::Always => RestartPolicy::Always,
-        });
+        let restart = self.restart.map_or(RestartPolicy::Unspecified, Restart::wire);
         let sandbox = self.sandbox.map_or("", |sandbox| match sandbox {
             Sandbox::User => "user",
             Sandbox::Landlock => "landlock",
@@ -144,8 +155,15 @@ impl Bounds {
 
 /// Spawns it; an agent that exists but did not come up is printed and exits with 1.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let replicas = args.replicas;
     let request = args.request()?;
     let link = session.link().await?;
+    if let Some(replicas) = replicas {
+        let request = CreateAgentsRequest { agent: Some(request), replicas };
+        let answer = link.repeat(async || link.agents().create_agents(request.clone()).await).await?;
+        super::print_group(&mut session, answer.agents)?;
+        return Ok(Exit::Done);
+    }
     let answer = link.repeat(async || link.agents().create_agent(request.clone()).await).await?;
     let down = is_down(answer.state());
     let agent = Agent::from(answer);

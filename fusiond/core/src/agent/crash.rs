@@ -3,7 +3,7 @@
 //! Not for: noticing the end, and what it means for the attempt (`life`).
 
 use crate::agent::life::begin_incarnation;
-use crate::agent::{AgentLife, Cause, RestartPolicy, terminate};
+use crate::agent::{AgentLife, Cause, RestartPolicy, Wish, terminate};
 use crate::event::EventKind;
 use crate::ids::AgentId;
 use crate::input::Actor;
@@ -26,7 +26,9 @@ pub(crate) enum Crash {
 pub(crate) fn stopped(state: &mut State, out: &mut Out, turn: Turn, id: AgentId) {
     let Some((owner, incarnation, policy)) = state.alter_agent(out, id, |agent| {
         agent.trouble = Some("its shim was asked to end from outside".to_owned());
-        (agent.owner, agent.incarnation, agent.spec.restart)
+        let is_over = agent.wish == Wish::End;
+        let policy = if is_over { RestartPolicy::Never } else { agent.spec.restart };
+        (agent.owner, agent.incarnation, policy)
     }) else {
         return;
     };
@@ -58,7 +60,8 @@ pub(crate) fn crashed(
         let crashes = u32::try_from(agent.crashes.len()).unwrap_or(u32::MAX);
         // Whoever waits for its one task is told at once, not after the last of many tries.
         let hopeless = agent.errand().is_some() && (crash == Crash::Unborn || crashes >= quarantine);
-        let policy = if hopeless { RestartPolicy::Never } else { agent.spec.restart };
+        let is_over = hopeless || agent.wish == Wish::End;
+        let policy = if is_over { RestartPolicy::Never } else { agent.spec.restart };
         (agent.owner, agent.incarnation, policy, crashes)
     }) else {
         return;

@@ -80,9 +80,7 @@ pub(crate) fn shim_up(
             agent.trouble = None;
         });
         tell_ready(state, out, turn, id, incarnation, owner);
-        if wish == Wish::Pause {
-            pause::freeze(state, out, turn, id, None);
-        }
+        rest_as_wished(state, out, turn, id, wish);
         return;
     }
     if !matches!(life, AgentLife::Seeding { .. }) {
@@ -356,19 +354,31 @@ fn lose_work(
     ending::attempt_lost(state, out, turn, work.task, how, failure);
 }
 
+/// An idle agent that should not be.
+fn rest_as_wished(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, wish: Wish) {
+    match wish {
+        Wish::Run => {}
+        Wish::Pause => pause::freeze(state, out, turn, id, None),
+        Wish::End => {
+            let grace = state.config.grace;
+            terminate::finish(state, out, turn, Actor::Daemon, id, grace);
+        }
+    }
+}
+
 /// The agent has no attempt any more.
 fn release(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, success: bool) {
-    let drained = state.alter_agent(out, id, |agent| {
+    let idle = state.alter_agent(out, id, |agent| {
         if success {
             agent.succeeded += 1;
         } else {
             agent.failed += 1;
         }
         agent.life = without_work(&agent.life, turn.now);
-        matches!(agent.life, AgentLife::Idle { .. }) && agent.wish == Wish::Pause
+        matches!(agent.life, AgentLife::Idle { .. }).then_some(agent.wish)
     });
-    if drained == Some(true) {
-        pause::freeze(state, out, turn, id, None);
+    if let Some(Some(wish)) = idle {
+        rest_as_wished(state, out, turn, id, wish);
     }
 }
 

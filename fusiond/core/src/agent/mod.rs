@@ -21,11 +21,14 @@ pub mod pause;
 pub mod remove;
 pub mod restart;
 pub mod resume;
+pub mod scale;
 pub mod spawn;
 pub mod terminate;
+pub mod update;
 
 pub use remove::Keep;
 pub use spawn::SpawnAgent;
+pub use update::AgentChange;
 
 use crate::ids::{AgentId, Capabilities, Nonce, TaskId, Uid};
 use crate::secret::SecretUse;
@@ -76,6 +79,8 @@ pub enum Wish {
     Run,
     /// Standstill.
     Pause,
+    /// The end, when its task has ended.
+    End,
 }
 
 /// What was asked for at the spawn.
@@ -93,6 +98,8 @@ pub struct AgentSpec {
     pub limits: AgentLimits,
     /// Idle timeout of tasks that name none.
     pub idle_timeout: Option<Millis>,
+    /// The group it belongs to, by the name that its members' names begin with.
+    pub group: Option<String>,
     /// When it ends without being asked.
     pub stay: Stay,
     /// How long workspace and logs are kept after its end; `None`: as configured.
@@ -113,6 +120,8 @@ pub enum Stay {
     Terminated,
     /// Until this task, which it was made for, has ended.
     Task(TaskId),
+    /// As long as the pool of its profile needs it.
+    Pool,
 }
 
 /// How attempts are made: carried for the hands, never looked into here.
@@ -389,12 +398,21 @@ impl Agent {
         matches!(self.life, AgentLife::Terminated { .. })
     }
 
+    /// Whether it is over or will be.
+    #[must_use]
+    pub const fn is_ending(&self) -> bool {
+        matches!(
+            self.life,
+            AgentLife::Terminated { .. } | AgentLife::Stopping { then: AfterStop::Terminate, .. }
+        )
+    }
+
     /// The task that it was made for, if it ends with one.
     #[must_use]
     pub const fn errand(&self) -> Option<TaskId> {
         match self.spec.stay {
             Stay::Task(task) => Some(task),
-            Stay::Terminated => None,
+            Stay::Terminated | Stay::Pool => None,
         }
     }
 

@@ -47,9 +47,17 @@ pub(crate) fn decide(
 pub(crate) fn check(state: &State, ask: &SpawnAgent) -> Result<(), Reject> {
     check_spec(&ask.spec)?;
     check_uses(state, ask.owner, &ask.spec.secrets)?;
-    check_room(state, ask)?;
-    match state.index.names.get(&(ask.owner, ask.spec.name.clone())) {
-        Some(taken) => Err(Reject::NameTaken { name: ask.spec.name.clone(), agent: taken.to_string() }),
+    check_limits(state, ask.owner, ask.owner_name.clone(), 1)?;
+    check_name(state, ask.owner, &ask.spec.name)
+}
+
+/// Whether this is a name that nobody of the owner's has.
+pub(crate) fn check_name(state: &State, owner: Uid, name: &str) -> Result<(), Reject> {
+    if !is_name(name) {
+        return Err(Reject::NameInvalid { name: name.to_owned() });
+    }
+    match state.index.names.get(&(owner, name.to_owned())) {
+        Some(taken) => Err(Reject::NameTaken { name: name.to_owned(), agent: taken.to_string() }),
         None => Ok(()),
     }
 }
@@ -57,6 +65,7 @@ pub(crate) fn check(state: &State, ask: &SpawnAgent) -> Result<(), Reject> {
 /// Makes an agent that was checked, and orders its first incarnation.
 pub(crate) fn accept(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, ask: SpawnAgent) -> AgentId {
     let (id, owner) = (ask.id, ask.owner);
+    state.learn_name(owner, &ask.owner_name);
     let kind =
         EventKind::AgentSpawned { agent: id, name: ask.spec.name.clone(), profile: ask.spec.profile.clone() };
     let seeded = if ask.spec.seed.is_some() { Seeded::Due } else { Seeded::Nothing };
@@ -83,7 +92,7 @@ pub(crate) fn accept(state: &mut State, out: &mut Out, turn: Turn, actor: Actor,
     id
 }
 
-fn find_same(state: &State, ask: &SpawnAgent) -> Option<AgentId> {
+pub(crate) fn find_same(state: &State, ask: &SpawnAgent) -> Option<AgentId> {
     if ask.request == 0 {
         return None;
     }
@@ -113,28 +122,32 @@ pub(crate) fn check_caller(state: &State, caller: Caller, ask: &SpawnAgent) -> R
     Ok(())
 }
 
-fn check_room(state: &State, ask: &SpawnAgent) -> Result<(), Reject> {
-    let limit = state.config.limits_of(ask.owner).agents_max;
-    if state.index.users.get(&ask.owner).map_or(0, |user| user.agents) >= limit {
-        return Err(Reject::UserAgentLimit { limit, user: ask.owner_name.clone() });
+/// Whether there is room for so many more agents of a user.
+pub(crate) fn check_limits(state: &State, owner: Uid, user: String, more: u32) -> Result<(), Reject> {
+    let limit = state.config.limits_of(owner).agents_max;
+    if state.index.users.get(&owner).map_or(0, |user| user.agents).saturating_add(more) > limit {
+        return Err(Reject::UserAgentLimit { limit, user });
     }
     let limit = state.config.agents_max;
-    if state.index.agents >= limit {
+    if state.index.agents.saturating_add(more) > limit {
         return Err(Reject::AgentLimit { limit });
     }
     Ok(())
 }
 
-fn check_spec(spec: &AgentSpec) -> Result<(), Reject> {
+pub(crate) fn check_spec(spec: &AgentSpec) -> Result<(), Reject> {
     if !is_name(&spec.name) {
         return Err(Reject::NameInvalid { name: spec.name.clone() });
     }
     check_capabilities(&spec.capabilities)
 }
 
+/// The longest name of an agent.
+pub const NAME_BYTES_MAX: usize = 63;
+
 fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
-    name.len() <= 63
+    name.len() <= NAME_BYTES_MAX
         && !name.starts_with(AgentId::PREFIX)
         && bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))

@@ -2,16 +2,17 @@
 //!
 //! Also `system shutdown --agents stop`. Not for: the removal of the workspace (`workspace`).
 
-use crate::agent::{AfterStop, AgentLife, Cause, Leftovers, life};
+use crate::agent::{AfterStop, AgentLife, Cause, Leftovers, Stay, life};
 use crate::effect::Effect;
 use crate::event::EventKind;
-use crate::ids::AgentId;
+use crate::ids::{AgentId, TaskId};
 use crate::input::{Actor, Caller, Rights};
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
 use crate::task::{Stop, StopWhy, TaskState, run};
 use crate::time::Millis;
+use std::collections::BTreeMap;
 
 pub(crate) fn decide(
     state: &mut State,
@@ -139,12 +140,16 @@ pub(crate) fn stop_tree(
 
 /// The agent is over; nothing of it runs.
 pub(crate) fn end(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: AgentId, cause: Cause) {
-    let Some((owner, errand)) = state.agent(id).map(|agent| (agent.owner, agent.errand())) else { return };
+    let Some(agent) = state.agent(id) else { return };
+    let (owner, errand, is_pooled) = (agent.owner, agent.errand(), agent.spec.stay == Stay::Pool);
     state.alter_agent(out, id, |agent| {
         agent.life = AgentLife::Terminated { since: turn.now, cause, leftovers: Leftovers::Kept };
     });
     state.tell(out, turn.now, actor, Some(owner), EventKind::AgentTerminated { agent: id });
-    if let Some(task) = errand {
+    let named = state.index.users.get(&owner).and_then(|user| user.aimed.get(&id)).filter(|_| is_pooled);
+    let waiting: Vec<TaskId> =
+        named.into_iter().flat_map(BTreeMap::values).flatten().map(|at| at.1).collect();
+    for task in errand.into_iter().chain(waiting) {
         run::agent_ended(state, out, turn, actor, id, task);
     }
 }

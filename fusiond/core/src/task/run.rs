@@ -1,5 +1,5 @@
 //! `run`: a task together with the agent that is made for it, in one decision. The agent ends with the
-//! task; the task ends with the agent.
+//! task; the task ends with the agent. An idle agent of the profile's pool is taken before one is made.
 //!
 //! Not for: streaming the output and the exit code; the client sees to that.
 
@@ -7,6 +7,7 @@ use crate::agent::{Agent, SpawnAgent, Stay, spawn, terminate};
 use crate::failure::{Failure, FailureCode};
 use crate::ids::{AgentId, TaskId};
 use crate::input::{Actor, Caller};
+use crate::pool;
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
@@ -36,9 +37,15 @@ pub(crate) fn decide(
         return Ok(Done::Same(same));
     }
     let needed = submit::check(state, Caller { uid: task.owner, ..caller }, &task)?;
-    agent.spec.stay = Stay::Task(task.id);
-    spawn::check(state, &agent)?;
-    let target = Some(spawn::accept(state, out, turn, caller.actor(), agent));
+    let target = match pool::idle_member(state, agent.owner, &agent.spec) {
+        Some(member) => member,
+        None => {
+            agent.spec.stay = Stay::Task(task.id);
+            spawn::check(state, &agent)?;
+            spawn::accept(state, out, turn, caller.actor(), agent)
+        }
+    };
+    let target = Some(target);
     Ok(Done::Task(submit::accept(state, out, turn, caller, task, Place { parent, target, needed })))
 }
 

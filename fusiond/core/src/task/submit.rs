@@ -137,6 +137,7 @@ pub(crate) fn accept(
     place: Place,
 ) -> TaskId {
     let Place { parent, target, needed: Needed { after, on } } = place;
+    state.learn_name(ask.owner, &ask.owner_name);
     let (id, owner, admission) = (ask.id, ask.owner, ask.admission);
     let spec = make_spec(ask, parent, target, after);
     let task = Task {

@@ -3,8 +3,9 @@
 //! Not for: when they ask (`life`).
 
 use crate::rng::Rng;
-use fusion_core::agent::{AgentSpec, Keep, RestartPolicy, SpawnAgent, Stay};
+use fusion_core::agent::{AgentChange, AgentSpec, Keep, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
+use fusion_core::pool::{Pool, Pools};
 use fusion_core::profile::PROFILES_BYTES_MAX;
 use fusion_core::secret::{SecretUse, SetSecret};
 use fusion_core::task::submit::Admission;
@@ -51,7 +52,18 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command)
         520..=589 => Command::RetryTask { task: task_text(rng, state), recalled: None },
         590..=629 => Command::ResolveTask { task: lost_text(rng, state), resolution: draw_resolution(rng) },
         630..=669 => Command::AnswerTask { task: asking_text(rng, state), answer: draw_answer(rng) },
-        670..=759 => Command::SpawnAgent(Box::new(draw_agent(rng, state, caller, now))),
+        670..=719 => Command::SpawnAgent(Box::new(draw_agent(rng, state, caller, now))),
+        720..=729 => {
+            let replicas = u32::try_from(rng.below(4)).expect("small");
+            Command::SpawnGroup { agent: Box::new(draw_agent(rng, state, caller, now)), replicas }
+        }
+        730..=744 => {
+            let count = u32::try_from(rng.below(4)).expect("small");
+            Command::ScaleAgents { group: group_text(rng, state), count }
+        }
+        745..=759 => {
+            Command::UpdateAgent { agent: agent_text(rng, state), change: Box::new(draw_change(rng)) }
+        }
         760..=839 => Command::PauseAgent { agent: agent_text(rng, state), how: draw_how(rng) },
         840..=919 => Command::ResumeAgent { agent: agent_text(rng, state) },
         920..=949 => Command::RestartAgent { agent: agent_text(rng, state) },
@@ -144,6 +156,46 @@ fn agent_text(rng: &mut Rng, state: &State) -> String {
 fn over_text(rng: &mut Rng, state: &State) -> String {
     let over = state.agents().find(|agent| agent.is_terminated()).map(|agent| agent.id.to_string());
     over.filter(|_| rng.permille(800)).unwrap_or_else(|| agent_text(rng, state))
+}
+
+fn group_text(rng: &mut Rng, state: &State) -> String {
+    let groups: Vec<&String> = state.agents().filter_map(|agent| agent.spec.group.as_ref()).collect();
+    if groups.is_empty() { agent_text(rng, state) } else { (*rng.pick(&groups)).clone() }
+}
+
+fn draw_change(rng: &mut Rng) -> AgentChange {
+    AgentChange {
+        name: rng.permille(200).then(|| format!("a{}", rng.below(7))),
+        capabilities: rng.permille(500).then(|| capabilities(rng, 600)),
+        restart: rng.permille(200).then_some(RestartPolicy::Never),
+        idle_timeout: rng.permille(300).then(|| Millis(rng.below(4000))),
+        ..AgentChange::default()
+    }
+}
+
+/// A pool whose agents can do what is drawn.
+pub(crate) fn pool(profile: &str, offered: Capabilities, min: u32, max: u32, idle_timeout: Millis) -> Pool {
+    let owner = Uid(0);
+    let agent = spawn(AgentId(0), owner, profile.to_owned(), offered, RestartPolicy::OnFailure, 0);
+    let mut spec = agent.spec;
+    spec.profile = profile.to_owned();
+    spec.recipe.workspace = "/w".to_owned();
+    Pool { min, max, idle_timeout, warm: Vec::new(), spec }
+}
+
+/// Some pools, or none.
+pub(crate) fn draw_pools(rng: &mut Rng) -> Pools {
+    let mut pools = Pools::new();
+    for name in ["p", "q"] {
+        if rng.permille(400) {
+            let min = u32::try_from(rng.below(2)).expect("small");
+            let max = min + u32::try_from(rng.below(3)).expect("small");
+            let mut made = pool(name, capabilities(rng, 600), min, max, Millis(1 + rng.below(8000)));
+            made.warm = rng.permille(300).then(|| Uid(*rng.pick(&USERS))).into_iter().collect();
+            pools.insert(name.to_owned(), made);
+        }
+    }
+    pools
 }
 
 fn task_text(rng: &mut Rng, state: &State) -> String {
@@ -248,6 +300,7 @@ pub(crate) fn spawn(
         restart,
         limits,
         idle_timeout: None,
+        group: None,
         stay: Stay::default(),
         retention: None,
         recipe,

@@ -7,7 +7,7 @@ use crate::clients;
 use crate::shim::{Fate, Who};
 use crate::telling::Telling;
 use crate::world::World;
-use fusion_core::agent::{Keep, RestartPolicy};
+use fusion_core::agent::{AgentChange, Keep, RestartPolicy};
 use fusion_core::explain::{explain_agent, explain_task};
 use fusion_core::input::{Intake, PauseHow};
 use fusion_core::secret::SetSecret;
@@ -18,7 +18,8 @@ use fusion_core::task::{
     Answer, AskTask, ExitKind, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, UpdateTask,
 };
 use fusion_core::{
-    AgentId, Caller, Command, Config, Input, Millis, Rights, SecretId, TaskId, Time, Uid, wake,
+    AgentId, Caller, Command, Config, Event, EventKind, Input, Millis, Rights, SecretId, TaskId, Time, Uid,
+    wake,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,6 +32,7 @@ pub(crate) struct Session {
     tasks: BTreeMap<String, TaskId>,
     hold_orders: bool,
     hold_news: bool,
+    unnamed: u32,
 }
 
 impl Session {
@@ -45,6 +47,7 @@ impl Session {
             tasks: BTreeMap::new(),
             hold_orders: false,
             hold_news: false,
+            unnamed: 0,
         };
         session.line("boot");
         session
@@ -109,6 +112,15 @@ impl Session {
             ["loose", name] => {
                 self.world.shims.stuck.remove(&self.agents[*name]);
                 Ok(())
+            }
+            ["pool", name, rest @ ..] => {
+                let number_of = |flag, default| value(rest, flag).map_or(default, number);
+                let idle = value(rest, "--idle").map_or(Millis::from_secs(60), millis);
+                let offered = values(rest, "--capability").collect();
+                let pool = clients::pool(name, offered, number_of("--min", 0), number_of("--max", 1), idle);
+                self.world.config.pools.insert((*name).to_owned(), pool);
+                let pools = Box::new(self.world.config.pools.clone());
+                self.world.take(Input::SetPools(pools))?.map(drop).map_err(|reject| reject.to_string())
             }
             ["why", name] => {
                 self.why(name);
@@ -193,6 +205,7 @@ impl Session {
         }
         loop {
             let (events, effects) = self.world.commit()?;
+            self.name_the_unnamed(&events);
             self.telling.events(&events);
             self.telling.effects(&effects);
             let order = self.world.orders.keys().next().copied().filter(|_| !self.hold_orders);
@@ -201,6 +214,20 @@ impl Session {
                 (Some(agent), _) => self.world.carry_out(agent)?,
                 (None, Some(who)) => self.world.take_news(who)?,
                 (None, None) => return Ok(()),
+            }
+        }
+    }
+
+    /// Agents that no line spawned by itself are called by a number: `1`, `2` …
+    fn name_the_unnamed(&mut self, events: &[Event]) {
+        for event in events {
+            if let EventKind::AgentSpawned { agent, .. } = &event.kind
+                && !self.agents.values().any(|known| known == agent)
+            {
+                self.unnamed += 1;
+                let short = self.unnamed.to_string();
+                self.telling.name(agent.to_string(), &short);
+                self.agents.insert(short, *agent);
             }
         }
     }
@@ -254,6 +281,24 @@ impl Session {
                 };
                 let task = self.parse_submit(caller, flags);
                 Command::RunTask(Box::new(RunTask { agent: *spawn, task }))
+            }
+            ["spawn-group", name, replicas] => {
+                let Command::SpawnAgent(agent) = self.parse_spawn(caller, name, &[]) else {
+                    unreachable!("a spawn is a spawn")
+                };
+                Command::SpawnGroup { agent, replicas: number(replicas) }
+            }
+            ["scale", group, count] => {
+                Command::ScaleAgents { group: (*group).to_owned(), count: number(count) }
+            }
+            ["update-agent", name, flags @ ..] => {
+                let offered: Vec<&str> = values(flags, "--capability").collect();
+                let change = AgentChange {
+                    name: value(flags, "--name").map(str::to_owned),
+                    capabilities: (!offered.is_empty()).then(|| offered.into_iter().collect()),
+                    ..AgentChange::default()
+                };
+                Command::UpdateAgent { agent: agent(name), change: Box::new(change) }
             }
             ["pause", name] => Command::PauseAgent { agent: agent(name), how: PauseHow::Freeze },
             ["pause", name, "--drain"] => Command::PauseAgent { agent: agent(name), how: PauseHow::Drain },

@@ -78,7 +78,22 @@ fn excuse_queued(world: &World, task: &Task, codes: &[&str]) -> Result<(), Strin
     let stuck = |agent: &&Agent| {
         matches!(agent.life, AgentLife::Paused { .. } | AgentLife::Quarantined { .. }) || asks(agent)
     };
+    let pools_stand = || world.state.check_supplied().is_ok();
+    // Frozen attempts and those that wait for a person keep their slots.
+    let slots_stand = || {
+        let frozen = world.state.agents().filter(|agent| stuck(agent) && agent.life.work().is_some());
+        let max = world.state.config.running_max as usize;
+        max > 0 && frozen.count() >= max
+    };
     let holds = match codes {
+        ["pool_waiting"] => fitting.is_empty() && slots_stand(),
+        ["agents_busy", "pool_waiting"] => !fitting.is_empty() && fitting.iter().all(stuck) && slots_stand(),
+        ["pool_full" | "pool_failing" | "agent_limit" | "user_agent_limit"] => {
+            fitting.is_empty() && pools_stand()
+        }
+        ["agents_busy", "pool_full" | "pool_failing" | "agent_limit" | "user_agent_limit"] => {
+            !fitting.is_empty() && fitting.iter().all(stuck) && pools_stand()
+        }
         ["no_agent" | "capabilities" | "agent"] => fitting.is_empty(),
         ["concurrency_key"] => {
             let same = |other: &Task| {
@@ -92,11 +107,7 @@ fn excuse_queued(world: &World, task: &Task, codes: &[&str]) -> Result<(), Strin
             active.any(is_frozen)
         }
         ["agents_busy"] => !fitting.is_empty() && fitting.iter().all(stuck),
-        ["slots"] => {
-            // Frozen attempts and those that wait for a person keep their slots.
-            let frozen = world.state.agents().filter(|agent| stuck(agent) && agent.life.work().is_some());
-            frozen.count() >= world.state.config.running_max as usize
-        }
+        ["slots"] => slots_stand(),
         _ => false,
     };
     if holds { Ok(()) } else { Err(format!("why says {codes:?}")) }

@@ -31,6 +31,7 @@ fn config(rng: &mut Rng) -> Config {
         quarantine_window: Millis::from_secs(60),
         retry_base: Millis(500),
         retry_max: Millis::from_secs(8),
+        pools: clients::draw_pools(rng),
         ..Config::default()
     }
 }
@@ -187,6 +188,9 @@ impl Life {
         self.world.config = config.clone();
         if self.world.up {
             self.world.take(Input::Configure(Box::new(config)))?.map_err(|reject| reject.to_string())?;
+            let pools = clients::draw_pools(&mut self.rng);
+            self.world.config.pools = pools.clone();
+            self.world.take(Input::SetPools(Box::new(pools)))?.map_err(|reject| reject.to_string())?;
         }
         Ok(())
     }

@@ -118,6 +118,7 @@ impl Shims {
             }
             Effect::Freeze { agent, incarnation } => self.set_frozen((agent, incarnation), true),
             Effect::Thaw { agent, incarnation } => self.set_frozen((agent, incarnation), false),
+            Effect::Refresh { .. } => Vec::new(),
             Effect::Observe { agent, incarnation } => self.observe((agent, incarnation)),
             Effect::StopShim { agent, incarnation, grace } => {
                 self.stop_shim((agent, incarnation), grace, now)

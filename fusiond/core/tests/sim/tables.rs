@@ -68,6 +68,7 @@ rejects! {
     LogsGone { task: "tsk_1" }
     NoResult { task: "tsk_1", state: "queued" }
     InputNotFound { input: "inp_0" }
+    LimitFixed { agent: "a", limit: "memory" }
     CallerUnknown { reason: "no peer" }
     SecretNotFound { name: "token" }
     SecretLimit { limit: 128usize, user: "ada" }

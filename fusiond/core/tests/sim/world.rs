@@ -8,10 +8,11 @@ use crate::history::History;
 use crate::rng::Rng;
 use crate::shim::{Fate, Shims, Who};
 use crate::store::Store;
+use fusion_core::index::{PoolIndex, UserIndex};
 use fusion_core::step::Done;
 use fusion_core::{
     AgentId, Caller, Command, Config, Effect, Event, Input, Millis, Out, Outcome, Reject, State, TaskId,
-    Time, Turn, step, wake,
+    Time, Turn, Uid, step, wake,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -81,6 +82,7 @@ impl World {
         let turn = Turn { now: self.now, seed: self.seeds.next() };
         let idle = Chooser::idle(&self.state);
         let effects = self.out.effects.len();
+        let pooled = self.pooled();
         let may_refuse = matches!(input, Input::Command { .. });
         let before =
             (may_refuse && turn.seed.is_multiple_of(4)).then(|| (self.state.clone(), self.out.clone()));
@@ -97,12 +99,48 @@ impl World {
         self.state.check().map_err(|broken| broken.join("; "))?;
         if result.is_ok() {
             self.state.check_work_conserving()?;
+            self.state.check_supplied()?;
+            self.pools_grew_well(&pooled)?;
             if wake::next_wake(&self.state).is_some_and(|at| at <= self.now) {
                 return Err("a timer is due after the step".to_owned());
             }
         }
         self.chooser.verify(&idle, &self.state, &self.out.effects[effects..], self.now)?;
         Ok(result)
+    }
+
+    /// How many agents each pool has for each user.
+    fn pooled(&self) -> BTreeMap<(Uid, String), PoolIndex> {
+        let users = self.state.index().users.iter();
+        let pools = |(uid, user): (&Uid, &UserIndex)| {
+            let named = user.pools.clone().into_iter();
+            named.map(|(name, pool)| ((*uid, name), pool)).collect::<Vec<_>>()
+        };
+        users.flat_map(pools).collect()
+    }
+
+    /// No pool grew beyond its max or its user's limit, and none in which nothing comes up.
+    fn pools_grew_well(&self, before: &BTreeMap<(Uid, String), PoolIndex>) -> Result<(), String> {
+        for ((uid, name), now) in self.pooled() {
+            let empty = PoolIndex::default();
+            let then = before.get(&(uid, name.clone())).unwrap_or(&empty);
+            if now.agents <= then.agents {
+                continue;
+            }
+            let max = self.state.config.pools.get(&name).map_or(0, |pool| pool.max);
+            let limit = self.state.config.limits_of(uid).agents_max;
+            let all = self.state.index().users.get(&uid).map_or(0, |user| user.agents);
+            let is_stuck = |pool: &PoolIndex| {
+                pool.failing > 0 && pool.failing + pool.coming + pool.ending == pool.agents
+            };
+            if now.agents > max || all > limit || self.state.index().agents > self.state.config.agents_max {
+                return Err(format!("the pool {name} of {} has {} agents", uid.0, now.agents));
+            }
+            if is_stuck(then) && is_stuck(&now) {
+                return Err(format!("the pool {name} of {} grew although nothing comes up", uid.0));
+            }
+        }
+        Ok(())
     }
 
     fn unchanged(&self, state: &State, out: &Out) -> Result<(), String> {
@@ -212,6 +250,7 @@ fn agent_of(effect: &Effect) -> AgentId {
         | Effect::Freeze { agent, .. }
         | Effect::Thaw { agent, .. }
         | Effect::Observe { agent, .. }
+        | Effect::Refresh { agent, .. }
         | Effect::StopShim { agent, .. }
         | Effect::RemoveWorkspace { agent, .. } => *agent,
     }

@@ -9,8 +9,10 @@ use super::{Door, millis, page_size, view};
 use crate::caller::unfitness;
 use crate::profile::{Kind, Profile};
 use crate::runtime;
+use fusion_core::agent::update::{Change, LimitsChange};
 use fusion_core::agent::{
-    AgentLife, AgentLimits, AgentSpec, Freeze, Keep, Recipe, RestartPolicy, SpawnAgent, Stay,
+    AgentChange, AgentLife, AgentLimits, AgentSpec, Freeze, Keep, Recipe, RestartPolicy, SpawnAgent, Stay,
+    scale,
 };
 use fusion_core::input::PauseHow;
 use fusion_core::workspace::Seeded;
@@ -36,6 +38,43 @@ impl v1::agent_service_server::AgentService for Door {
         let id = self.engine.ask(caller, command, None, |_, _, done| agent_of(done)).await;
         let id = id.map_err(|reject| refuse(&reject))?;
         self.wait_ready(id).await
+    }
+
+    async fn create_agents(
+        &self,
+        request: Request<v1::CreateAgentsRequest>,
+    ) -> Result<Response<v1::CreateAgentsResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let agent = ask.agent.ok_or_else(|| refuse(&Reject::FieldMissing { field: "agent" }))?;
+        let agent = Box::new(self.plan_spawn(caller, agent).map_err(|reject| refuse(&reject))?);
+        let command = Command::SpawnGroup { agent, replicas: ask.replicas };
+        let agents = self.order_group(caller, command).await?;
+        Ok(Response::new(v1::CreateAgentsResponse { agents }))
+    }
+
+    async fn scale_agents(
+        &self,
+        request: Request<v1::ScaleAgentsRequest>,
+    ) -> Result<Response<v1::ScaleAgentsResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let command = Command::ScaleAgents { group: ask.group, count: ask.replicas };
+        let agents = self.order_group(caller, command).await?;
+        Ok(Response::new(v1::ScaleAgentsResponse { agents }))
+    }
+
+    async fn update_agent(
+        &self,
+        request: Request<v1::UpdateAgentRequest>,
+    ) -> Result<Response<v1::Agent>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let agent = ask.agent.clone();
+        let change = Box::new(plan_change(ask).map_err(|reject| refuse(&reject))?);
+        self.check_limits_live(caller, agent.clone(), change.limits).await?;
+        let id = self.order_agent(caller, Command::UpdateAgent { agent, change }).await?;
+        self.wait_agent(id, |_| Some(Ok(()))).await
     }
 
     async fn get_agent(&self, request: Request<v1::GetAgentRequest>) -> Result<Response<v1::Agent>, Status> {
@@ -193,6 +232,40 @@ impl Door {
         done.map_err(|reject| refuse(&reject))
     }
 
+    /// Carries out a command that concerns a group; its members when the new ones are up.
+    async fn order_group(&self, caller: Caller, command: Command) -> Result<Vec<v1::Agent>, Status> {
+        let group = |state: &State, _: Time, done: Done| {
+            let Some(one) = state.agent(agent_of(done)) else { return Vec::new() };
+            let name = one.spec.group.as_ref().unwrap_or(&one.spec.name);
+            scale::members(state, one.owner, name).into_iter().map(|agent| agent.id).collect()
+        };
+        let ids = self.engine.ask(caller, command, None, group).await;
+        let ids: Vec<AgentId> = ids.map_err(|reject| refuse(&reject))?;
+        let mut agents = Vec::with_capacity(ids.len());
+        for id in ids {
+            agents.push(self.wait_ready(id).await?.into_inner());
+        }
+        Ok(agents)
+    }
+
+    /// Refuses limits that the agent's tree cannot be put under while it lives.
+    async fn check_limits_live(
+        &self,
+        caller: Caller,
+        text: String,
+        change: LimitsChange,
+    ) -> Result<(), Status> {
+        let look = move |state: &State, _: Time| {
+            let agent = state.find_agent(caller, &text)?;
+            Ok((agent.spec.name.clone(), agent.spec.limits, agent.spec.recipe.backend.clone()))
+        };
+        let found = self.engine.look(look).await.and_then(|found: Result<_, Reject>| found);
+        let (name, present, backend) = found.map_err(|reject| refuse(&reject))?;
+        let wanted = change.applied_to(present);
+        let checked = self.runtime.check_limits(&backend, &present, &wanted);
+        checked.map_err(|limit| refuse(&Reject::LimitFixed { agent: name, limit }))
+    }
+
     /// Waits until `check` says something of the agent, then shows it.
     async fn wait_agent(
         &self,
@@ -284,6 +357,7 @@ impl Door {
             restart: plan_restart(ask.restart),
             limits,
             idle_timeout: profile.idle_timeout,
+            group: None,
             stay: Stay::default(),
             retention: None,
             recipe,
@@ -379,6 +453,32 @@ fn plan_limits(asked: Option<v1::AgentLimits>) -> Result<AgentLimits, Reject> {
             Ok(AgentLimits { memory_bytes, cpu_millis, pids })
         }
     }
+}
+
+fn plan_change(ask: v1::UpdateAgentRequest) -> Result<AgentChange, Reject> {
+    let limits = plan_limits(ask.limits)?;
+    let gone = ask.no_limits;
+    let change = |name: &str, value: Option<u64>| match value {
+        Some(value) => Change::To(value),
+        None if gone.iter().any(|gone| gone == name) => Change::Gone,
+        None => Change::Kept,
+    };
+    let limits = LimitsChange {
+        memory_bytes: change("memory", limits.memory_bytes),
+        cpu_millis: change("cpu", limits.cpu_millis.map(u64::from)),
+        pids: change("pids", limits.pids.map(u64::from)),
+    };
+    let set = check_env(ask.env)?.into_iter().map(|(name, value)| (name, Some(value)));
+    let unset = ask.unset_env.into_iter().map(|name| (name, None));
+    let restart = v1::RestartPolicy::try_from(ask.restart).unwrap_or_default();
+    Ok(AgentChange {
+        name: ask.name,
+        capabilities: ask.set_capabilities.then(|| ask.capabilities.into_iter().collect()),
+        restart: (restart != v1::RestartPolicy::Unspecified).then(|| plan_restart(ask.restart)),
+        idle_timeout: millis("idle_timeout", ask.idle_timeout)?,
+        limits,
+        env: set.chain(unset).collect(),
+    })
 }
 
 fn plan_restart(asked: i32) -> RestartPolicy {

@@ -243,6 +243,8 @@ impl Config {
             ended_in_memory: self.tasks.ended_in_memory,
             grace: self.runtime.grace,
             seed_timeout: self.workspaces.seed_timeout,
+            // Those of the profiles come when the hands are there.
+            pools: fusion_core::pool::Pools::new(),
         };
         (core, notes)
     }

@@ -68,6 +68,9 @@ fn plan_one(
         Effect::Ack { agent, incarnation, serial } => Some(Order::Ack { agent, incarnation, serial }),
         Effect::Freeze { agent, incarnation } => Some(Order::Freeze { agent, incarnation }),
         Effect::Thaw { agent, incarnation } => Some(Order::Thaw { agent, incarnation }),
+        Effect::Refresh { agent, incarnation } => {
+            setup(state, agent, incarnation).map(|setup| Order::Refresh { setup })
+        }
         Effect::Observe { agent, incarnation } => Some(Order::Observe { agent, incarnation }),
         Effect::StopShim { agent, incarnation, grace } => Some(Order::StopShim { agent, incarnation, grace }),
         Effect::RemoveWorkspace { agent, what } => {

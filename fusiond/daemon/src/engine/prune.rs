@@ -108,6 +108,7 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::AgentBackedOff { .. }
         | EventKind::AgentQuarantined { .. }
         | EventKind::AgentStopping { .. }
+        | EventKind::AgentUpdated { .. }
         | EventKind::AgentStopped { .. }
         | EventKind::AgentRestarted { .. }
         | EventKind::AgentTerminated { .. }

@@ -290,6 +290,10 @@ impl Loop {
                 ask.id = SecretId(self.ids.next(turn.now, high, low));
             }
             Command::RemoveSecret { .. }
+            // What these make is numbered by the core.
+            | Command::SpawnGroup { .. }
+            | Command::ScaleAgents { .. }
+            | Command::UpdateAgent { .. }
             | Command::PauseAgent { .. }
             | Command::ResumeAgent { .. }
             | Command::RestartAgent { .. }
@@ -423,7 +427,11 @@ fn is_new_work(message: &Message) -> bool {
         Message::Ask { command, .. } => {
             matches!(
                 command,
-                Command::SubmitTask(_) | Command::SpawnAgent(_) | Command::RunTask(_) | Command::SetSecret(_)
+                Command::SubmitTask(_)
+                    | Command::SpawnAgent(_)
+                    | Command::SpawnGroup { .. }
+                    | Command::RunTask(_)
+                    | Command::SetSecret(_)
             )
         }
         Message::Keep { .. } => true,

@@ -80,6 +80,12 @@ impl Library {
         near::nearest(name, self.list(uid).into_iter().map(|profile| profile.name.as_str()))
     }
 
+    /// Those for everybody.
+    #[must_use]
+    pub fn shared(&self) -> &Profiles {
+        &self.shared
+    }
+
     /// How many are for everybody.
     #[must_use]
     pub fn shared_count(&self) -> usize {

@@ -52,10 +52,30 @@ pub struct Profile {
     pub idle_timeout: Option<Millis>,
     /// A command that succeeds where the program is installed.
     pub detect: Vec<String>,
+    /// Between how many agents are kept for each user who has work.
+    pub pool: Option<PoolSize>,
     /// Added to the environment.
     pub env: BTreeMap<String, String>,
     /// `built in`, or the file that it came from.
     pub source: String,
+}
+
+/// The size of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSize {
+    /// So many stay.
+    pub min: u32,
+    /// More than these are never alive.
+    pub max: u32,
+    /// One beyond `min` that waits longer than this for a task ends.
+    pub idle_timeout: Millis,
+}
+
+impl PoolSize {
+    /// The largest pool.
+    pub const MAX: u32 = 1000;
+    /// For how long an agent of a pool waits for a task when the profile does not say.
+    pub const IDLE_TIMEOUT_DEFAULT: Millis = Millis::from_secs(300);
 }
 
 macro_rules! words {

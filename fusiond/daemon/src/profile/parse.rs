@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::result::ResultFormat;
-use super::{Auth, Home, Kind, Profile, Prompt, Sandbox};
+use super::{Auth, Home, Kind, PoolSize, Profile, Prompt, Sandbox};
 use crate::config::{Origin, Problem, Trust, near, units};
 
 /// Reads every `*.toml` of a folder by name. The profiles of a file without problems replace those of the same name.
@@ -57,6 +57,7 @@ const KEYS: &[&str] = &[
     "sandbox",
     "idle_timeout",
     "detect",
+    "pool",
     "env",
 ];
 
@@ -139,6 +140,9 @@ impl Reader<'_> {
 
 /// What single keys cannot show.
 fn inconsistency(profile: &Profile) -> Option<String> {
+    if profile.pool.is_some() && profile.kind == Kind::Acp {
+        return Some("a pool is for kind = \"exec\"".into());
+    }
     match (profile.kind, profile.prompt) {
         (Kind::Acp, Prompt::Argv | Prompt::File) => {
             Some("kind = \"acp\" takes prompts as messages: leave `prompt` out".into())
@@ -162,6 +166,7 @@ fn set(profile: &mut Profile, key: &str, value: &DeValue<'_>) -> Result<(), Stri
         "sandbox" => profile.sandbox = word(key, value, Sandbox::ALL, Sandbox::word)?,
         "idle_timeout" => profile.idle_timeout = Some(duration(key, value)?),
         "detect" => profile.detect = texts(key, value)?,
+        "pool" => profile.pool = Some(pool(key, value)?),
         "env" => profile.env = environment(key, value)?,
         _ => {
             let hint = match near::nearest(key, KEYS.iter().copied()) {
@@ -172,6 +177,34 @@ fn set(profile: &mut Profile, key: &str, value: &DeValue<'_>) -> Result<(), Stri
         }
     }
     Ok(())
+}
+
+/// `{min = 0, max = 4, idle_timeout = "5m"}`, of which only `max` must be there.
+fn pool(key: &str, value: &DeValue<'_>) -> Result<PoolSize, String> {
+    let Some(table) = value.as_table() else {
+        return expected(key, "a table such as {min = 0, max = 4, idle_timeout = \"5m\"}", value);
+    };
+    let mut found = PoolSize { min: 0, max: 0, idle_timeout: PoolSize::IDLE_TIMEOUT_DEFAULT };
+    for (name, value) in table {
+        let inner = format!("{key}.{}", name.get_ref());
+        match name.get_ref().as_ref() {
+            "min" => found.min = count(&inner, value.get_ref())?,
+            "max" => found.max = count(&inner, value.get_ref())?,
+            "idle_timeout" => found.idle_timeout = duration(&inner, value.get_ref())?,
+            _ => return Err(format!("unknown key `{inner}`, known are min, max, idle_timeout")),
+        }
+    }
+    match found {
+        PoolSize { max: 0, .. } => Err(format!("`{key}.max`: expected 1 to {}", PoolSize::MAX)),
+        PoolSize { min, max, .. } if min > max => Err(format!("`{key}`: min {min} is more than max {max}")),
+        found => Ok(found),
+    }
+}
+
+fn count(key: &str, value: &DeValue<'_>) -> Result<u32, String> {
+    let DeValue::Integer(number) = value else { return expected(key, "a number", value) };
+    let read = number.as_str().parse().ok().filter(|count| *count <= PoolSize::MAX);
+    read.ok_or_else(|| format!("`{key}`: expected 0 to {}, found {}", PoolSize::MAX, number.as_str()))
 }
 
 fn expected<T>(key: &str, what: &str, value: &DeValue<'_>) -> Result<T, String> {
@@ -295,6 +328,7 @@ impl Profile {
             sandbox: Sandbox::default(),
             idle_timeout: None,
             detect: Vec::new(),
+            pool: None,
             env: BTreeMap::new(),
             source: source.to_owned(),
         }
@@ -335,6 +369,10 @@ impl Profile {
         put("sandbox", quoted(self.sandbox.word()));
         if let Some(span) = self.idle_timeout {
             put("idle_timeout", quoted(&units::duration_text(span)));
+        }
+        if let Some(pool) = self.pool {
+            let span = quoted(&units::duration_text(pool.idle_timeout));
+            put("pool", format!("{{min = {}, max = {}, idle_timeout = {span}}}", pool.min, pool.max));
         }
         if !self.env.is_empty() {
             lines.push(String::new());

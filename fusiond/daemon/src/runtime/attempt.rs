@@ -4,7 +4,7 @@
 //! identity (`identity`), the frames (`lane`).
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fusion_core::TaskId;
 use fusion_core::task::TaskKind;
@@ -25,6 +25,9 @@ pub(super) struct Template {
     env: Vec<Variable>,
     /// The names at the front of `env` that are the daemon's own word.
     own: usize,
+    /// Of which the login part is the same for all settings of the agent.
+    owner: Owner,
+    workspace: PathBuf,
     command: Vec<String>,
     prompt: Way,
     result: Way,
@@ -81,20 +84,12 @@ impl Template {
         config: &Config,
     ) -> Self {
         let recipe = &setup.recipe;
-        let mut env: Vec<Variable> = Vec::new();
-        let agent = setup.agent.to_string();
-        put(&mut env, "FUSION_AGENT_ID", agent.as_bytes());
-        put(&mut env, "FUSION_AGENT_NAME", setup.name.as_bytes());
-        put(&mut env, "FUSION_WORKSPACE", workspace.as_os_str().as_bytes());
-        put(&mut env, "FUSION_SOCKET", socket.as_os_str().as_bytes());
-        let own = env.len();
-        put_login(&mut env, setup, owner, workspace);
-        for (name, value) in recipe.env.iter().filter(|(name, _)| !name.starts_with(OWN_PREFIX)) {
-            put(&mut env, name, value.as_bytes());
-        }
+        let (env, own) = environment(setup, owner, workspace, socket.as_os_str().as_bytes());
         Self {
             env,
             own,
+            owner: owner.clone(),
+            workspace: workspace.to_owned(),
             command: recipe.command.clone(),
             prompt: Way::of(&recipe.prompt),
             result: Way::of(&recipe.result),
@@ -120,6 +115,13 @@ impl Template {
             put(&mut env, "GIT_SSH_COMMAND", b"ssh -o BatchMode=yes");
         }
         Some(self.attempt(argv, env, Content::Empty, None))
+    }
+
+    /// The same for other settings of the agent: its name and environment.
+    pub(super) fn renew(&mut self, setup: &Setup) {
+        let socket = self.env.iter().find(|(name, _)| name == b"FUSION_SOCKET");
+        let socket = socket.map(|(_, path)| path.clone()).unwrap_or_default();
+        (self.env, self.own) = environment(setup, &self.owner, &self.workspace, &socket);
     }
 
     /// The run of attempt `number` of a task, the agent's attempt `serial`.
@@ -254,6 +256,21 @@ fn branch(setup: &Setup, how: SeedHow) -> String {
         SeedHow::Clone => format!("fusion/{name}"),
         SeedHow::Worktree => format!("fusion/{name}-{}", setup.agent.short()),
     }
+}
+
+/// The environment of all attempts, and how many names at its front are the daemon's own word.
+fn environment(setup: &Setup, owner: &Owner, workspace: &Path, socket: &[u8]) -> (Vec<Variable>, usize) {
+    let mut env: Vec<Variable> = Vec::new();
+    put(&mut env, "FUSION_AGENT_ID", setup.agent.to_string().as_bytes());
+    put(&mut env, "FUSION_AGENT_NAME", setup.name.as_bytes());
+    put(&mut env, "FUSION_WORKSPACE", workspace.as_os_str().as_bytes());
+    put(&mut env, "FUSION_SOCKET", socket);
+    let own = env.len();
+    put_login(&mut env, setup, owner, workspace);
+    for (name, value) in setup.recipe.env.iter().filter(|(name, _)| !name.starts_with(OWN_PREFIX)) {
+        put(&mut env, name, value.as_bytes());
+    }
+    (env, own)
 }
 
 /// The attempt as a span of its task's trace, so that what a program reports can be joined to it: W3C Trace Context

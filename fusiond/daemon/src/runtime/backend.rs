@@ -124,6 +124,29 @@ fn unheld(ground: &Ground, kind: Kind, limits: &AgentLimits) -> Option<&'static 
     asked.into_iter().find(|(limit, asked)| *asked && !holds(ground, kind, limit)).map(|(limit, _)| limit)
 }
 
+/// Whether a living tree can be put from one set of limits under another. Version 1 hierarchies are entered at the start
+/// alone: a tree that was started without a limit is not in the one that would hold it.
+pub(super) fn check_change(
+    ground: &Ground,
+    backend: &str,
+    present: &AgentLimits,
+    wanted: &AgentLimits,
+) -> Result<(), &'static str> {
+    let kind = from_word(backend).unwrap_or(Kind::None);
+    let had = |limit: &str| match limit {
+        "memory" => present.memory_bytes.is_some(),
+        "cpu" => present.cpu_millis.is_some(),
+        _pids => present.pids.is_some(),
+    };
+    let asked = [
+        ("memory", wanted.memory_bytes.is_some()),
+        ("cpu", wanted.cpu_millis.is_some()),
+        ("pids", wanted.pids.is_some()),
+    ];
+    let fixed = |limit: &str| !holds(ground, kind, limit) || (kind == Kind::V1 && !had(limit));
+    asked.into_iter().find(|(limit, asked)| *asked && fixed(limit)).map_or(Ok(()), |(limit, _)| Err(limit))
+}
+
 fn holds(ground: &Ground, kind: Kind, limit: &str) -> bool {
     match (kind, &ground.v2, &ground.v1) {
         (Kind::V2, Some(v2), _) => v2.controllers.iter().any(|name| name == limit),

@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use crate::caller::unfitness;
+use crate::config::NologinUsers;
 use fusion_core::Uid;
 use fusion_shim::wire::Identity;
 use fusion_sys::account::{self, Account};
@@ -32,6 +34,20 @@ impl Owner {
         let identity = (!is_self).then(|| identity(&account, &own_groups()));
         let Account { gid, name, home, shell, .. } = account;
         Ok(Self { name, gid, home, shell, identity })
+    }
+}
+
+/// Whether this user's account may still own agents: a pool starts them unasked, and an account may expire. The reason
+/// of a refusal is one sentence for people.
+pub(super) fn check(uid: Uid, nologin: Option<NologinUsers>) -> Result<(), String> {
+    let Some(nologin) = nologin.filter(|_| rustix::process::geteuid().as_raw() != uid.0) else {
+        return Ok(());
+    };
+    let account = Account::by_uid(uid.0)
+        .map_err(|error| format!("the name service does not answer for user {}: {error}", uid.0))?;
+    match unfitness(uid.0, account.as_ref(), nologin) {
+        Some(reason) => Err(format!("user {} may not own agents: {reason}", uid.0)),
+        None => Ok(()),
     }
 }
 

@@ -154,6 +154,7 @@ impl Lane {
             match order {
                 Order::Launch { setup } => self.launch(setup).await,
                 Order::Adopt { setup } => self.adopt(setup, PAUSE_MIN, None).await,
+                Order::Refresh { setup } => self.refresh(setup),
                 Order::RemoveWorkspace { setup, what } => after = self.remove(setup, what).await,
                 Order::StopShim { incarnation, grace, .. } => {
                     self.stop(incarnation, Duration::from_millis(grace.0)).await;
@@ -199,6 +200,15 @@ impl Lane {
             }
         }
         self.pass_on(order);
+    }
+
+    /// A shim that does not serve gets the settings when it does.
+    fn refresh(&mut self, setup: Arc<Setup>) {
+        match &mut self.shim {
+            Shim::Up(up) if up.incarnation() == setup.incarnation => up.refresh(setup),
+            Shim::Seeking(seeking) if seeking.setup.incarnation == setup.incarnation => seeking.setup = setup,
+            Shim::Up(_) | Shim::Seeking(_) | Shim::Down => {}
+        }
     }
 
     async fn launch(&mut self, setup: Arc<Setup>) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use fusion_core::Uid;
 use fusion_shim::cgroup::Kind;
 use fusion_shim::names;
-use fusion_shim::wire::{IncarnationSpec, Limits, PROTOCOL, SEGMENT_BYTES_DEFAULT};
+use fusion_shim::wire::{IncarnationSpec, PROTOCOL, SEGMENT_BYTES_DEFAULT};
 use fusion_sys::pidfd::PidFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -117,6 +117,7 @@ async fn launch_fresh(shared: &Arc<Shared>, setup: &Arc<Setup>) -> Result<(Found
 fn make_and_start(shared: &Shared, setup: &Setup, owner: &Owner) -> Result<Prepared, String> {
     let life = setup.life();
     let said = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
+    super::identity::check(setup.owner, shared.config.nologin_users)?;
     let user = workspace_user(shared, setup, owner);
     shared.workspaces.make(&user, setup.agent, setup.owner, owner.gid).map_err(|error| error.sentence())?;
     shared
@@ -160,11 +161,7 @@ fn kind_of(shared: &Shared, setup: &Setup) -> Result<Kind, String> {
 
 fn write_spec(shared: &Shared, setup: &Setup, owner: &Owner) -> Result<(), String> {
     let kind = kind_of(shared, setup)?;
-    let limits = Limits {
-        memory_bytes: setup.limits.memory_bytes,
-        cpu_millis: setup.limits.cpu_millis,
-        pids: setup.limits.pids,
-    };
+    let limits = super::words::wire_limits(&setup.limits);
     let agent = setup.agent.to_string();
     let backend = shared.ground.create(kind, &agent, setup.incarnation, &limits).map_err(|error| {
         let source =

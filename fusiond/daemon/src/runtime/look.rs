@@ -66,6 +66,7 @@ pub(super) fn judge(shared: &Shared, nonce: Nonce, connection: Connection, reply
         | Reply::Frozen { .. }
         | Reply::Thawed
         | Reply::Observed(_)
+        | Reply::LimitRefused { .. }
         | Reply::Stopped { .. } => Look::Foreign("it does not begin with a welcome".to_owned()),
     }
 }

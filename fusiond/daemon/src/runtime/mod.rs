@@ -26,6 +26,7 @@ pub mod logs;
 mod look;
 mod order;
 mod places;
+mod pools;
 mod readiness;
 mod stored;
 mod sweep;
@@ -47,6 +48,7 @@ pub use self::detect::{Asker, Presence, Question};
 pub use self::order::{INPUT_VERSION, InputError, Order, Setup, TaskInput};
 use self::places::Places;
 pub use self::stored::{InputId, ReadStored, StoredPrompt};
+use crate::config::NologinUsers;
 use crate::workspace::{RootError, Workspaces};
 
 /// What the hands work with; fixed for one life of the daemon.
@@ -70,6 +72,8 @@ pub struct Config {
     pub umask: u16,
     /// Bytes of output kept of one attempt.
     pub log_quota_bytes: u64,
+    /// Whether accounts that nobody can log in to may own agents; `None`: agents are the daemon's own user's alone.
+    pub nologin_users: Option<NologinUsers>,
 }
 
 /// A connection to the listener of an agent: whoever opened it is the agent.
@@ -198,6 +202,19 @@ impl Runtime {
     /// As [`choose_backend`].
     pub fn choose_backend(&self, limits: &AgentLimits) -> Result<Kind, Reject> {
         choose_backend(&self.shared.ground, self.shared.config.backend, limits)
+    }
+
+    /// Whether a living tree of this backend can be put from one set of limits under another.
+    ///
+    /// # Errors
+    /// The name of the first limit that it cannot be put under.
+    pub fn check_limits(
+        &self,
+        backend: &str,
+        present: &AgentLimits,
+        wanted: &AgentLimits,
+    ) -> Result<(), &'static str> {
+        backend::check_change(&self.shared.ground, backend, present, wanted)
     }
 
     /// What this machine can hold.

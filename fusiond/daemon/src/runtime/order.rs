@@ -88,6 +88,11 @@ pub enum Order {
         /// Which life.
         incarnation: u32,
     },
+    /// Lets the present settings reach what lives of the incarnation. No answer.
+    Refresh {
+        /// Who.
+        setup: Arc<Setup>,
+    },
     /// Reads the present use of resources. Answered by `Observed`.
     Observe {
         /// Whose.
@@ -119,9 +124,10 @@ impl Order {
     #[must_use]
     pub fn agent(&self) -> AgentId {
         match self {
-            Self::Launch { setup } | Self::Adopt { setup } | Self::RemoveWorkspace { setup, .. } => {
-                setup.agent
-            }
+            Self::Launch { setup }
+            | Self::Adopt { setup }
+            | Self::Refresh { setup }
+            | Self::RemoveWorkspace { setup, .. } => setup.agent,
             Self::Start { agent, .. }
             | Self::Seed { agent, .. }
             | Self::Stop { agent, .. }

@@ -1,5 +1,6 @@
 //! The shim's words and the core's: one from the other. Not here: what they mean to either.
 
+use fusion_core::agent::AgentLimits;
 use fusion_core::task::{Exit, ExitKind, StopWhy};
 use fusion_core::{Millis, Time};
 use fusion_shim::wire;
@@ -89,4 +90,10 @@ pub(super) fn refusal(why: wire::StartRefusedWhy, highest: u32) -> String {
         wire::StartRefusedWhy::ShuttingDown => "the agent is ending".to_owned(),
         wire::StartRefusedWhy::Frozen => "the agent is paused".to_owned(),
     }
+}
+
+/// The limits of a tree as the shim knows them.
+pub(super) fn wire_limits(limits: &AgentLimits) -> wire::Limits {
+    let AgentLimits { memory_bytes, cpu_millis, pids } = *limits;
+    wire::Limits { memory_bytes, cpu_millis, pids }
 }

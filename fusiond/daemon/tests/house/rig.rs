@@ -260,6 +260,7 @@ impl Hands {
             epoch,
             umask: 0o077,
             log_quota_bytes: 1 << 20,
+            nologin_users: None,
         };
         #[expect(clippy::disallowed_methods, reason = "a test sends few orders")]
         let (sender, outcomes) = mpsc::unbounded_channel();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fusion_shim::log::Writer;
 use fusion_shim::wire::{
-    AttemptSpec, ExitKind, ExitRecord, Observed, PROTOCOL, RefusedWhy, Reply, Request, StartMark,
+    AttemptSpec, ExitKind, ExitRecord, Limits, Observed, PROTOCOL, RefusedWhy, Reply, Request, StartMark,
     StartRefusedWhy, Welcome,
 };
 
@@ -31,6 +31,7 @@ impl Engine {
                 | Request::Thaw
                 | Request::Ack { .. }
                 | Request::Observe
+                | Request::Limit { .. }
                 | Request::Shutdown { .. },
             ) => None,
         }
@@ -76,6 +77,7 @@ impl Engine {
             exits: self.records.list(),
             frozen: matches!(self.freeze, Freeze::Frozen),
             backend: self.begun.spec.backend.clone(),
+            limits: self.begun.spec.limits,
         }
     }
 
@@ -118,7 +120,16 @@ impl Engine {
                 let observed = self.observe();
                 self.send(&Reply::Observed(observed));
             }
+            Request::Limit { limits } => self.limit(limits),
             Request::Shutdown { grace_ms } => self.shut_down(Duration::from_millis(grace_ms)),
+        }
+    }
+
+    fn limit(&mut self, limits: Limits) {
+        self.begun.spec.limits = limits;
+        if let Err(error) = fusion_shim::cgroup::limit(&self.begun.spec.backend, &limits) {
+            let source = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
+            self.send(&Reply::LimitRefused { reason: format!("{error}{source}") });
         }
     }
 

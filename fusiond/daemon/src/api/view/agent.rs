@@ -3,7 +3,7 @@
 //! Not for: the sentence that explains a state (`fusion_core::explain`).
 
 use super::timestamp;
-use fusion_core::agent::{Agent, AgentLife, Freeze, RestartPolicy};
+use fusion_core::agent::{Agent, AgentLife, Freeze, RestartPolicy, Stay};
 use fusion_core::{State, Time, explain};
 use fusion_proto::v1;
 
@@ -36,6 +36,13 @@ pub(crate) fn agent(state: &State, agent: &Agent, now: Time) -> v1::Agent {
         tasks_succeeded: agent.succeeded,
         tasks_failed: agent.failed,
         secrets: super::secret::uses(&agent.spec.secrets),
+        group: agent.spec.group.clone(),
+        stay: match agent.spec.stay {
+            Stay::Terminated => String::new(),
+            Stay::Task(task) => task.to_string(),
+            Stay::Pool => "pool".to_owned(),
+        },
+        idle_timeout: agent.spec.idle_timeout.map(super::duration),
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         EventKind::AgentCrashed { incarnation, reason, .. } => {
             json!({"incarnation": incarnation, "reason": reason})
         }
+        EventKind::AgentUpdated { what, .. } => json!({"changed": what}),
         EventKind::AgentBackedOff { until, .. } => json!({"untilUnixMs": until.0}),
         EventKind::AgentQuarantined { crashes, .. } => json!({"crashes": crashes}),
         EventKind::AgentRestarted { incarnation, .. } | EventKind::AgentStopped { incarnation, .. } => {

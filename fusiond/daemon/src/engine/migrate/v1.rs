@@ -154,6 +154,7 @@ impl From<AgentSpec> for agent::AgentSpec {
             limits: old.limits,
             idle_timeout: old.idle_timeout,
             recipe: old.recipe.into(),
+            group: None,
             stay: Stay::default(),
             retention: None,
             secrets: Vec::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fusion_core::task::Exit;
 use fusion_core::{Millis, Outcome, Time};
-use fusion_shim::wire::{Observed, Reply, Request, StartRefusedWhy, Welcome};
+use fusion_shim::wire::{Limits, Observed, Reply, Request, StartRefusedWhy, Welcome};
 use fusion_sys::pidfd::PidFd;
 use tokio::time::Instant;
 
@@ -27,6 +27,8 @@ pub(super) struct Up {
     connection: Connection,
     process: Option<PidFd>,
     template: Template,
+    /// Under which the shim holds the tree.
+    limits: Limits,
     /// Acknowledgements that wait for a start to ride with, or for the end of the batch.
     acks: Vec<u32>,
     /// The end of the grace, once its end was ordered.
@@ -46,9 +48,14 @@ impl Up {
         let accepting = listener::accept(prepared.listener, setup.agent, setup.owner, connections)?;
         let Found { connection, welcome } = found;
         let process = process_of(&welcome);
+        let limits = welcome.limits;
         let outcome = shim_up(&setup, *welcome);
         let (template, acks, grace_until) = (prepared.template, Vec::new(), None);
-        let up = Self { setup, connection, process, template, acks, grace_until, _accepting: accepting };
+        let mut up =
+            Self { setup, connection, process, template, limits, acks, grace_until, _accepting: accepting };
+        // They may have been changed just before a crash.
+        up.set_limits();
+        up.flush();
         Ok((up, outcome))
     }
 
@@ -108,10 +115,26 @@ impl Up {
             | Order::Observe { .. } => {}
             Order::Launch { .. }
             | Order::Adopt { .. }
+            | Order::Refresh { .. }
             | Order::StopShim { .. }
             | Order::RemoveWorkspace { .. } => {
                 unreachable!("the lane carries these out itself")
             }
+        }
+    }
+
+    /// From now on attempts are made by these settings, and the tree is held by these limits.
+    pub(super) fn refresh(&mut self, setup: Arc<Setup>) {
+        self.template.renew(&setup);
+        self.setup = setup;
+        self.set_limits();
+    }
+
+    fn set_limits(&mut self) {
+        let limits = words::wire_limits(&self.setup.limits);
+        if self.limits != limits {
+            self.limits = limits;
+            self.connection.send(&Request::Limit { limits });
         }
     }
 
@@ -154,6 +177,10 @@ impl Up {
             // After it the shim ends by itself, as soon as every record is acknowledged.
             Reply::Stopped { survivors: _ } => None,
             Reply::Thawed => None,
+            Reply::LimitRefused { reason } => {
+                tracing::warn!(life = %self.setup.life(), reason, "a limit could not be changed");
+                None
+            }
             Reply::Welcome(_) | Reply::Refused { .. } => {
                 tracing::warn!(life = %self.setup.life(), "a shim greets twice");
                 None

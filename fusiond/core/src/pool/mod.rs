@@ -1,0 +1,131 @@
+//! Pools: agents that are started when tasks wait for them and ended when nothing does. A profile says
+//! between how many and how many, for each user who has work.
+//!
+//! ```text
+//!   a task waits, no agent is free, the pool has room ──► one more (supply)
+//!   idle for longer than the pool's timeout, more than its min ──► the longest idle ends (expire)
+//! ```
+//!
+//! Not for: which task an agent gets (`delegate`); an agent of a pool is an agent like any other.
+
+pub(crate) mod expire;
+pub(crate) mod supply;
+
+use crate::agent::{Agent, AgentLife, AgentSpec, Stay};
+use crate::explain::Reason;
+use crate::ids::{AgentId, Uid};
+use crate::index::PoolIndex;
+use crate::state::State;
+use crate::task::Task;
+use crate::time::{Millis, Time};
+use std::collections::BTreeMap;
+
+/// All pools, by the name of their profile.
+pub type Pools = BTreeMap<String, Pool>;
+
+/// What a profile says of its pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// So many stay for each user who has used the pool, and for `warm` from the start.
+    pub min: u32,
+    /// More than these are never alive for one user.
+    pub max: u32,
+    /// One beyond `min` that waits longer than this for a task ends.
+    pub idle_timeout: Millis,
+    /// For whom `min` are kept also before there was any work.
+    pub warm: Vec<Uid>,
+    /// What its agents are made of. Their workspaces lie below the recipe's.
+    pub spec: AgentSpec,
+}
+
+impl PoolIndex {
+    /// How many work or wait for work.
+    pub(crate) fn healthy(&self) -> u32 {
+        self.agents.saturating_sub(self.ending + self.coming + self.failing)
+    }
+
+    /// How many there will be when nothing else is decided.
+    pub(crate) fn staying(&self) -> u32 {
+        self.agents.saturating_sub(self.ending)
+    }
+
+    /// Whether its agents do not come up: none that is well shows that another would.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.failing > 0 && self.healthy() == 0
+    }
+
+    /// When one that waits since then ends for want of work. Nobody is kept for a profile that has no pool any
+    /// more, nor beyond its max.
+    pub(crate) fn ends_at(&self, since: Time) -> Option<Time> {
+        match self.size {
+            Some((min, ..)) if self.staying() <= min => None,
+            Some((_, max, idle_timeout)) if self.staying() <= max => Some(since.plus(idle_timeout)),
+            Some(_) | None => Some(since),
+        }
+    }
+}
+
+/// An agent of the pool that waits for work and is what `spec` asks for, the longest idle.
+pub(crate) fn idle_member(state: &State, owner: Uid, spec: &AgentSpec) -> Option<AgentId> {
+    let pool = state.index.users.get(&owner)?.pools.get(&spec.profile)?;
+    let suits = |agent: &&Agent| {
+        state.is_free(agent)
+            && spec.capabilities.within(&agent.spec.capabilities)
+            && agent.spec.limits == spec.limits
+            && agent.spec.recipe.command == spec.recipe.command
+            && agent.spec.recipe.sandbox == spec.recipe.sandbox
+    };
+    pool.idle.iter().filter_map(|(_, id)| state.agent(*id)).find(suits).map(|agent| agent.id)
+}
+
+/// What the pools do about a task that waits; `None` when no pool would take it.
+pub(crate) fn outlook(state: &State, task: &Task) -> Option<Reason> {
+    if task.spec.target.is_some() {
+        return None;
+    }
+    let able = |(_, pool): &(&String, &Pool)| task.spec.capabilities.within(&pool.spec.capabilities);
+    let mut told = state.config.pools.iter().filter(able).map(|(name, pool)| tell(state, task, name, pool));
+    let first = told.next()?;
+    // One that is on its way is the better news.
+    Some(if first.code == "pool_starting" { first } else { told.find(is_starting).unwrap_or(first) })
+}
+
+fn is_starting(reason: &Reason) -> bool {
+    reason.code == "pool_starting"
+}
+
+fn tell(state: &State, task: &Task, name: &str, pool: &Pool) -> Reason {
+    let none = PoolIndex::default();
+    let found = state.index.users.get(&task.owner).and_then(|user| user.pools.get(name)).unwrap_or(&none);
+    if found.is_stuck() {
+        return failing(state, task.owner, name);
+    }
+    if found.coming > 0 {
+        return Reason::new("pool_starting", format!("an agent of the pool {name} is being started"), "");
+    }
+    if found.agents >= pool.max {
+        let text = format!("the pool {name} is at its max of {}", pool.max);
+        return Reason::new("pool_full", text, format!("wait, or raise pool.max of the profile {name}"));
+    }
+    match crate::agent::spawn::check_limits(state, task.owner, supply::name_of(state, task.owner), 1) {
+        Err(reject) => {
+            let text = format!("the pool {name} cannot grow: {reject}");
+            Reason::new(reject.code(), text, reject.hint())
+        }
+        Ok(()) => Reason::new("pool_waiting", format!("the pool {name} grows as soon as a slot is free"), ""),
+    }
+}
+
+fn failing(state: &State, owner: Uid, name: &str) -> Reason {
+    let ill = |agent: &&Agent| {
+        agent.owner == owner
+            && agent.spec.stay == Stay::Pool
+            && agent.spec.profile == name
+            && matches!(agent.life, AgentLife::Backoff { .. } | AgentLife::Quarantined { .. })
+    };
+    let agent = state.agents().find(ill);
+    let trouble = agent.and_then(|agent| agent.trouble.as_deref()).unwrap_or("its agents end");
+    let remedy =
+        agent.map_or_else(String::new, |agent| format!("`fusionctl agent restart {}`", agent.spec.name));
+    Reason::new("pool_failing", format!("the pool {name} does not come up: {trouble}"), remedy)
+}
