@@ -4,6 +4,7 @@
 //! those that need several users or a certain way of holding process trees.
 
 mod agent;
+mod agent_attach;
 mod agent_end;
 mod agent_remove;
 mod agent_scale;

@@ -265,7 +265,8 @@ impl Index {
         let user = self.users.entry(task.owner).or_default();
         shift(&mut user.tasks, by);
         user.move_task(task, by);
-        if task.spec.target.is_some() {
+        // Behind a concurrency key another task may have moved instead.
+        if task.spec.target.is_some() || task.spec.concurrency_key.is_some() {
             user.retime(&mut self.timers);
         }
         if user.is_empty() {
@@ -298,6 +299,7 @@ impl PoolIndex {
         match agent.life {
             AgentLife::Starting { .. } if agent.crashes.is_empty() => shift(&mut self.coming, by),
             AgentLife::Starting { .. } => shift(&mut self.failing, by),
+            AgentLife::Seeding { .. } => shift(&mut self.coming, by),
             AgentLife::Idle { since } => place(&mut self.idle, (since, agent.id), by),
             AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } => shift(&mut self.failing, by),
             AgentLife::Stopping { then: AfterStop::Terminate, .. } => shift(&mut self.ending, by),

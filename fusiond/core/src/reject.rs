@@ -177,6 +177,12 @@ rejects! {
     LimitFixed { agent: String, limit: &'static str }: State "limit_fixed"
         "agent {agent} was started without a limit on {limit}, and cannot be put under one while it lives"
         => format!("spawn another one with --{limit}, then terminate this one");
+    StdinClosed { agent: String, task: String }: State "stdin_closed"
+        "task {task} on agent {agent} has no open standard input"
+        => "submit tasks with --interactive, run them with `fusionctl run -i`, or use a profile with stdin = \"open\"";
+    InputRefused { task: String, reason: &'static str }: State "input_refused"
+        "task {task} does not take input: {reason}"
+        => format!("`fusionctl task show {task}` tells how it stands");
     TooLarge { what: &'static str, bytes: usize, limit: usize }: Invalid "too_large"
         "{what} of {bytes} bytes is larger than {limit}"
         => "put the bulk in a file that the agent reads";

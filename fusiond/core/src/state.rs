@@ -234,24 +234,6 @@ impl State {
         self.tasks.insert(task.id, Box::new(task));
     }
 
-    /// Remembers what a user is called.
-    pub fn learn_name(&mut self, uid: Uid, name: &str) {
-        if self.names.get(&uid).is_none_or(|known| known != name) {
-            self.names.insert(uid, name.to_owned());
-        }
-    }
-
-    /// Puts the pools of other profiles in force.
-    pub fn set_pools(&mut self, pools: Pools) {
-        self.config.pools = pools;
-        self.reindex();
-    }
-
-    /// The users who own something here.
-    pub fn owners(&self) -> impl Iterator<Item = Uid> {
-        self.index.users.keys().copied()
-    }
-
     /// Drops ended tasks beyond [`Config::ended_in_memory`] from memory, oldest first. They stay on
     /// disk: call it after the batch that ended them is written.
     pub fn trim(&mut self) {
@@ -460,12 +442,6 @@ impl State {
             self.index.enter_secret(secret);
         }
         self.ready_all();
-    }
-
-    /// Everybody's tasks and pools are looked at again.
-    pub(crate) fn ready_all(&mut self) {
-        let warm = self.config.pools.values().flat_map(|pool| &pool.warm);
-        self.ready.extend(self.index.users.keys().chain(warm));
     }
 
     /// Writes an event.

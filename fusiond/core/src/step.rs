@@ -2,7 +2,7 @@
 //!
 //! It only routes. Not for: rules; each has a file of its own in its room.
 
-use crate::agent::{life, pause, remove, restart, resume, scale, spawn, terminate, update};
+use crate::agent::{self, life, pause, remove, restart, resume, scale, spawn, terminate};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::ids::{AgentId, Nonce, SecretId, TaskId};
@@ -144,7 +144,9 @@ fn route_command(
             scale::decide_spawn(state, out, turn, caller, *agent, replicas)
         }
         Command::ScaleAgents { group, count } => scale::decide(state, out, turn, caller, &group, count),
-        Command::UpdateAgent { agent, change } => update::decide(state, out, turn, caller, &agent, *change),
+        Command::UpdateAgent { agent: text, change } => {
+            agent::update::decide(state, out, turn, caller, &text, *change)
+        }
         Command::PauseAgent { agent, how } => pause::decide(state, out, turn, caller, &agent, how),
         Command::ResumeAgent { agent } => resume::decide(state, out, turn, caller, &agent),
         Command::RestartAgent { agent } => restart::decide(state, out, turn, caller, &agent),

@@ -129,10 +129,7 @@ async fn serve(
     let handle = tokio::runtime::Handle::current();
     let history = loaded.config.tasks.history;
     let library = reload::library(&paths, &state);
-    for uid in state.owners().collect::<Vec<_>>() {
-        state.learn_name(uid, &names.name(uid.0));
-    }
-    state.set_pools(hands.pools(library.shared(), &paths));
+    prepare_pools(&mut state, &names, hands.pools(library.shared(), &paths));
     let runtime = hands.clone();
     let parts = engine::Parts { state, store, outcomes, runtime, history, vault: vault.clone(), handle };
     let engine = engine::start(parts, epoch).context("starting the engine")?;
@@ -180,6 +177,14 @@ fn hide_workspaces(paths: &Paths) -> anyhow::Result<()> {
     let Mode::Root(_) = paths.mode else { return Ok(()) };
     let hidden = hide_from_git(&paths.workspaces);
     hidden.with_context(|| format!("writing .gitignore in {}", paths.workspaces.display()))
+}
+
+/// What pools need from the start: who users are, and what the profiles ask for.
+fn prepare_pools(state: &mut State, names: &Names, pools: fusion_core::pool::Pools) {
+    for uid in state.owners().collect::<Vec<_>>() {
+        state.learn_name(uid, &names.name(uid.0));
+    }
+    state.set_pools(pools);
 }
 
 /// Ends the doors, then the engine; hands the store back.

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::files::Place;
+use crate::input::Input;
 use crate::launch::Launched;
 use crate::startup::Begun;
 
@@ -30,6 +31,8 @@ pub(crate) struct Attempt {
     /// Its files, if it has any.
     place: Option<Place>,
     pipes: [Option<OwnedFd>; 2],
+    /// Standard input, as long as it stays open.
+    pub(crate) input: Option<Input>,
     stop: Option<Stop>,
     phase: Phase,
     main: Option<(Reaped, u64)>,
@@ -89,6 +92,7 @@ impl Attempt {
             writer,
             place: launched.place,
             pipes: [Some(launched.out), Some(launched.err)],
+            input: launched.input,
             stop: None,
             phase: Phase::Running,
             main: None,

@@ -61,6 +61,7 @@ struct Woken {
     stranger: bool,
     out: bool,
     err: bool,
+    input: bool,
 }
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -102,6 +103,9 @@ impl Engine {
             }
             self.listen_to_daemon(&woken);
             self.read_output(&woken);
+            if woken.input {
+                self.feed();
+            }
             self.do_what_is_due(&woken);
             self.flush();
             if self.is_done() {
@@ -127,6 +131,8 @@ impl Engine {
             (stranger, PollFlags::IN),
             (pipe(Stream::Out).map(AsFd::as_fd), PollFlags::IN),
             (pipe(Stream::Err).map(AsFd::as_fd), PollFlags::IN),
+            // Nothing waits for it nearly always: then it wakes nobody.
+            (attempt.and_then(|attempt| attempt.input.as_ref()?.waiting()).map(AsFd::as_fd), PollFlags::OUT),
         ];
         let mut polled = vec![PollFd::new(&self.begun.signals, PollFlags::IN)];
         polled.extend(
@@ -137,9 +143,9 @@ impl Engine {
         }
         let mut events = polled.iter().map(|polled| !polled.revents().is_empty());
         let signals = events.next().unwrap_or(false);
-        let [listener, link, stranger, out, err] =
+        let [listener, link, stranger, out, err, input] =
             sources.map(|(fd, _)| fd.is_some() && events.next().unwrap_or(false));
-        Woken { signals, listener, link, stranger, out, err }
+        Woken { signals, listener, link, stranger, out, err, input }
     }
 
     /// The earliest moment with something to do; `None` sleeps until the world speaks.

@@ -5,13 +5,14 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use fusion_shim::wire::{AttemptSpec, Content, ExitKind, Resource};
+use fusion_shim::wire::{AttemptSpec, Content, ExitKind, Resource, StdinEnd};
 use fusion_sys::process::Credentials;
 use fusion_sys::spawn::Launch;
 use rustix::fs::Mode;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::files::{self, Place};
+use crate::input::Input;
 use crate::startup::Begun;
 
 /// A program that runs, and the ends of its pipes.
@@ -19,6 +20,8 @@ pub(crate) struct Launched {
     pub(crate) pid: u32,
     pub(crate) out: OwnedFd,
     pub(crate) err: OwnedFd,
+    /// The writing end of an input that stays open.
+    pub(crate) input: Option<Input>,
     pub(crate) place: Option<Place>,
 }
 
@@ -29,13 +32,7 @@ const OOM_SCORE_ADJ: i16 = 200;
 pub(crate) fn launch(begun: &Begun, serial: u32, spec: &AttemptSpec) -> Result<Launched, ExitKind> {
     let (out, out_end) = output_pipe(begun).map_err(|error| failed("pipe", &error))?;
     let (err, err_end) = output_pipe(begun).map_err(|error| failed("pipe", &error))?;
-    let inline = match &spec.stdin {
-        Content::Empty => None,
-        Content::Inline(bytes) => {
-            Some(fusion_sys::file::sealed_memory("stdin", bytes).map_err(|error| failed("stdin", &error))?)
-        }
-        Content::Laid => Some(files::take_laid(begun, serial).map_err(|error| failed("stdin", &error))?),
-    };
+    let (stdin, input) = standard_input(begun, spec, serial).map_err(|error| failed("stdin", &error))?;
     let argv = strings("argv", &spec.argv)?;
     let Some(program) = spec.argv.first() else { return Err(invalid("argv")) };
     let identity = begun.spec.identity.as_ref();
@@ -44,7 +41,7 @@ pub(crate) fn launch(begun: &Begun, serial: u32, spec: &AttemptSpec) -> Result<L
         argv,
         envp: strings("env", &environment(spec))?,
         cwd: CString::new(spec.cwd.clone()).map_err(|_| invalid("chdir"))?,
-        stdio: [inline.as_ref().unwrap_or(&begun.null).as_fd(), out_end.as_fd(), err_end.as_fd()],
+        stdio: [stdin.as_ref().unwrap_or(&begun.null).as_fd(), out_end.as_fd(), err_end.as_fd()],
         cgroup: begun.tree.folder(),
         tasks_files: begun.tree.tasks_files(),
         identity: identity.map(|who| Credentials { uid: who.uid, gid: who.gid, groups: who.groups.clone() }),
@@ -55,7 +52,7 @@ pub(crate) fn launch(begun: &Begun, serial: u32, spec: &AttemptSpec) -> Result<L
     };
     let place = files::make(begun, serial, spec).map_err(|error| failed("files", &error))?;
     match launch.start() {
-        Ok(pid) => Ok(Launched { pid, out, err, place }),
+        Ok(pid) => Ok(Launched { pid, out, err, input, place }),
         Err(error) => {
             if let Some(place) = place {
                 place.remove(begun);
@@ -65,6 +62,32 @@ pub(crate) fn launch(begun: &Begun, serial: u32, spec: &AttemptSpec) -> Result<L
                 errno: error.source.raw_os_error().unwrap_or(0),
                 message: describe(&error, program, spec),
             })
+        }
+    }
+}
+
+/// What the program reads from, if not `/dev/null`, and the other end of it, if it stays open.
+fn standard_input(
+    begun: &Begun,
+    spec: &AttemptSpec,
+    serial: u32,
+) -> io::Result<(Option<OwnedFd>, Option<Input>)> {
+    let first = match &spec.stdin {
+        Content::Empty => &[][..],
+        Content::Inline(bytes) => bytes,
+        // Too long to wait in memory for a program that reads: it has an end.
+        Content::Laid => return Ok((Some(files::take_laid(begun, serial)?), None)),
+    };
+    match (spec.stdin_end, first) {
+        (StdinEnd::Closed, []) => Ok((None, None)),
+        (StdinEnd::Closed, _) => Ok((Some(fusion_sys::file::sealed_memory("stdin", first)?), None)),
+        (StdinEnd::Open, _) => {
+            let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC)?;
+            rustix::io::ioctl_fionbio(&write_end, true)?;
+            if begun.spec.identity.is_some() {
+                rustix::fs::fchmod(&read_end, Mode::from_raw_mode(0o644))?;
+            }
+            Ok((Some(read_end), Some(Input::new(write_end, first.to_vec()))))
         }
     }
 }

@@ -19,6 +19,7 @@ mod attempt;
 mod engine;
 mod files;
 mod identity;
+mod input;
 mod launch;
 mod link;
 mod records;

@@ -553,6 +553,16 @@ pub struct Agent {
     /// Secrets that each of its attempts is given.
     #[prost(message, repeated, tag = "40")]
     pub secrets: ::prost::alloc::vec::Vec<SecretUse>,
+    /// The group it belongs to (CreateAgents, ScaleAgents).
+    #[prost(string, optional, tag = "20")]
+    pub group: ::core::option::Option<::prost::alloc::string::String>,
+    /// When it ends without being asked: empty: never; "pool": when its pool needs it no more; the id of a
+    /// task: with that.
+    #[prost(string, tag = "21")]
+    pub stay: ::prost::alloc::string::String,
+    /// The idle timeout of its tasks that name none.
+    #[prost(message, optional, tag = "22")]
+    pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
 }
 /// What a workspace is filled with: a copy of a folder, or a repository of git on a branch of its own.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -609,6 +619,65 @@ pub struct CreateAgentRequest {
     /// What the workspace is filled with before the first task.
     #[prost(message, optional, tag = "13")]
     pub seed: ::core::option::Option<WorkspaceSeed>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateAgentsRequest {
+    /// What they are; its name is the group's.
+    #[prost(message, optional, tag = "1")]
+    pub agent: ::core::option::Option<CreateAgentRequest>,
+    /// 1 to 1000.
+    #[prost(uint32, tag = "2")]
+    pub replicas: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateAgentsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub agents: ::prost::alloc::vec::Vec<Agent>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ScaleAgentsRequest {
+    /// The name that the names of its members begin with; or of a single agent, which becomes its first.
+    #[prost(string, tag = "1")]
+    pub group: ::prost::alloc::string::String,
+    /// How many there should be, 0 to 1000.
+    #[prost(uint32, tag = "2")]
+    pub replicas: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScaleAgentsResponse {
+    /// All members, those among them that end when their task has ended.
+    #[prost(message, repeated, tag = "1")]
+    pub agents: ::prost::alloc::vec::Vec<Agent>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateAgentRequest {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "2")]
+    pub name: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether `capabilities` are all that it can do from now on.
+    #[prost(bool, tag = "3")]
+    pub set_capabilities: bool,
+    #[prost(string, repeated, tag = "4")]
+    pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "RestartPolicy", tag = "5")]
+    pub restart: i32,
+    /// Zero: none.
+    #[prost(message, optional, tag = "6")]
+    pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
+    /// Those that are set are changed …
+    #[prost(message, optional, tag = "7")]
+    pub limits: ::core::option::Option<AgentLimits>,
+    /// … and these are lifted: memory, cpu, pids.
+    #[prost(string, repeated, tag = "8")]
+    pub no_limits: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(map = "string, string", tag = "9")]
+    pub env: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    #[prost(string, repeated, tag = "10")]
+    pub unset_env: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetAgentRequest {
@@ -678,6 +747,39 @@ pub struct DeleteAgentRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteAgentResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SendInputRequest {
+    /// Of the first message alone: id, unique part of one, or name.
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    /// Of the first message, when it comes back to an attempt: refused when another one runs.
+    #[prost(string, tag = "2")]
+    pub task: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+    /// Drawn by the client, the same for all that it writes; not 0.
+    #[prost(uint64, tag = "4")]
+    pub writer: u64,
+    /// The bytes of this writer before these.
+    #[prost(uint64, tag = "5")]
+    pub offset: u64,
+    /// At most 16 KiB; none is a question for the attempt.
+    #[prost(bytes = "vec", tag = "6")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+    /// Close the input behind them.
+    #[prost(bool, tag = "7")]
+    pub close: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SendInputResponse {
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    /// Everything of the writer before this place was taken.
+    #[prost(uint64, tag = "3")]
+    pub offset: u64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TailAgentLogsRequest {
     #[prost(string, tag = "1")]
@@ -968,6 +1070,80 @@ pub mod agent_service_client {
                 .insert(GrpcMethod::new("fusion.v1.AgentService", "CreateAgent"));
             self.inner.unary(req, path, codec).await
         }
+        /// Makes several agents of one kind, NAME-1 to NAME-N: all or none. Returns when all are idle.
+        /// role: user. story: agent_scale
+        pub async fn create_agents(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateAgentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateAgentsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.AgentService/CreateAgents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.AgentService", "CreateAgents"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes more agents of a group, or ends some: idle ones first, busy ones when their task has ended.
+        /// role: user. story: agent_scale
+        pub async fn scale_agents(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ScaleAgentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ScaleAgentsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.AgentService/ScaleAgents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.AgentService", "ScaleAgents"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes settings of a living agent. role: user. story: agent_update
+        pub async fn update_agent(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateAgentRequest>,
+        ) -> std::result::Result<tonic::Response<super::Agent>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.AgentService/UpdateAgent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.AgentService", "UpdateAgent"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Shows one agent. role: user, agent (itself). story: agent_show
         pub async fn get_agent(
             &mut self,
@@ -1132,6 +1308,33 @@ pub mod agent_service_client {
                 .insert(GrpcMethod::new("fusion.v1.AgentService", "DeleteAgent"));
             self.inner.unary(req, path, codec).await
         }
+        /// Writes to the standard input of the running attempt. Each piece is answered when the program's pipe has
+        /// it; the same writer and offset again is taken once.
+        /// role: user. story: agent_attach
+        pub async fn send_input(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::SendInputRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::SendInputResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.AgentService/SendInput",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.AgentService", "SendInput"));
+            self.inner.streaming(req, path, codec).await
+        }
         /// Streams the output of an agent's attempts, oldest first.
         /// role: user. story: agent_logs
         pub async fn tail_agent_logs(
@@ -1179,6 +1382,29 @@ pub mod agent_service_server {
             &self,
             request: tonic::Request<super::CreateAgentRequest>,
         ) -> std::result::Result<tonic::Response<super::Agent>, tonic::Status>;
+        /// Makes several agents of one kind, NAME-1 to NAME-N: all or none. Returns when all are idle.
+        /// role: user. story: agent_scale
+        async fn create_agents(
+            &self,
+            request: tonic::Request<super::CreateAgentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateAgentsResponse>,
+            tonic::Status,
+        >;
+        /// Makes more agents of a group, or ends some: idle ones first, busy ones when their task has ended.
+        /// role: user. story: agent_scale
+        async fn scale_agents(
+            &self,
+            request: tonic::Request<super::ScaleAgentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ScaleAgentsResponse>,
+            tonic::Status,
+        >;
+        /// Changes settings of a living agent. role: user. story: agent_update
+        async fn update_agent(
+            &self,
+            request: tonic::Request<super::UpdateAgentRequest>,
+        ) -> std::result::Result<tonic::Response<super::Agent>, tonic::Status>;
         /// Shows one agent. role: user, agent (itself). story: agent_show
         async fn get_agent(
             &self,
@@ -1224,6 +1450,19 @@ pub mod agent_service_server {
             tonic::Response<super::DeleteAgentResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the SendInput method.
+        type SendInputStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::SendInputResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Writes to the standard input of the running attempt. Each piece is answered when the program's pipe has
+        /// it; the same writer and offset again is taken once.
+        /// role: user. story: agent_attach
+        async fn send_input(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::SendInputRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::SendInputStream>, tonic::Status>;
         /// Server streaming response type for the TailAgentLogs method.
         type TailAgentLogsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::LogChunk, tonic::Status>,
@@ -1347,6 +1586,141 @@ pub mod agent_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateAgentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.AgentService/CreateAgents" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateAgentsSvc<T: AgentService>(pub Arc<T>);
+                    impl<
+                        T: AgentService,
+                    > tonic::server::UnaryService<super::CreateAgentsRequest>
+                    for CreateAgentsSvc<T> {
+                        type Response = super::CreateAgentsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateAgentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AgentService>::create_agents(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateAgentsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.AgentService/ScaleAgents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ScaleAgentsSvc<T: AgentService>(pub Arc<T>);
+                    impl<
+                        T: AgentService,
+                    > tonic::server::UnaryService<super::ScaleAgentsRequest>
+                    for ScaleAgentsSvc<T> {
+                        type Response = super::ScaleAgentsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ScaleAgentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AgentService>::scale_agents(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ScaleAgentsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.AgentService/UpdateAgent" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateAgentSvc<T: AgentService>(pub Arc<T>);
+                    impl<
+                        T: AgentService,
+                    > tonic::server::UnaryService<super::UpdateAgentRequest>
+                    for UpdateAgentSvc<T> {
+                        type Response = super::Agent;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateAgentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AgentService>::update_agent(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateAgentSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1677,6 +2051,54 @@ pub mod agent_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/fusion.v1.AgentService/SendInput" => {
+                    #[allow(non_camel_case_types)]
+                    struct SendInputSvc<T: AgentService>(pub Arc<T>);
+                    impl<
+                        T: AgentService,
+                    > tonic::server::StreamingService<super::SendInputRequest>
+                    for SendInputSvc<T> {
+                        type Response = super::SendInputResponse;
+                        type ResponseStream = T::SendInputStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::SendInputRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AgentService>::send_input(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SendInputSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/fusion.v1.AgentService/TailAgentLogs" => {
                     #[allow(non_camel_case_types)]
                     struct TailAgentLogsSvc<T: AgentService>(pub Arc<T>);
@@ -1894,6 +2316,9 @@ pub struct Task {
     /// Secrets that its attempts are given.
     #[prost(message, repeated, tag = "40")]
     pub secrets: ::prost::alloc::vec::Vec<SecretUse>,
+    /// Whether standard input stays open (SendInput).
+    #[prost(bool, tag = "31")]
+    pub interactive: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Question {
@@ -2018,6 +2443,9 @@ pub struct SubmitTaskRequest {
     /// Secrets that each attempt is given.
     #[prost(message, repeated, tag = "40")]
     pub secrets: ::prost::alloc::vec::Vec<SecretUse>,
+    /// Keep standard input open behind the prompt, for SendInput.
+    #[prost(bool, tag = "22")]
+    pub interactive: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StoreInputRequest {
@@ -4882,6 +5310,9 @@ pub struct Profile {
     /// The profile as TOML.
     #[prost(string, tag = "11")]
     pub toml: ::prost::alloc::string::String,
+    /// closed or open: what standard input is after the prompt.
+    #[prost(string, tag = "12")]
+    pub stdin: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListProfilesRequest {

@@ -8,6 +8,8 @@
 //!   flood BYTES SEED        that many bytes of a foretold stream on standard output
 //!   count N                 the numbers 1 to N, one a line, alternating between output and error
 //!   ledger FILE             writes START now and END with the exit code at the end
+//!   hear                    says the next line of standard input, or that there is none
+//!   copy BYTES              copies that many bytes from standard input to standard output
 //!   ring FIFO [TEXT]        writes a line into a named pipe: TEXT or its pid
 //!   await FIFO              takes one byte from a named pipe, blocking until there is one
 //!   stall                   does nothing, for ever
@@ -82,6 +84,8 @@ fn act(verb: &str, rest: &str) -> Outcome<()> {
         "cwd" => writeln!(std::io::stdout(), "{}", std::env::current_dir()?.display())?,
         "flood" => flood(rest)?,
         "count" => count(rest.parse()?)?,
+        "hear" => hear()?,
+        "copy" => copy(rest.parse()?)?,
         "ring" => ring(rest)?,
         "await" => std::fs::File::open(rest)?.read_exact(&mut [0])?,
         "stall" => nap(None)?,
@@ -124,6 +128,22 @@ fn count(last: u32) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+fn hear() -> Outcome<()> {
+    let mut line = String::new();
+    let said = match std::io::stdin().read_line(&mut line)? {
+        0 => "silence".to_owned(),
+        _ => format!("heard: {}", line.trim_end_matches('\n')),
+    };
+    writeln!(std::io::stdout(), "{said}")?;
+    Ok(())
+}
+
+fn copy(bytes: u64) -> Outcome<()> {
+    let copied = std::io::copy(&mut std::io::stdin().lock().take(bytes), &mut std::io::stdout().lock())?;
+    std::io::stdout().flush()?;
+    if copied == bytes { Ok(()) } else { Err(format!("{copied} of {bytes} bytes came").into()) }
 }
 
 fn ring(rest: &str) -> Outcome<()> {

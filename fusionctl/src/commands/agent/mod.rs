@@ -1,5 +1,6 @@
 //! `agent`: supervised workers.
 
+pub(crate) mod attach;
 mod list;
 mod logs;
 mod pause;
@@ -7,6 +8,7 @@ mod remove;
 mod restart;
 mod resume;
 mod scale;
+mod send;
 mod show;
 pub(crate) mod spawn;
 mod terminate;
@@ -36,6 +38,10 @@ pub(crate) enum Verb {
     Terminate(terminate::Args),
     /// Remove what a terminated agent left: its record, logs and workspace
     Remove(remove::Args),
+    /// See what an agent's running attempt writes, and type to it
+    Attach(attach::Args),
+    /// Write into the standard input of an agent's running attempt
+    Send(send::Args),
     /// Change settings of a living agent
     Update(Box<update::Args>),
     /// Make more agents of one kind, or end some
@@ -55,6 +61,8 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::Restart(args) => restart::run(session, args).await,
         Verb::Terminate(args) => terminate::run(session, args).await,
         Verb::Remove(args) => remove::run(session, args).await,
+        Verb::Attach(args) => attach::run(session, args).await,
+        Verb::Send(args) => send::run(session, args).await,
         Verb::Update(args) => update::run(session, *args).await,
         Verb::Scale(args) => scale::run(session, args).await,
         Verb::Logs(args) => logs::run(session, args).await,

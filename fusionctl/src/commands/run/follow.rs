@@ -2,10 +2,11 @@
 //!
 //! Not for: the logs of tasks that others run (`task logs`).
 
-use fusion_proto::v1::{LogPlace, TailTaskLogsRequest, Task};
+use fusion_proto::v1::{LogFilter, LogPlace, TailTaskLogsRequest, Task};
 use tonic::Status;
 
 use crate::client::{Link, Patience};
+use crate::commands::agent::attach;
 use crate::commands::logs::print_bytes;
 use crate::error::{Stop, is_lost};
 use crate::output::Output;
@@ -16,6 +17,17 @@ pub(crate) struct Follow<'a> {
     task: String,
     /// Behind what was printed last.
     place: Option<LogPlace>,
+}
+
+/// Which part of the output is asked for.
+#[derive(Clone, Copy)]
+enum Part {
+    /// What comes, of all attempts.
+    Live,
+    /// What there is of one attempt.
+    Rest(u32),
+    /// One attempt until it ends.
+    Attempt(u32),
 }
 
 impl<'a> Follow<'a> {
@@ -29,7 +41,7 @@ impl<'a> Follow<'a> {
     pub(crate) async fn live(&mut self, out: &mut Output) -> Stop {
         let mut patience = Patience::new();
         loop {
-            let status = match self.stream(None, &mut patience, out).await {
+            let status = match self.stream(Part::Live, &mut patience, out).await {
                 Ok(Some(status)) if !is_lost(&status) => return status.into(),
                 Ok(Some(status)) => status,
                 Ok(None) => Status::unavailable("the daemon ended the output early"),
@@ -48,22 +60,57 @@ impl<'a> Follow<'a> {
                 continue;
             }
             let mut patience = Patience::new();
-            while let Some(status) = self.stream(Some(number), &mut patience, out).await? {
+            while let Some(status) = self.stream(Part::Rest(number), &mut patience, out).await? {
                 patience.outlive(self.link, status).await?;
             }
         }
         Ok(())
     }
 
-    /// Prints one attempt, or what comes, until the stream ends, and returns the status it broke with.
+    /// Prints the last lines of what there is of an attempt, and goes on behind them.
+    pub(crate) async fn tail(&mut self, out: &mut Output, number: u32, count: u64) -> Result<(), Stop> {
+        // Also without a line to show, the last one tells the place.
+        let filter = Some(LogFilter { tail: Some(count.max(1)), ..LogFilter::default() });
+        let (task, attempt) = (self.task.clone(), Some(number));
+        let request = TailTaskLogsRequest { task, attempt, filter, ..TailTaskLogsRequest::default() };
+        let mut stream =
+            self.link.repeat(async || self.link.tasks().tail_task_logs(request.clone()).await).await?;
+        while let Some(mut chunk) = stream.message().await? {
+            self.place = chunk.next.take().or(self.place.take());
+            if count > 0 {
+                print_bytes(&chunk, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what comes of one attempt until it has ended, across restarts of the daemon.
+    pub(crate) async fn until_over(&mut self, out: &mut Output, number: u32) -> Result<(), Stop> {
+        let mut patience = Patience::new();
+        loop {
+            let status = match self.stream(Part::Attempt(number), &mut patience, out).await? {
+                None if attach::is_over(self.link, &self.task, number).await? => return Ok(()),
+                None => Status::unavailable("the daemon ended the output early"),
+                Some(status) => status,
+            };
+            patience.outlive(self.link, status).await?;
+        }
+    }
+
+    /// Prints a part until the stream ends, and returns the status it broke with.
     async fn stream(
         &mut self,
-        attempt: Option<u32>,
+        part: Part,
         patience: &mut Patience,
         out: &mut Output,
     ) -> Result<Option<Status>, Stop> {
+        let (attempt, follow) = match part {
+            Part::Live => (None, true),
+            Part::Rest(number) => (Some(number), false),
+            Part::Attempt(number) => (Some(number), true),
+        };
         let from = self.place.clone().filter(|place| attempt.is_none_or(|number| number == place.attempt));
-        let (task, follow) = (self.task.clone(), attempt.is_none());
+        let task = self.task.clone();
         let request = TailTaskLogsRequest { task, attempt, follow, from, ..TailTaskLogsRequest::default() };
         let mut stream = match self.link.tasks().tail_task_logs(request).await {
             Ok(stream) => stream.into_inner(),

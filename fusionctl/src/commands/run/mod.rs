@@ -4,7 +4,7 @@
 //! Not for: tasks that wait in the queue for agents (`task submit`).
 
 mod exit;
-mod follow;
+pub(crate) mod follow;
 
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::follow::Follow;
 use crate::client::{Link, Patience};
 use crate::commands::Session;
+use crate::commands::agent::attach::DETACH_KEYS;
+use crate::commands::agent::attach::keys::{Keys, Terminal};
+use crate::commands::agent::attach::writer::{AtEnd, Typed, Writer};
 use crate::commands::agent::spawn;
 use crate::commands::task::progress::Board;
 use crate::commands::task::{store, submit, wait};
@@ -40,6 +43,7 @@ Examples:
   fusionctl run shell 'make -C \"$HOME/src\" check'
   fusionctl run claude 'Explain the failing test' --timeout 10m --memory 2G
   git diff | fusionctl run command - -- wc -l
+  fusionctl run -i command -- python3 -i
   fusionctl run -d --rm shell 'sleep 60; date'";
 
 /// How long workspace and logs of a run with --rm are kept for those who still read them.
@@ -59,6 +63,9 @@ pub(crate) struct Args {
     /// Do not wait: print the id of the task
     #[arg(long, short)]
     detach: bool,
+    /// Pass on what is typed: the program's standard input stays open behind the prompt
+    #[arg(long, short, conflicts_with = "detach")]
+    interactive: bool,
     /// Remove workspace and logs a minute after the end
     #[arg(long)]
     rm: bool,
@@ -82,11 +89,11 @@ pub(crate) struct Args {
 impl Args {
     fn request(self) -> Result<RunTaskRequest, Stop> {
         let prompt = match (self.prompt, self.command.is_empty()) {
-            (None, true) => {
+            (None, true) if !self.interactive => {
                 let complaint = Complaint::usage("there is nothing to run");
                 return Err(complaint.hint("give a PROMPT, `-` for stdin, or `-- COMMAND`").into());
             }
-            (None, false) => String::new(),
+            (None, _) => String::new(),
             (Some(text), _) => submit::content(Some(text), None, false, Vec::new())?.0,
         };
         let mut agent = self.agent.request(self.profile);
@@ -95,6 +102,7 @@ impl Args {
         agent.command = self.command;
         let mut task = self.task.request();
         task.prompt = prompt;
+        task.interactive = self.interactive;
         task.env = self.env.read()?;
         task.user = self.user.unwrap_or_default();
         let retention = self.rm.then(|| wire_duration(RM_KEEPS));
@@ -104,7 +112,7 @@ impl Args {
 
 /// Runs it; detached, prints the id of the task.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
-    let detach = args.detach;
+    let (detach, interactive) = (args.detach, args.interactive);
     let mut request = args.request()?;
     let link = session.link().await?;
     if let Some(task) = &mut request.task {
@@ -118,8 +126,12 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         return Ok(Exit::Done);
     }
     let id = task.id;
-    let attended = attend(&mut session, &link, &id).await;
-    let (ended, interrupt) = attended.map_err(|stop| stop.with_detail(|| format!("it runs as {id}")))?;
+    let typing = interactive.then_some(agent.as_str());
+    let attended = attend(&mut session, &link, &id, typing).await;
+    let attended = attended.map_err(|stop| stop.with_detail(|| format!("it runs as {id}")))?;
+    let Some((ended, interrupt)) = attended else {
+        return Ok(Exit::Done);
+    };
     if on_demand && ended.state() != TaskState::Lost {
         see_off(&link, agent).await;
     }
@@ -129,8 +141,23 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
 /// What an interrupt of this program means for its exit code.
 type Interrupt = Option<u8>;
 
-/// Shows the output until the task has ended or nobody can know whether it has.
-async fn attend(session: &mut Session, link: &Link, id: &str) -> Result<(Task, Interrupt), Stop> {
+/// What is typed, for a run with --interactive: to the agent, whichever attempt runs.
+async fn type_to(link: &Link, agent: Option<&str>, task: &str) -> Result<(), Stop> {
+    let Some(agent) = agent else { return std::future::pending().await };
+    let keys = Keys::parse(DETACH_KEYS).expect("the default keys are keys");
+    let terminal = Terminal::open(&keys);
+    let typed = Typed::stdin(keys, terminal.is_some());
+    Writer::new(link, agent, task, 0).pump(typed, AtEnd::Close).await
+}
+
+/// Shows the output until the task has ended or nobody can know whether it has; `None`: the user has
+/// detached.
+async fn attend(
+    session: &mut Session,
+    link: &Link,
+    id: &str,
+    typing: Option<&str>,
+) -> Result<Option<(Task, Interrupt)>, Stop> {
     let mut signals = Signals::open()?;
     let mut interrupt = None;
     let mut follow = Follow::new(link, id);
@@ -146,7 +173,9 @@ async fn attend(session: &mut Session, link: &Link, id: &str) -> Result<(Task, I
         });
         let following =
             async { if shows { follow.live(&mut session.out).await } else { std::future::pending().await } };
+        let typing = type_to(link, typing, id);
         let (mut waiting, mut following) = (std::pin::pin!(waiting), std::pin::pin!(following));
+        let mut typing = std::pin::pin!(typing);
         loop {
             tokio::select! {
                 waited = &mut waiting => {
@@ -154,6 +183,7 @@ async fn attend(session: &mut Session, link: &Link, id: &str) -> Result<(Task, I
                     break;
                 }
                 broken = &mut following => return Err(broken),
+                typed = &mut typing => return typed.map(|()| None),
                 code = signals.next() => {
                     cancel(link, id, interrupt.is_some());
                     interrupt = Some(code);
@@ -166,7 +196,7 @@ async fn attend(session: &mut Session, link: &Link, id: &str) -> Result<(Task, I
     if shows {
         follow.rest(&mut session.out, &ended).await?;
     }
-    Ok((ended, interrupt))
+    Ok(Some((ended, interrupt)))
 }
 
 /// The interrupts of a terminal and of a service manager.

@@ -70,6 +70,9 @@ pub(crate) struct Args {
     /// Owner; others than yourself for administrators only
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// Keep its standard input open, for `agent attach` and `agent send`
+    #[arg(long, short)]
+    interactive: bool,
     /// Wait until it has ended; exits with 1 when it did not succeed
     #[arg(long, short)]
     wait: bool,
@@ -167,6 +170,7 @@ fn request(args: Args) -> Result<SubmitTaskRequest, Stop> {
         env: args.env.read()?,
         hold: args.hold,
         secrets: args.secrets,
+        interactive: args.interactive,
         ..args.terms.request()
     })
 }

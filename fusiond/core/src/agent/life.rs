@@ -355,7 +355,7 @@ fn lose_work(
 }
 
 /// An idle agent that should not be.
-fn rest_as_wished(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, wish: Wish) {
+pub(crate) fn rest_as_wished(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, wish: Wish) {
     match wish {
         Wish::Run => {}
         Wish::Pause => pause::freeze(state, out, turn, id, None),

@@ -147,9 +147,17 @@ pub struct Recipe {
     pub backend: String,
     /// Absolute path of the workspace.
     pub workspace: String,
+    /// What standard input is after the prompt: `closed` or `open`.
+    pub stdin: String,
 }
 
 impl Recipe {
+    /// Whether words reach every program of the agent while it runs.
+    #[must_use]
+    pub fn keeps_stdin_open(&self) -> bool {
+        self.stdin == "open"
+    }
+
     /// Whether the prompt stands in the program's arguments, where every user can read it.
     #[must_use]
     pub fn takes_prompt_on_argv(&self) -> bool {

@@ -172,6 +172,7 @@ fn let_go(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: AgentI
             state.tell(out, turn.now, actor, Some(owner), EventKind::AgentDraining { agent: id });
         }
         AgentLife::Starting { .. }
+        | AgentLife::Seeding { .. }
         | AgentLife::Idle { .. }
         | AgentLife::Paused { .. }
         | AgentLife::Backoff { .. }

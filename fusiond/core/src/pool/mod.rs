@@ -38,6 +38,32 @@ pub struct Pool {
     pub spec: AgentSpec,
 }
 
+impl State {
+    /// Remembers what a user is called.
+    pub fn learn_name(&mut self, uid: Uid, name: &str) {
+        if self.names.get(&uid).is_none_or(|known| known != name) {
+            self.names.insert(uid, name.to_owned());
+        }
+    }
+
+    /// Puts the pools of other profiles in force.
+    pub fn set_pools(&mut self, pools: Pools) {
+        self.config.pools = pools;
+        self.reindex();
+    }
+
+    /// The users who own something here.
+    pub fn owners(&self) -> impl Iterator<Item = Uid> {
+        self.index.users.keys().copied()
+    }
+
+    /// Everybody's tasks and pools are looked at again.
+    pub(crate) fn ready_all(&mut self) {
+        let warm = self.config.pools.values().flat_map(|pool| &pool.warm);
+        self.ready.extend(self.index.users.keys().chain(warm));
+    }
+}
+
 impl PoolIndex {
     /// How many work or wait for work.
     pub(crate) fn healthy(&self) -> u32 {

@@ -107,6 +107,26 @@ pub struct TaskSpec {
     pub concurrency_key: Option<Box<str>>,
     /// Secrets that its attempts are given.
     pub secrets: Box<[SecretUse]>,
+    /// Whether words reach its program while it runs.
+    pub stdin: Stdin,
+}
+
+/// What standard input is after what it begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdin {
+    /// At its end.
+    #[default]
+    Closed,
+    /// Open for whoever may write.
+    Open,
+}
+
+impl Stdin {
+    /// Whether it is open.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Open)
+    }
 }
 
 /// How long things may take; absent: as long as they like.

@@ -10,7 +10,7 @@ use crate::reject::Reject;
 use crate::secret::{SecretUse, check_uses};
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
-use crate::task::{Held, OnLost, Task, TaskKind, TaskSpec, TaskState, Timeouts, Wait};
+use crate::task::{Held, OnLost, Stdin, Task, TaskKind, TaskSpec, TaskState, Timeouts, Wait};
 use crate::time::Time;
 
 /// The most tasks one task may come after.
@@ -81,6 +81,8 @@ pub struct SubmitTask {
     pub admission: Admission,
     /// Secrets that its attempts are given.
     pub secrets: Vec<SecretUse>,
+    /// Whether words reach its program while it runs.
+    pub stdin: Stdin,
 }
 
 pub(crate) fn decide(
@@ -193,6 +195,7 @@ fn make_spec(
         parent,
         concurrency_key: text(ask.concurrency_key),
         secrets: ask.secrets.into(),
+        stdin: ask.stdin,
     }
 }
 

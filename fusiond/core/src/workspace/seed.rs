@@ -12,7 +12,7 @@
 //!
 //! Not for: how files get there (`fusion-shim seed`), what the hands need for it.
 
-use crate::agent::{AfterStop, AgentLife, Wish, life, pause, terminate};
+use crate::agent::{AfterStop, AgentLife, life, terminate};
 use crate::effect::Effect;
 use crate::event::EventKind;
 use crate::ids::AgentId;
@@ -146,9 +146,7 @@ pub(crate) fn ended(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, e
     let took = turn.now.since(since);
     state.tell(out, turn.now, Actor::Daemon, Some(owner), EventKind::WorkspaceSeeded { agent: id, took });
     life::tell_ready(state, out, turn, id, incarnation, owner);
-    if wish == Wish::Pause {
-        pause::freeze(state, out, turn, id, None);
-    }
+    life::rest_as_wished(state, out, turn, id, wish);
 }
 
 /// Another try would end the same way: the agent ends, and its name is free again.

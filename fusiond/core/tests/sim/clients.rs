@@ -11,7 +11,8 @@ use fusion_core::secret::{SecretUse, SetSecret};
 use fusion_core::task::submit::Admission;
 use fusion_core::task::update::Edit;
 use fusion_core::task::{
-    Answer, AskTask, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, TaskKind, Timeouts, UpdateTask,
+    Answer, AskTask, OnLost, QuestionKind, Resolution, RunTask, Stdin, SubmitTask, TaskKind, Timeouts,
+    UpdateTask,
 };
 use fusion_core::workspace::{Seed, SeedHow};
 use fusion_core::{
@@ -385,5 +386,6 @@ pub(crate) fn submit(id: TaskId, owner: Uid) -> SubmitTask {
         concurrency_key: String::new(),
         admission: Admission::Free,
         secrets: Vec::new(),
+        stdin: Stdin::default(),
     }
 }

@@ -68,6 +68,8 @@ rejects! {
     LogsGone { task: "tsk_1" }
     NoResult { task: "tsk_1", state: "queued" }
     InputNotFound { input: "inp_0" }
+    StdinClosed { agent: "a", task: "t" }
+    InputRefused { task: "t", reason: "it has ended" }
     LimitFixed { agent: "a", limit: "memory" }
     CallerUnknown { reason: "no peer" }
     SecretNotFound { name: "token" }

@@ -172,7 +172,7 @@ impl Door {
         if let Some(text) = ask.prompt.clone() {
             let task = self.find_task(caller, ask.task.clone()).await?;
             let env = self.input_of(task.id).await?.map(|old| old.env).unwrap_or_default();
-            let new = plan_input(text, Vec::new(), env).map_err(|reject| refuse(&reject))?;
+            let new = plan_input(text, Vec::new(), env, false).map_err(|reject| refuse(&reject))?;
             prompt = Some(NewPrompt { title: title(&new), input_bytes: input_bytes(&new) });
             input = Some(new);
         }

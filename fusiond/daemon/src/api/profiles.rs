@@ -121,5 +121,6 @@ fn show(profile: &Profile) -> v1::Profile {
         source: profile.source.clone(),
         description: profile.description.clone(),
         toml: profile.to_toml(),
+        stdin: profile.stdin.word().to_owned(),
     }
 }

@@ -3,12 +3,12 @@
 //!
 //! Not for: limits and references; the core knows those.
 
-use super::agents::check_env;
+use super::plan::check_env;
 use super::secrets::plan_uses;
 use super::{Door, millis};
 use crate::runtime::{InputId, StoredPrompt, TaskInput};
 use fusion_core::task::submit::Admission;
-use fusion_core::task::{OnLost, RunTask, SubmitTask, TaskKind, Timeouts, submit};
+use fusion_core::task::{OnLost, RunTask, Stdin, SubmitTask, TaskKind, Timeouts, submit};
 use fusion_core::{Caller, Reject, TaskId, Time, Uid};
 use fusion_proto::v1;
 use sha2::{Digest, Sha256};
@@ -58,7 +58,7 @@ impl Door {
         let secrets = plan_uses(ask.secrets, &env)?;
         let (input, title) = match ask.input.is_empty() {
             true => {
-                let input = plan_input(ask.prompt, ask.run, env)?;
+                let input = plan_input(ask.prompt, ask.run, env, ask.interactive)?;
                 let title = title(&input);
                 (input, title)
             }
@@ -91,6 +91,7 @@ impl Door {
             concurrency_key: ask.concurrency_key,
             admission: if ask.hold { Admission::Held } else { Admission::Free },
             secrets,
+            stdin: if ask.interactive { Stdin::Open } else { Stdin::Closed },
         };
         Ok((submit, input))
     }
@@ -201,12 +202,14 @@ pub(crate) fn plan_input(
     prompt: String,
     run: Vec<String>,
     env: Vec<(String, String)>,
+    is_interactive: bool,
 ) -> Result<TaskInput, Reject> {
     if prompt.len() > PROMPT_BYTES_MAX {
         return Err(Reject::TooLarge { what: "the prompt", bytes: prompt.len(), limit: PROMPT_BYTES_MAX });
     }
     if run.is_empty() {
-        if prompt.is_empty() {
+        // Who types may begin with nothing.
+        if prompt.is_empty() && !is_interactive {
             return Err(Reject::FieldMissing { field: "prompt" });
         }
         if prompt.contains('\0') {
@@ -296,6 +299,7 @@ fn fingerprint(ask: &v1::SubmitTaskRequest) -> u64 {
             (&ask.prompt, &ask.run, &ask.agent, capabilities, ask.priority),
             (span(&ask.timeout), span(&ask.idle_timeout), span(&ask.queue_timeout)),
             (ask.retries, instant, &ask.after, ask.on_lost, labels, env),
+            ask.interactive,
         )
     );
     // Only what is asked for is in it: what an older version stored of a request without it still holds.

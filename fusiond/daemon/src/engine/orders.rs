@@ -53,8 +53,9 @@ fn plan_one(
         }
         Effect::Start { agent, incarnation, serial, task, number } => match load(agent, task) {
             Ok((input, secrets)) => {
+                let stdin = state.task(task).map(|task| task.spec.stdin).unwrap_or_default();
                 let input = Arc::new(input);
-                Some(Order::Start { agent, incarnation, serial, task, number, input, secrets })
+                Some(Order::Start { agent, incarnation, serial, task, number, stdin, input, secrets })
             }
             Err((stage, message)) => {
                 planned.impossible.push(impossible(state, agent, incarnation, serial, stage, message));

@@ -34,6 +34,8 @@ pub struct Profile {
     pub command: Vec<String>,
     /// How the prompt reaches the program.
     pub prompt: Prompt,
+    /// What standard input is after the prompt.
+    pub stdin: Stdin,
     /// What `HOME` is.
     pub home: Home,
     /// Whose login at the model's provider it uses.
@@ -121,6 +123,16 @@ words!(
         Argv = "argv",
         /// In the file that `FUSION_INPUT` names.
         File = "file",
+    }
+);
+words!(
+    /// What standard input is after the prompt.
+    Stdin {
+        /// At its end.
+        #[default]
+        Closed = "closed",
+        /// Open: `agent attach` and `agent send` write to it.
+        Open = "open",
     }
 );
 words!(

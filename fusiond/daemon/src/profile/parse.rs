@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::result::ResultFormat;
-use super::{Auth, Home, Kind, PoolSize, Profile, Prompt, Sandbox};
+use super::{Auth, Home, Kind, PoolSize, Profile, Prompt, Sandbox, Stdin};
 use crate::config::{Origin, Problem, Trust, near, units};
 
 /// Reads every `*.toml` of a folder by name. The profiles of a file without problems replace those of the same name.
@@ -48,6 +48,7 @@ const KEYS: &[&str] = &[
     "kind",
     "command",
     "prompt",
+    "stdin",
     "home",
     "auth",
     "result",
@@ -157,6 +158,7 @@ fn set(profile: &mut Profile, key: &str, value: &DeValue<'_>) -> Result<(), Stri
         "kind" => profile.kind = word(key, value, Kind::ALL, Kind::word)?,
         "command" => profile.command = command(key, value)?,
         "prompt" => profile.prompt = word(key, value, Prompt::ALL, Prompt::word)?,
+        "stdin" => profile.stdin = word(key, value, Stdin::ALL, Stdin::word)?,
         "home" => profile.home = word(key, value, Home::ALL, Home::word)?,
         "auth" => profile.auth = word(key, value, Auth::ALL, Auth::word)?,
         "result" => profile.result = format(key, value)?,
@@ -319,6 +321,7 @@ impl Profile {
             kind: Kind::default(),
             command: Vec::new(),
             prompt: Prompt::default(),
+            stdin: Stdin::default(),
             home: Home::default(),
             auth: Auth::default(),
             result: ResultFormat::default(),
@@ -353,6 +356,7 @@ impl Profile {
             put("command", list(&self.command));
         }
         put("prompt", quoted(self.prompt.word()));
+        put("stdin", quoted(self.stdin.word()));
         put("home", quoted(self.home.word()));
         put("auth", quoted(self.auth.word()));
         put("result", quoted(&self.result.to_string()));

@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use fusion_core::TaskId;
-use fusion_core::task::TaskKind;
+use fusion_core::task::{Stdin, TaskKind};
 use fusion_core::workspace::{Seed, SeedHow};
 use fusion_shim::names;
-use fusion_shim::wire::{AttemptSpec, Content, Files, Output, Resource, Rlimit};
+use fusion_shim::wire::{AttemptSpec, Content, Files, Output, Resource, Rlimit, StdinEnd};
 
 use super::Config;
 use super::identity::Owner;
@@ -31,6 +31,7 @@ pub(super) struct Template {
     command: Vec<String>,
     prompt: Way,
     result: Way,
+    stdin_end: StdinEnd,
     incarnation: u32,
     cwd: Vec<u8>,
     rlimits: Vec<Rlimit>,
@@ -93,6 +94,7 @@ impl Template {
             command: recipe.command.clone(),
             prompt: Way::of(&recipe.prompt),
             result: Way::of(&recipe.result),
+            stdin_end: if recipe.keeps_stdin_open() { StdinEnd::Open } else { StdinEnd::Closed },
             incarnation: setup.incarnation,
             cwd: workspace.as_os_str().as_bytes().to_vec(),
             rlimits: rlimits(),
@@ -130,10 +132,13 @@ impl Template {
         task: TaskId,
         number: u32,
         serial: u32,
+        asked: Stdin,
         input: &TaskInput,
         secrets: &[(String, Value)],
     ) -> AttemptSpec {
         let Program { argv, stdin, files } = self.program(serial, input);
+        let stdin_end = if asked.is_open() { StdinEnd::Open } else { self.stdin_end };
+        let stdin = if stdin_end == StdinEnd::Open { as_line(stdin) } else { stdin };
         let mut env = Vec::with_capacity(self.env.len() + 5 + input.env.len() + secrets.len());
         env.extend_from_slice(&self.env[..self.own]);
         env.push((b"FUSION_TASK_ID".to_vec(), task.to_string().into_bytes()));
@@ -147,7 +152,7 @@ impl Template {
         for (name, value) in secrets {
             put(&mut env, name, value.expose());
         }
-        self.attempt(argv, env, stdin, files)
+        AttemptSpec { stdin_end, ..self.attempt(argv, env, stdin, files) }
     }
 
     fn attempt(
@@ -162,6 +167,7 @@ impl Template {
             env,
             cwd: self.cwd.clone(),
             stdin,
+            stdin_end: StdinEnd::Closed,
             files,
             rlimits: self.rlimits.clone(),
             umask: self.umask,
@@ -225,6 +231,17 @@ impl Template {
             Output::Left => None,
         };
         input.into_iter().chain(output).collect()
+    }
+}
+
+/// What stays open is read line by line: the first content is a whole one.
+fn as_line(content: Content) -> Content {
+    match content {
+        Content::Inline(mut bytes) if bytes.last().is_some_and(|last| *last != b'\n') => {
+            bytes.push(b'\n');
+            Content::Inline(bytes)
+        }
+        content @ (Content::Inline(_) | Content::Empty | Content::Laid) => content,
     }
 }
 
@@ -379,6 +396,7 @@ mod tests {
             epoch: 1,
             umask: 0o077,
             log_quota_bytes: 1,
+            nologin_users: None,
         };
         Template::new(&setup, &owner, Path::new("/ws"), Path::new("/run/agent.sock"), &config)
     }
@@ -418,13 +436,21 @@ mod tests {
     #[test]
     fn a_prompt_takes_its_place_once_and_else_comes_on_stdin() {
         let input = prompt("{{ prompt }} and {{prompt}}", &[]);
-        let spec =
-            template(&["say", "-p={{prompt}}!{{ prompt }}"], "stdin").spec(TaskId(1), 1, 5, &input, &[]);
+        let spec = template(&["say", "-p={{prompt}}!{{ prompt }}"], "stdin").spec(
+            TaskId(1),
+            1,
+            5,
+            Stdin::Closed,
+            &input,
+            &[],
+        );
         let filled = "-p={{ prompt }} and {{prompt}}!{{ prompt }} and {{prompt}}";
         assert_eq!((texts(&spec.argv), spec.stdin), (vec!["say", filled], Content::Empty));
-        let spec = template(&["cat"], "stdin").spec(TaskId(1), 1, 5, &prompt("words", &[]), &[]);
+        let spec =
+            template(&["cat"], "stdin").spec(TaskId(1), 1, 5, Stdin::Closed, &prompt("words", &[]), &[]);
         assert_eq!((texts(&spec.argv), spec.stdin), (vec!["cat"], Content::Inline(b"words".to_vec())));
-        let spec = template(&["echo"], "argv").spec(TaskId(1), 1, 5, &prompt("words", &[]), &[]);
+        let spec =
+            template(&["echo"], "argv").spec(TaskId(1), 1, 5, Stdin::Closed, &prompt("words", &[]), &[]);
         assert_eq!((texts(&spec.argv), spec.stdin), (vec!["echo", "words"], Content::Empty));
     }
 
@@ -432,7 +458,7 @@ mod tests {
     fn files_are_named_in_the_environment_and_lie_in_the_workspace() {
         let mut template = template(&["program"], "file");
         template.result = Way::File;
-        let spec = template.spec(TaskId(1), 1, 5, &prompt("words", &[]), &[]);
+        let spec = template.spec(TaskId(1), 1, 5, Stdin::Closed, &prompt("words", &[]), &[]);
         let files = spec.files.expect("files");
         assert_eq!((files.name.as_str(), files.output), ("1.5", Output::Result));
         assert_eq!(files.input, Some(Content::Inline(b"words".to_vec())));
@@ -445,7 +471,7 @@ mod tests {
     #[test]
     fn the_task_has_the_last_word_on_its_environment_but_not_on_the_daemons_own() {
         let env = [("A", "task"), ("FUSION_AGENT_ID", "forged"), ("HOME", "/elsewhere")];
-        let spec = template(&["env"], "stdin").spec(TaskId(7), 3, 5, &prompt("", &env), &[]);
+        let spec = template(&["env"], "stdin").spec(TaskId(7), 3, 5, Stdin::Closed, &prompt("", &env), &[]);
         let value = |name: &str| {
             let found: Vec<_> = spec.env.iter().filter(|(known, _)| known == name.as_bytes()).collect();
             assert!(found.len() <= 1, "{name} is there twice");

@@ -165,6 +165,7 @@ impl Lane {
                 | Order::Ack { .. }
                 | Order::Freeze { .. }
                 | Order::Thaw { .. }
+                | Order::Input { .. }
                 | Order::Observe { .. }) => self.pass_on(other),
             }
         }

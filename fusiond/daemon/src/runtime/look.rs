@@ -67,6 +67,8 @@ pub(super) fn judge(shared: &Shared, nonce: Nonce, connection: Connection, reply
         | Reply::Thawed
         | Reply::Observed(_)
         | Reply::LimitRefused { .. }
+        | Reply::InputTaken { .. }
+        | Reply::InputRefused { .. }
         | Reply::Stopped { .. } => Look::Foreign("it does not begin with a welcome".to_owned()),
     }
 }

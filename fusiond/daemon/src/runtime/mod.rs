@@ -37,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusion_core::agent::AgentLimits;
+use fusion_core::task::Lease;
 use fusion_core::{AgentId, Outcome, Reject, Uid};
 use fusion_shim::cgroup::{Ground, Kind};
 use tokio::net::UnixStream;
@@ -45,7 +46,9 @@ use tokio::sync::{Semaphore, mpsc};
 
 pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, word};
 pub use self::detect::{Asker, Presence, Question};
-pub use self::order::{INPUT_VERSION, InputError, Order, Setup, TaskInput};
+pub use self::order::{
+    INPUT_PIECE_BYTES_MAX, INPUT_VERSION, InputError, InputNews, InputPiece, Order, Setup, TaskInput,
+};
 use self::places::Places;
 pub use self::stored::{InputId, ReadStored, StoredPrompt};
 use crate::config::NologinUsers;
@@ -190,6 +193,12 @@ impl Runtime {
         }
     }
 
+    /// Writes to the standard input of a running attempt, behind the orders that were given before. `taken` is told what
+    /// became of it, and dropped when the shim does not serve or the attempt ends.
+    pub fn send_input(&self, lease: Lease, piece: InputPiece, taken: mpsc::Sender<InputNews>) {
+        lane::deliver(&self.shared, &self.lanes, lease.agent, vec![Order::Input { lease, piece, taken }]);
+    }
+
     /// Ends, in the background, every incarnation in the run folder that is not among `known` (those that should
     /// have a shim), and removes what dead ones of no interest left there. For the start of the daemon, before orders.
     pub fn sweep(&self, known: &[(AgentId, u32)]) {
@@ -242,12 +251,12 @@ impl Runtime {
     ///
     /// # Errors
     /// As [`logs::Log::open`].
-    pub fn result(&self, lease: fusion_core::task::Lease) -> Result<Vec<u8>, logs::LogError> {
+    pub fn result(&self, lease: Lease) -> Result<Vec<u8>, logs::LogError> {
         logs::result(&self.shared.config.state_dir, lease)
     }
 
     /// Removes the logs of ended attempts in the background, on the threads of `handle`.
-    pub fn remove_logs(&self, leases: Vec<fusion_core::task::Lease>, handle: &Handle) {
+    pub fn remove_logs(&self, leases: Vec<Lease>, handle: &Handle) {
         if leases.is_empty() {
             return;
         }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::stored::StoredPrompt;
 use fusion_core::agent::{AgentLimits, Recipe};
-use fusion_core::task::{StopWhy, TaskKind};
+use fusion_core::task::{Lease, Stdin, StopWhy, TaskKind};
 use fusion_core::workspace::{Removal, Seed};
 use fusion_core::{AgentId, Millis, Nonce, TaskId, Uid};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use crate::vault::Value;
 
@@ -38,6 +39,8 @@ pub enum Order {
         task: TaskId,
         /// The number of the attempt within the task.
         number: u32,
+        /// What standard input is behind its first content, whatever the agent's profile says.
+        stdin: Stdin,
         /// The bytes of the task.
         input: Arc<TaskInput>,
         /// Variables that hold secrets.
@@ -93,6 +96,15 @@ pub enum Order {
         /// Who.
         setup: Arc<Setup>,
     },
+    /// Writes to the standard input of an attempt. Answered on `taken`, which is dropped when nobody can tell.
+    Input {
+        /// Which attempt.
+        lease: Lease,
+        /// What.
+        piece: InputPiece,
+        /// Who is told.
+        taken: mpsc::Sender<InputNews>,
+    },
     /// Reads the present use of resources. Answered by `Observed`.
     Observe {
         /// Whose.
@@ -128,6 +140,7 @@ impl Order {
             | Self::Adopt { setup }
             | Self::Refresh { setup }
             | Self::RemoveWorkspace { setup, .. } => setup.agent,
+            Self::Input { lease, .. } => lease.agent,
             Self::Start { agent, .. }
             | Self::Seed { agent, .. }
             | Self::Stop { agent, .. }
@@ -139,6 +152,30 @@ impl Order {
         }
     }
 }
+
+/// A piece of standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputPiece {
+    /// Who writes; drawn by the client.
+    pub writer: u64,
+    /// The bytes of this writer before these.
+    pub offset: u64,
+    /// At most [`INPUT_PIECE_BYTES_MAX`].
+    pub bytes: Vec<u8>,
+    /// Whether the input is closed behind them.
+    pub is_last: bool,
+}
+
+/// What has become of a piece of input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputNews {
+    /// The program's pipe has it.
+    Taken,
+    /// It was not taken, for this reason.
+    Refused(&'static str),
+}
+
+pub use fusion_shim::wire::INPUT_PIECE_BYTES_MAX;
 
 /// One incarnation of an agent, as the hands see it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -35,6 +35,7 @@ fn pool(profile: &Profile, runtime: &Runtime, paths: &Paths) -> Option<Pool> {
         result: profile.result.to_string(),
         env: profile.env.clone().into_iter().collect(),
         backend: backend.to_owned(),
+        stdin: profile.stdin.word().to_owned(),
         workspace: paths.workspaces.to_string_lossy().into_owned(),
         ..Recipe::default()
     };
@@ -48,7 +49,8 @@ fn pool(profile: &Profile, runtime: &Runtime, paths: &Paths) -> Option<Pool> {
         group: None,
         stay: Stay::Pool,
         retention: None,
-        secrets: Default::default(),
+        secrets: Vec::new(),
+        seed: None,
         recipe,
     };
     // A daemon of one user knows for whom to keep agents at hand; one of all users waits for their work.

@@ -97,3 +97,13 @@ pub(super) fn wire_limits(limits: &AgentLimits) -> wire::Limits {
     let AgentLimits { memory_bytes, cpu_millis, pids } = *limits;
     wire::Limits { memory_bytes, cpu_millis, pids }
 }
+
+/// Why input was not taken, for people.
+pub(super) const fn input_refusal(why: wire::InputRefusedWhy) -> &'static str {
+    match why {
+        wire::InputRefusedWhy::NotRunning => "it does not run any more",
+        wire::InputRefusedWhy::Closed => "its standard input is closed",
+        wire::InputRefusedWhy::Full => "too much of other writers waits for the program",
+        wire::InputRefusedWhy::Gap { .. } => "a part of it is missing",
+    }
+}

@@ -162,7 +162,16 @@ impl Rig {
             stored: None,
         };
         let (agent, task, input) = (self.agent, TaskId(7), Arc::new(input));
-        Order::Start { agent, incarnation: 1, serial, task, number: 1, input, secrets: Vec::new() }
+        Order::Start {
+            agent,
+            incarnation: 1,
+            serial,
+            task,
+            number: 1,
+            stdin: fusion_core::task::Stdin::Closed,
+            input,
+            secrets: Vec::new(),
+        }
     }
 
     pub(crate) fn ack(&self, serial: u32) -> Order {

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use fusion_shim::log::Writer;
 use fusion_shim::wire::{
-    AttemptSpec, ExitKind, ExitRecord, Limits, Observed, PROTOCOL, RefusedWhy, Reply, Request, StartMark,
-    StartRefusedWhy, Welcome,
+    AttemptSpec, ExitKind, ExitRecord, InputRefusedWhy, Limits, Observed, PROTOCOL, RefusedWhy, Reply,
+    Request, StartMark, StartRefusedWhy, Welcome,
 };
 
 use super::{Engine, Freeze, Shutdown, now_unix_ms};
 use crate::attempt::{Attempt, empty_record};
+use crate::input::{Answer, Input};
 use crate::launch::launch;
 use crate::link::Link;
 use crate::records;
@@ -32,6 +33,7 @@ impl Engine {
                 | Request::Ack { .. }
                 | Request::Observe
                 | Request::Limit { .. }
+                | Request::Input { .. }
                 | Request::Shutdown { .. },
             ) => None,
         }
@@ -121,8 +123,50 @@ impl Engine {
                 self.send(&Reply::Observed(observed));
             }
             Request::Limit { limits } => self.limit(limits),
+            Request::Input { serial, writer, offset, bytes, is_last } => {
+                self.take_input(serial, writer, offset, bytes, is_last);
+            }
             Request::Shutdown { grace_ms } => self.shut_down(Duration::from_millis(grace_ms)),
         }
+    }
+
+    fn take_input(&mut self, serial: u32, writer: u64, offset: u64, bytes: Vec<u8>, is_last: bool) {
+        let running = self.attempt.as_mut().filter(|attempt| attempt.serial() == serial);
+        let why = match running.map(|attempt| &mut attempt.input) {
+            None => InputRefusedWhy::NotRunning,
+            Some(None) => InputRefusedWhy::Closed,
+            Some(Some(input)) => match input.offer(writer, offset, bytes, is_last) {
+                Answer::Taken(offset) => {
+                    self.send(&Reply::InputTaken { serial, writer, offset });
+                    return self.feed();
+                }
+                Answer::Later => return self.feed(),
+                Answer::Refused(why) => why,
+            },
+        };
+        self.send(&Reply::InputRefused { serial, writer, why });
+    }
+
+    /// Gives the running program what waits for it, as far as its pipe takes it.
+    pub(super) fn feed(&mut self) {
+        let Some(attempt) = &mut self.attempt else { return };
+        let serial = attempt.serial();
+        let Some(input) = &mut attempt.input else { return };
+        let replies: Vec<Reply> = match input.write() {
+            Ok(taken) => {
+                if input.is_over() {
+                    attempt.input = None;
+                }
+                let told = taken.into_iter();
+                told.map(|(writer, offset)| Reply::InputTaken { serial, writer, offset }).collect()
+            }
+            Err(_nobody_reads) => {
+                let waiting = attempt.input.take().map(Input::into_waiting).unwrap_or_default();
+                let why = InputRefusedWhy::Closed;
+                waiting.into_iter().map(|writer| Reply::InputRefused { serial, writer, why }).collect()
+            }
+        };
+        replies.iter().for_each(|reply| self.send(reply));
     }
 
     fn limit(&mut self, limits: Limits) {

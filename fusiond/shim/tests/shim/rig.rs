@@ -14,7 +14,7 @@ use fusion_shim::log::{Reader, Stream};
 use fusion_shim::tree::{Marker, kill_all};
 use fusion_shim::wire::{
     AttemptSpec, Backend, Content, ExitKind, ExitRecord, Identity, IncarnationSpec, LOG_QUOTA_BYTES_DEFAULT,
-    Limits, Observed, PROTOCOL, Reply, Request, Started, StopWhy, UMASK_DEFAULT, Welcome,
+    Limits, Observed, PROTOCOL, Reply, Request, Started, StdinEnd, StopWhy, UMASK_DEFAULT, Welcome,
 };
 use fusion_sys::pidfd::PidFd;
 use rustix::process::Signal;
@@ -125,6 +125,7 @@ impl Rig {
             ],
             cwd: self.work_folder().into_os_string().into_encoded_bytes(),
             stdin: Content::Empty,
+            stdin_end: StdinEnd::Closed,
             files: None,
             rlimits: Vec::new(),
             umask: UMASK_DEFAULT,

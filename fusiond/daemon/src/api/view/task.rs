@@ -39,6 +39,7 @@ pub(crate) fn task(task: &Task) -> v1::Task {
         parent: spec.parent.map(|id| id.to_string()),
         reason: task.state.failure().map(|failure| failure.message.clone()).unwrap_or_default(),
         dead: task.is_dead(),
+        interactive: spec.stdin.is_open(),
         question: task.open_question().map(question),
         input: None,
         input_bytes: 0,

@@ -176,6 +176,7 @@ impl From<Recipe> for agent::Recipe {
             lang: old.lang,
             backend: old.backend,
             workspace: old.workspace,
+            stdin: "closed".to_owned(),
         }
     }
 }
@@ -217,6 +218,7 @@ impl From<TaskSpec> for task::TaskSpec {
             parent: old.parent,
             concurrency_key: None,
             secrets: Box::default(),
+            stdin: task::Stdin::Closed,
         }
     }
 }

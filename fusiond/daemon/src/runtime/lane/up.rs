@@ -2,6 +2,7 @@
 //!
 //! Not here: finding, losing and ending shims (the lane).
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use fusion_core::task::Exit;
 use fusion_core::{Millis, Outcome, Time};
 use fusion_shim::wire::{Limits, Observed, Reply, Request, StartRefusedWhy, Welcome};
 use fusion_sys::pidfd::PidFd;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::shutdown;
@@ -18,7 +20,7 @@ use crate::runtime::connection::Connection;
 use crate::runtime::launch::Prepared;
 use crate::runtime::listener::{self, Accepting};
 use crate::runtime::look::{Found, process_of};
-use crate::runtime::order::{Order, Setup};
+use crate::runtime::order::{InputNews, InputPiece, Order, Setup};
 use crate::runtime::words;
 
 /// A shim that serves, and what serving it takes.
@@ -29,6 +31,8 @@ pub(super) struct Up {
     template: Template,
     /// Under which the shim holds the tree.
     limits: Limits,
+    /// Who waits for the word that a piece of input was taken.
+    writers: HashMap<(u32, u64), mpsc::Sender<InputNews>>,
     /// Acknowledgements that wait for a start to ride with, or for the end of the batch.
     acks: Vec<u32>,
     /// The end of the grace, once its end was ordered.
@@ -50,9 +54,18 @@ impl Up {
         let process = process_of(&welcome);
         let limits = welcome.limits;
         let outcome = shim_up(&setup, *welcome);
-        let (template, acks, grace_until) = (prepared.template, Vec::new(), None);
-        let mut up =
-            Self { setup, connection, process, template, limits, acks, grace_until, _accepting: accepting };
+        let (template, writers, acks, grace_until) = (prepared.template, HashMap::new(), Vec::new(), None);
+        let mut up = Self {
+            setup,
+            connection,
+            process,
+            template,
+            limits,
+            writers,
+            acks,
+            grace_until,
+            _accepting: accepting,
+        };
         // They may have been changed just before a crash.
         up.set_limits();
         up.flush();
@@ -83,8 +96,10 @@ impl Up {
     pub(super) fn obey(&mut self, order: Order) {
         let mine = self.setup.incarnation;
         match order {
-            Order::Start { incarnation, serial, task, number, input, secrets, .. } if incarnation == mine => {
-                let spec = self.template.spec(task, number, serial, &input, &secrets);
+            Order::Start { incarnation, serial, task, number, stdin, input, secrets, .. }
+                if incarnation == mine =>
+            {
+                let spec = self.template.spec(task, number, serial, stdin, &input, &secrets);
                 let ack = std::mem::take(&mut self.acks);
                 self.connection.send(&Request::Start { serial, spec, ack });
             }
@@ -106,8 +121,12 @@ impl Up {
             Order::Observe { incarnation, .. } if incarnation == mine => {
                 self.connection.send(&Request::Observe);
             }
+            Order::Input { lease, piece, taken } if lease.incarnation == mine => {
+                self.pass_input(lease.serial, piece, taken);
+            }
             Order::Start { .. }
             | Order::Seed { .. }
+            | Order::Input { .. }
             | Order::Stop { .. }
             | Order::Ack { .. }
             | Order::Freeze { .. }
@@ -138,6 +157,20 @@ impl Up {
         }
     }
 
+    /// Of two pieces of one writer the first is forgotten: its client has come back and says it again.
+    fn pass_input(&mut self, serial: u32, piece: InputPiece, taken: mpsc::Sender<InputNews>) {
+        let InputPiece { writer, offset, bytes, is_last } = piece;
+        self.writers.insert((serial, writer), taken);
+        self.connection.send(&Request::Input { serial, writer, offset, bytes, is_last });
+    }
+
+    fn answer_input(&mut self, serial: u32, writer: u64, news: InputNews) {
+        if let Some(taken) = self.writers.remove(&(serial, writer)) {
+            // Who does not wait any more needs no answer.
+            let _nobody_waits = taken.try_send(news);
+        }
+    }
+
     /// Asks for the end of everything; of two orders the earlier one counts.
     pub(super) fn shut_down(&mut self, grace_until: Instant) {
         self.grace_until = Some(self.grace_until.map_or(grace_until, |at| at.min(grace_until)));
@@ -164,6 +197,9 @@ impl Up {
             }
             Reply::Exited(record) => {
                 let (serial, exit) = words::exit(record);
+                for writer in self.writers_of(serial) {
+                    self.answer_input(serial, writer, InputNews::Refused("it has ended"));
+                }
                 Some(Outcome::AttemptExited { agent, incarnation, serial, exit })
             }
             // It was started before: its record follows, or has been told.
@@ -177,6 +213,14 @@ impl Up {
             // After it the shim ends by itself, as soon as every record is acknowledged.
             Reply::Stopped { survivors: _ } => None,
             Reply::Thawed => None,
+            Reply::InputTaken { serial, writer, offset: _ } => {
+                self.answer_input(serial, writer, InputNews::Taken);
+                None
+            }
+            Reply::InputRefused { serial, writer, why } => {
+                self.answer_input(serial, writer, InputNews::Refused(words::input_refusal(why)));
+                None
+            }
             Reply::LimitRefused { reason } => {
                 tracing::warn!(life = %self.setup.life(), reason, "a limit could not be changed");
                 None
@@ -186,6 +230,10 @@ impl Up {
                 None
             }
         }
+    }
+
+    fn writers_of(&self, serial: u32) -> Vec<u64> {
+        self.writers.keys().filter(|(other, _)| *other == serial).map(|(_, writer)| *writer).collect()
     }
 
     fn observed(&self, observed: &Observed) -> Outcome {
