@@ -3,8 +3,11 @@
 //! Nothing here passes or fails: a figure is printed with what it is compared with. Not here: correctness, which the
 //! stories show.
 
+pub(crate) mod agents;
+pub(crate) mod overhead;
 pub(crate) mod peers;
 pub(crate) mod probe;
+pub(crate) mod proc;
 pub(crate) mod stage;
 pub(crate) mod stats;
 pub(crate) mod submit;

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use fusion_proto::v1::agent_service_client::AgentServiceClient;
+use fusion_proto::v1::event_service_client::EventServiceClient;
 use fusion_proto::v1::system_service_client::SystemServiceClient;
 use fusion_proto::v1::task_service_client::TaskServiceClient;
 use fusion_proto::v1::{
-    Agent, DrainRequest, GetStatusRequest, GetTaskRequest, ListAgentsRequest, Status, SubmitTaskRequest,
-    Task, WaitTasksRequest,
+    Agent, DrainRequest, Event, GetStatusRequest, GetTaskRequest, ListAgentsRequest, PauseAgentRequest,
+    ResumeAgentRequest, Status, SubmitTaskRequest, Task, WaitTasksRequest, WatchEventsRequest,
 };
 use tokio::runtime::Runtime;
+use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
 /// A blocking client of one daemon.
@@ -58,6 +60,20 @@ impl Client {
             .agents)
     }
 
+    /// Freezes an agent; returns when its tree stands still.
+    pub(crate) fn pause(&mut self, agent: &str) -> anyhow::Result<()> {
+        let request = PauseAgentRequest { agent: agent.to_owned(), drain: false };
+        self.runtime.block_on(self.agents.pause_agent(request)).context("the agent cannot be paused")?;
+        Ok(())
+    }
+
+    /// Lets a frozen agent go on.
+    pub(crate) fn resume(&mut self, agent: &str) -> anyhow::Result<()> {
+        let request = ResumeAgentRequest { agent: agent.to_owned() };
+        self.runtime.block_on(self.agents.resume_agent(request)).context("the agent cannot be resumed")?;
+        Ok(())
+    }
+
     pub(crate) fn submit(&mut self, request: SubmitTaskRequest) -> anyhow::Result<Task> {
         Ok(self
             .runtime
@@ -84,6 +100,48 @@ impl Client {
             let next = tokio::time::timeout(Duration::from_secs(300), stream.message()).await;
             next.context("the task did not end within 300 s")??.context("the wait ended without the task")?;
             Ok(())
+        })
+    }
+}
+
+/// A stream of events as they are sent.
+pub(crate) struct Events {
+    runtime: Runtime,
+    stream: Streaming<Event>,
+}
+
+impl Events {
+    /// Those after the sequence number, stored ones first.
+    pub(crate) fn since(socket: &Path, seq: u64) -> anyhow::Result<Self> {
+        Self::open(socket, Some(seq))
+    }
+
+    /// Those from now on.
+    pub(crate) fn now(socket: &Path) -> anyhow::Result<Self> {
+        Self::open(socket, None)
+    }
+
+    fn open(socket: &Path, since_seq: Option<u64>) -> anyhow::Result<Self> {
+        let runtime = runtime()?;
+        let stream = runtime.block_on(async {
+            let mut client = EventServiceClient::new(channel(socket).await?);
+            let request = WatchEventsRequest { since_seq, ..WatchEventsRequest::default() };
+            anyhow::Ok(client.watch_events(request).await.context("no events")?.into_inner())
+        })?;
+        Ok(Self { runtime, stream })
+    }
+
+    /// The next event that is meant; others are passed over.
+    pub(crate) fn expect(&mut self, is_meant: impl Fn(&Event) -> bool) -> anyhow::Result<Event> {
+        let stream = &mut self.stream;
+        self.runtime.block_on(async {
+            loop {
+                let next = tokio::time::timeout(Duration::from_secs(60), stream.message()).await;
+                let event = next.context("no such event within 60 s")??.context("the events ended")?;
+                if is_meant(&event) {
+                    return Ok(event);
+                }
+            }
         })
     }
 }

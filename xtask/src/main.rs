@@ -20,6 +20,9 @@ usage: cargo xtask ERRAND
   test                      run everything that CI runs, and install what it needs
   bench tasks [--rounds N] [--agents N]
                             tasks per second against the limit of posix_spawn and against xargs and parallel
+  bench agents [--agents N] memory, wake-ups and adoption of many idle agents; death, replacement and freeze of one
+  bench overhead [--rounds N]
+                            what supervision costs a task that computes, and one that writes a gigabyte
   bench submit [--count N]  the time of one submit against a raw probe, and from submit to process
   chaos kill [--cycles N] [--seed N]
                             kill -9 of the daemon at random points under load; count what is lost
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["bench", "tasks", flags @ ..] => bench::tasks::run(flags),
         ["bench", "submit", flags @ ..] => bench::submit::run(flags),
+        ["bench", "agents", flags @ ..] => bench::agents::run(flags),
+        ["bench", "overhead", flags @ ..] => bench::overhead::run(flags),
         ["bench", "probe", socket, file] => bench::probe::serve(socket, file),
         ["chaos", "down", flags @ ..] => chaos::down(flags),
         ["chaos", "kill", flags @ ..] => chaos::kill(flags),

@@ -18,8 +18,16 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new(agents: u64) -> Self {
+        Self::with(agents, "")
+    }
+
+    /// The same with more tables of configuration.
+    pub(crate) fn with(agents: u64, tables: &str) -> Self {
         let run_folder = if is_root() { RunFolder::Memory } else { RunFolder::Disk };
-        let config = format!("[limits.per_user]\nmax_concurrent_agents = {}\n", agents.max(20));
+        let most = agents.max(20);
+        let config = format!(
+            "[limits]\nmax_concurrent_agents = {most}\n[limits.per_user]\nmax_concurrent_agents = {most}\n{tables}"
+        );
         let daemon = Daemon::with(Setup { config, run_folder, ..Setup::default() });
         let ctl = if is_root() { daemon.ctl().as_user(&users::first()) } else { daemon.ctl() };
         for number in 0..agents {
