@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Daemon     one fusiond with a root of its own; start, kill -9, start again; leaves nothing behind
+//!   console    documents as sessions: their commands run, their outputs compared
 //!   Ctl        fusionctl as a certain user; exit code, text, JSON
 //!   Watch      a running `event tail`: what the stories wait on
 //!   Fifo       a bell and a gate between a story and a fake agent
@@ -14,6 +15,7 @@
 //! Nothing here sleeps: everything waits on a descriptor with a deadline. A harness that cannot do its work panics,
 //! since a story without its stage proves nothing. Not here: any knowledge of how the daemon works inside.
 
+pub mod console;
 mod ctl;
 mod daemon;
 mod fifo;

@@ -73,11 +73,12 @@ fn wake_ups(stage: &Stage) -> anyhow::Result<()> {
     let shims = shims(stage);
     let count = || -> anyhow::Result<(u64, u64, u64)> {
         let threads = proc::threads(daemon)?;
-        let (sled, ours): (Vec<_>, Vec<_>) = threads.iter().partition(|thread| is_of_sled(&thread.name));
+        let (database, ours): (Vec<_>, Vec<_>) =
+            threads.iter().partition(|thread| is_of_database(&thread.name));
         let sum = |threads: Vec<&proc::Thread>| threads.iter().map(|thread| thread.switches).sum::<u64>();
         let shims = shims.iter().map(|pid| proc::threads(*pid)).collect::<anyhow::Result<Vec<_>>>()?;
         let of_shims = shims.iter().flatten().map(|thread| thread.switches).sum();
-        Ok((sum(ours), sum(sled), of_shims))
+        Ok((sum(ours), sum(database), of_shims))
     };
     // What the looks and the spawns before set going comes to rest first.
     wait(Duration::from_secs(10));
@@ -92,7 +93,7 @@ fn wake_ups(stage: &Stage) -> anyhow::Result<()> {
 }
 
 /// sled 0.34 names its pool and leaves its flusher without a name of ours.
-fn is_of_sled(name: &str) -> bool {
+fn is_of_database(name: &str) -> bool {
     name.starts_with("sled")
 }
 

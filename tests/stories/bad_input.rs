@@ -1,0 +1,384 @@
+//! Bad input: each is answered with a stable code, the thing that is wrong, what was expected, and what to do; and
+//! nothing has changed. The answers are a snapshot, so that a change of a word is seen.
+//!
+//! `INSTA_UPDATE=always` writes it anew. Not here: what is accepted.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use fusion_tests::{Ctl, Daemon, Done, Setup, binary};
+use serde_json::Value;
+
+/// What was typed, and what came of it.
+struct Transcript {
+    folder: String,
+    text: String,
+}
+
+impl Transcript {
+    fn new(daemon: &Daemon) -> Self {
+        Self { folder: daemon.folder().display().to_string(), text: String::new() }
+    }
+
+    /// Types a command that must be refused and leave everything as it was.
+    #[track_caller]
+    fn refused(&mut self, ctl: &Ctl, args: &[&str], stdin: &str) {
+        let before = ctl.json(&["system", "status"])["lastSeq"].clone();
+        let mut all = vec!["-o", "json"];
+        all.extend_from_slice(args);
+        let done = ctl.run_with(&all, stdin);
+        assert!(done.code != 0, "it was accepted: {done}");
+        assert!(done.code != 70 && done.code > 0, "a bug: {done}");
+        let after = ctl.json(&["system", "status"])["lastSeq"].clone();
+        assert_eq!(before, after, "something changed: {done}");
+        self.note(args, &done);
+    }
+
+    fn note(&mut self, args: &[&str], done: &Done) {
+        let words: Vec<String> = args.iter().map(|arg| short(arg)).collect();
+        writeln!(self.text, "$ fusionctl {}", words.join(" ")).expect("a string grows");
+        let text = self.told(done);
+        writeln!(self.text, "{}\n[{}]\n", text.trim_end(), done.code).expect("a string grows");
+    }
+
+    /// The error in words; the JSON object is what programs read and holds the same.
+    fn told(&self, done: &Done) -> String {
+        let object = done.stderr.find('{').map(|at| &done.stderr[at..]).unwrap_or_default();
+        let parsed = serde_json::Deserializer::from_str(object).into_iter::<Value>().next();
+        let text = match parsed {
+            Some(Ok(error)) => ["code", "message", "detail", "hint"]
+                .iter()
+                .filter_map(|name| Some(format!("  {name}: {}\n", error[name].as_str()?)))
+                .collect(),
+            Some(Err(_)) | None => done.stderr.clone(),
+        };
+        plain(&text.replace(&self.folder, "DIR"))
+    }
+}
+
+fn short(arg: &str) -> String {
+    let arg = arg
+        .rsplit_once("/fusion-")
+        .map_or(arg, |(_, rest)| rest.split_once('/').map_or(rest, |(_, file)| file));
+    match arg.char_indices().nth(48) {
+        Some((at, _)) => format!("'{}…' ({} bytes)", &arg[..at].escape_debug(), arg.len()),
+        None if arg.is_empty() || arg.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+            format!("'{}'", arg.escape_debug())
+        }
+        None => arg.to_owned(),
+    }
+}
+
+/// Ids differ from run to run.
+fn plain(text: &str) -> String {
+    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let id = |word: &str| {
+        let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let kind = ["agt_", "tsk_"].iter().find(|kind| bare.starts_with(**kind) && bare.len() == 30);
+        kind.map_or_else(|| word.to_owned(), |kind| word.replace(bare, &format!("{kind}#")))
+    };
+    words.map(id).collect()
+}
+
+fn stage() -> (Daemon, Ctl) {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    ctl.spawn_fake("a", &[]);
+    (daemon, ctl)
+}
+
+fn check(name: &str, transcript: Transcript) {
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, transcript.text);
+    });
+}
+
+#[test]
+fn bad_input_to_agents_is_told() {
+    let (daemon, ctl) = stage();
+    let mut told = Transcript::new(&daemon);
+    let spawn = |rest: &[&str]| -> Vec<String> {
+        ["agent", "spawn"].iter().chain(rest).map(|word| (*word).to_owned()).collect()
+    };
+    let many: Vec<String> = (0..65).map(|n| format!("--capability=c{n}")).collect();
+    let mut crowd = vec!["x", "--profile", "shell"];
+    crowd.extend(many.iter().map(String::as_str));
+    let (long_name, long_word) = ("n".repeat(64), "c".repeat(65));
+    let big_env = format!("BIG={}", "x".repeat(64 << 10));
+    let big_argument = "x".repeat(100 << 10);
+    let cases: Vec<Vec<String>> = vec![
+        spawn(&["x", "--profile", "nope"]),
+        spawn(&["x", "--profile", "shel"]),
+        spawn(&["x"]),
+        spawn(&["x", "--profile", "command"]),
+        spawn(&["x", "--profile", "shell", "--", "ls"]),
+        spawn(&["two words", "--profile", "shell"]),
+        spawn(&["agt_x", "--profile", "shell"]),
+        spawn(&[&long_name, "--profile", "shell"]),
+        spawn(&["a", "--profile", "shell"]),
+        spawn(&["x", "--profile", "shell", "--capability", "two words"]),
+        spawn(&["x", "--profile", "shell", "--capability", ""]),
+        spawn(&["x", "--profile", "shell", "--capability", &long_word]),
+        spawn(&crowd),
+        spawn(&["x", "--profile", "shell", "--env", "NOVALUE"]),
+        spawn(&["x", "--profile", "shell", "--env", &big_env]),
+        spawn(&["x", "--profile", "shell", "--memory", "2X"]),
+        spawn(&["x", "--profile", "shell", "--memory", "-1"]),
+        spawn(&["x", "--profile", "shell", "--cpu", "many"]),
+        spawn(&["x", "--profile", "shell", "--pids", "0"]),
+        spawn(&["x", "--profile", "shell", "--restart", "sometimes"]),
+        spawn(&["x", "--profile", "shell", "--sandbox", "jail"]),
+        spawn(&["x", "--profile", "command", "--", "echo", &big_argument, &big_argument, &big_argument]),
+        spawn(&["x", "--profile", "shell", "--frobnicate"]),
+    ];
+    for case in &cases {
+        told.refused(&ctl, &case.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    }
+    for verb in ["show", "pause", "resume", "restart", "terminate", "logs"] {
+        told.refused(&ctl, &["agent", verb, "nobody"], "");
+    }
+    told.refused(&ctl, &["agent", "resume", "a"], "");
+    told.refused(&ctl, &["agent", "terminate", "a", "--grace", "soon"], "");
+    check("bad_input_agents", told);
+}
+
+#[test]
+fn bad_input_to_tasks_is_told() {
+    let (daemon, ctl) = stage();
+    let mut told = Transcript::new(&daemon);
+    let done = ctl.submit("say x", &["--key", "done"]);
+    ctl.ended(&done);
+    let failed = ctl.submit("exit 1", &["--key", "failed"]);
+    ctl.ended(&failed);
+    let _queued = ctl.submit("say x", &["--key", "queued", "--capability", "nobody"]);
+    let (key, label, value) =
+        ("k".repeat(256), format!("{}=x", "l".repeat(64)), format!("l={}", "v".repeat(256)));
+    let labels: Vec<String> = (0..10_000).map(|n| format!("--label=l{n}=x")).collect();
+    let mut crowd = vec!["task", "submit", "x"];
+    crowd.extend(labels.iter().map(String::as_str));
+    let cases: &[&[&str]] = &[
+        &["task", "submit", ""],
+        &["task", "submit", "x", "--priority", "10"],
+        &["task", "submit", "x", "--priority", "high"],
+        &["task", "submit", "x", "--retries", "1001"],
+        &["task", "submit", "x", "--timeout", "5 parsecs"],
+        &["task", "submit", "x", "--timeout", "4000d"],
+        &["task", "submit", "x", "--not-before", "tomorrow-ish"],
+        &["task", "submit", "x", "--after", "nothing"],
+        &["task", "submit", "x", "--after", "key:failed"],
+        &["task", "submit", "x", "--agent", "nobody"],
+        &["task", "submit", "x", "--capability", "two words"],
+        &["task", "submit", "x", "--key", &key],
+        &["task", "submit", "x", "--key", "two\nlines"],
+        &["task", "submit", "other", "--key", "queued"],
+        &["task", "submit", "x", "--label", "novalue"],
+        &["task", "submit", "x", "--label", &label],
+        &["task", "submit", "x", "--label", &value],
+        &["task", "submit", "x", "--on-lost", "maybe"],
+        &["task", "submit", "x", "--user", "no-such-user"],
+        &["task", "submit", "x", "--input-file", "/no/such/file"],
+        &["task", "submit", "--input-file", "/no/such/file"],
+        &["task", "submit", "--input-file", "/"],
+        &["task", "show", "nothing"],
+        &["task", "show", "tsk_00000000000000000000000000"],
+        &["task", "cancel", "key:done"],
+        &["task", "retry", "key:queued"],
+        &["task", "resolve", "key:queued", "--retry"],
+        &["task", "resolve", "key:queued"],
+        &["task", "result", "key:queued"],
+        &["task", "logs", "nothing"],
+        &["task", "wait", "nothing"],
+        &["task", "wait", "key:queued", "--timeout", "1ms"],
+        &["task", "wait"],
+        &["task", "list", "--state", "tired"],
+        &["task", "approve", "key:queued"],
+        &["task", "answer", "key:queued", "x"],
+        &["task", "ask", "who am I?"],
+        &crowd,
+    ];
+    for case in cases {
+        told.refused(&ctl, case, "");
+    }
+    told.refused(&ctl, &["task", "submit", "-"], "a\0b");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = daemon.folder().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    told.refused(&ctl, &["task", "submit", "--input-file", &file("latin1", b"caf\xe9")], "");
+    told.refused(&ctl, &["task", "submit", "--input-file", &file("huge", &vec![b'x'; 64 << 20])], "");
+    check("bad_input_tasks", told);
+}
+
+#[test]
+fn bad_input_in_task_files_is_told_by_line() {
+    let (daemon, ctl) = stage();
+    let mut told = Transcript::new(&daemon);
+    let mut file = |lines: &str| {
+        let path = daemon.folder().join("tasks.jsonl");
+        fs::write(&path, lines).unwrap();
+        told.refused(&ctl, &["task", "submit", "--file", path.to_str().unwrap()], "");
+    };
+    file("{\"prompt\": \"x\", \"colour\": \"red\"}\n");
+    file("{\"prompt\": \"x\", \"run\": [\"ls\"]}\n");
+    file("{\"priority\": 5}\n");
+    file("{\"prompt\": 7}\n");
+    file("{\"prompt\": \"x\", \"priority\": 10}\n");
+    file("{\"prompt\": \"x\", \"timeout\": \"soon\"}\n");
+    file("{\"prompt\": \"a\\u0000b\"}\n");
+    file("{\"prompt\": \"x\", \"after\": [\"key:later\"]}\n");
+    file("{\"prompt\": \"x\"\n");
+    file("[1, 2]\n");
+    file("not json\n");
+    told.refused(&ctl, &["task", "submit", "--file", "/no/such/file"], "");
+    check("bad_input_task_files", told);
+}
+
+#[test]
+fn bad_input_in_line_90000_leaves_the_others_accepted() {
+    let (daemon, ctl) = stage();
+    ctl.ok(&["system", "drain"]);
+    let good = "{\"run\": [\"true\"]}\n";
+    let lines = format!("{}{{\"run\": \"true\"}}\n{good}", good.repeat(89_999));
+    let path = daemon.folder().join("tasks.jsonl");
+    fs::write(&path, lines).unwrap();
+    let done = ctl.run(&["-q", "task", "submit", "--file", path.to_str().unwrap()]).expect_code(1);
+    assert_eq!(done.stdout.lines().count(), 90_000, "all others are accepted");
+    assert!(done.stderr.contains("line 90000"), "{}", done.stderr);
+    assert_eq!(ctl.json(&["system", "status"])["tasks"]["queued"], 90_000);
+}
+
+#[test]
+fn bad_input_to_the_rest_is_told() {
+    let (daemon, ctl) = stage();
+    let mut told = Transcript::new(&daemon);
+    let there = daemon.folder().join("there");
+    fs::write(&there, "not a backup").unwrap();
+    let there = there.to_str().unwrap();
+    let root = daemon.root();
+    let root = root.to_str().unwrap();
+    let deep = format!("/{}", "d/".repeat(60));
+    for case in [
+        &["event", "list", "--since", "yesterday"][..],
+        &["profile", "show", "nope"],
+        &["why", "nothing"],
+        &["system", "backup", "/no/such/folder/file"],
+        &["system", "restore", there, "--root", root],
+        &["system", "restore", "/no/such/file", "--root", "/no/such/root"],
+        &["agent", "frobnicate"],
+        &["frobnicate"],
+        &["-o", "xml", "agent", "list"],
+        &["--socket", "/no/such/socket", "agent", "list"],
+        &["--socket", there, "agent", "list"],
+        &["--socket", &deep, "agent", "list"],
+    ] {
+        told.refused(&ctl, case, "");
+    }
+    check("bad_input_rest", told);
+}
+
+/// Starts `fusiond` as it must not be started; what it said and its exit code.
+fn daemon_says(args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
+    let mut command = std::process::Command::new(binary("fusiond"));
+    command.args(args).envs(env.iter().copied()).env_remove("NOTIFY_SOCKET");
+    let output = command.output().expect("fusiond can be started");
+    let code = output.status.code().unwrap_or(-1);
+    (code, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn bad_input_to_the_daemon_keeps_it_from_starting() {
+    let daemon = Daemon::start();
+    let folder = daemon.folder();
+    let mut text = String::new();
+    let root = folder.join("other");
+    let root = root.to_str().unwrap();
+    let mut says = |what: &str, args: &[&str], env: &[(&str, &str)]| {
+        let (code, said) = daemon_says(args, env);
+        assert!(code > 0 && code != 101, "{what}: exit code {code}: {said}");
+        let said = said.replace(&folder.display().to_string(), "DIR");
+        let said = said.replace(&format!("process {}", daemon.pid()), "process PID");
+        writeln!(text, "# {what}\n{}\n[{code}]\n", said.trim_end()).expect("a string grows");
+    };
+    let config = |name: &str, toml: &str| {
+        let path = folder.join(name);
+        fs::write(&path, toml).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let with = |path: &str| -> Vec<String> { ["--root", root, "--config", path].map(str::to_owned).to_vec() };
+    for (what, toml) in [
+        ("an unknown key", "[limits]\nmax_concurent_agents = 5\n"),
+        ("an unknown table", "[limitz]\nmax_running = 5\n"),
+        ("a value of the wrong kind", "[limits]\nmax_running = \"many\"\n"),
+        ("a duration without a unit", "[runtime]\ngrace = \"10\"\n"),
+        ("loose permissions of workspaces", "[workspaces]\npermissions = \"0o755\"\n"),
+        ("a relative root of workspaces", "[workspaces]\nroot = \"here\"\n"),
+        ("no TOML", "limits = [\n"),
+        (
+            "three problems at once",
+            "[limits]\na = 1\n[log]\nlevel = \"loud\"\n[runtime]\nbackend = \"magic\"\n",
+        ),
+    ] {
+        let args = with(&config("bad.toml", toml));
+        says(what, &args.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    }
+    says("a config file that is not there", &["--root", root, "--config", "/no/such/file"], &[]);
+    says("an unknown flag", &["--frobnicate"], &[]);
+    says("a variable that makes no sense", &["--root", root], &[("FUSION_LOG_LEVEL", "loud")]);
+    says("loose permissions by the environment", &["--root", root], &[("WORKSPACE_PERMISSIONS", "0o777")]);
+    says("a second daemon on the same state", &["--root", daemon.root().to_str().unwrap()], &[]);
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("bad_input_daemon", text);
+    });
+}
+
+#[test]
+fn bad_input_of_a_program_fails_the_attempt_with_its_reason() {
+    let (daemon, ctl) = stage();
+    let plain_file = daemon.folder().join("plain");
+    fs::write(&plain_file, "no program").unwrap();
+    let mut text = String::new();
+    for program in ["/no/such/program", "no-such-program", plain_file.to_str().unwrap(), "/"] {
+        let file = daemon.folder().join("run.jsonl");
+        fs::write(&file, serde_json::json!({"run": [program]}).to_string()).unwrap();
+        let task = ctl.id(&["task", "submit", "--file", file.to_str().unwrap()]);
+        let failure = ctl.ended(&task)["failure"].clone();
+        let told = serde_json::to_string_pretty(&failure).unwrap();
+        let folder = daemon.folder().display().to_string();
+        writeln!(text, "# {}\n{}\n", short(program), told.replace(&folder, "DIR")).expect("a string grows");
+    }
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("bad_input_programs", text);
+    });
+}
+
+#[test]
+fn bad_input_state_of_a_newer_version_and_a_loose_workspace_root_are_refused() {
+    let mut daemon = Daemon::with(Setup::default());
+    daemon.kill9();
+    let loose = daemon.root().join("workspaces");
+    rustix::fs::chmod(&loose, rustix::fs::Mode::from_raw_mode(0o777)).unwrap();
+    let (status, said) = daemon.start_second();
+    assert!(!status.success() && said.contains("workspaces"), "{said}");
+}
+
+#[test]
+fn bad_input_a_client_that_hangs_up_in_mid_stream_leaves_whole_tasks() {
+    let (daemon, ctl) = stage();
+    ctl.ok(&["system", "drain"]);
+    let fifo = daemon.fifo("lines");
+    let mut command = ctl.command(&["-q", "task", "submit", "--file", fifo.path()]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = fs::OpenOptions::new().write(true).open(fifo.path()).unwrap();
+    std::io::Write::write_all(&mut lines, "{\"prompt\": \"x\"}\n".repeat(50).as_bytes()).unwrap();
+    ctl.until("all lines are accepted", |ctl| {
+        (ctl.json(&["system", "status"])["tasks"]["queued"] == 50).then_some(())
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(ctl.json(&["system", "status"])["tasks"]["queued"], 50);
+    ctl.ok(&["system", "drain", "--off"]);
+    ctl.until("all of them end", |ctl| {
+        (ctl.json(&["system", "status"])["tasks"]["queued"].is_null()).then_some(())
+    });
+}
