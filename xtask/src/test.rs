@@ -22,7 +22,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "--deny", "warnings"],
     )?;
     deny(&cargo)?;
-    // Shells whose completion is tried, a reader of man pages, and a server for `--host ssh://`.
+    // Shells whose completion is tried, repositories to fill workspaces from, a reader of man pages, and a server for
+    // `--host ssh://`.
     for (program, package) in NEEDED {
         shell::need(program, package)?;
     }
@@ -38,6 +39,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// Programs that tests run, and the Debian packages that bring them.
 const NEEDED: &[(&str, &str)] = &[
     ("bash", "bash"),
+    ("git", "git"),
     ("zsh", "zsh"),
     ("fish", "fish"),
     ("mandoc", "mandoc"),
