@@ -75,12 +75,13 @@ impl Fifo {
         }
     }
 
-    /// Lets `count` agents that stand at the gate pass, now or later.
+    /// Lets `count` agents that stand at the gate pass, now or later. A token is an empty line, so that `head -c 1`
+    /// takes one and the `read` of a shell does too.
     ///
     /// # Panics
     ///
     /// When the pipe is full, which takes 64 Ki waiting tokens.
     pub fn open_gate(&mut self, count: usize) {
-        self.file.write_all(&vec![b'.'; count]).expect("a gate holds 65536 tokens");
+        self.file.write_all(&vec![b'\n'; count]).expect("a gate holds 65536 tokens");
     }
 }

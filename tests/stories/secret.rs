@@ -92,7 +92,7 @@ fn a_secret_is_in_the_environment_of_the_attempt_and_nowhere_else() {
     let mut bell = daemon.fifo("bell");
     let mut gate = daemon.fifo("gate");
     let script = format!(
-        "[ \"$TOKEN\" = \"$(printf 'canary-%s' 7f3a91c2-of-the-mine)\" ] || exit 9\necho $$ > {}\nexec head -c 1 {} > /dev/null",
+        "[ \"$TOKEN\" = \"$(printf 'canary-%s' 7f3a91c2-of-the-mine)\" ] || exit 9\necho $$ > {}\nread -r _ < {}",
         bell.path(),
         gate.path()
     );
