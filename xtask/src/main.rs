@@ -10,6 +10,7 @@ mod docs;
 mod shell;
 mod test;
 mod tidy;
+mod units;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ usage: cargo xtask ERRAND
   docs                      write everything anew that is generated: wire code, references, .env.example
   man [DIR]                 write the man pages [default: target/man]
   tidy                      check the rules of the house that no compiler checks
+  units                     let systemd judge the units, and hold how exposed the service is
 ";
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         ["man", folder] => docs::man(folder),
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),
+        ["units"] => units::run(),
         _ => {
             shell::complain(USAGE);
             return ExitCode::from(2);

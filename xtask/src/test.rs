@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use crate::{shell, tidy};
+use crate::{shell, tidy, units};
 
 /// Formats, lints, rules of the house, licences, build, tests, and a look at what the tests left behind.
 ///
@@ -30,6 +30,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     // The stories start the programs themselves, which no test target depends on; built together with the tests they
     // share what both need.
     shell::run(&cargo, &["build", "--workspace", "--all-targets", "--locked", "--quiet"])?;
+    units::run()?;
     let outcome = tests(&cargo);
     fusion_tests::users::remove_all();
     outcome?;
