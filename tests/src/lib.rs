@@ -8,6 +8,7 @@
 //!   Fifo       a bell and a gate between a story and a fake agent
 //!   Ledger     what fake agents say they did, in their own words
 //!   terminal   fusionctl as a person at a terminal has it
+//!   man        manual pages made from a command line
 //!   processes  what /proc says is alive, whoever claims otherwise
 //!   users      Unix users made for tests
 //! ```
@@ -22,6 +23,7 @@ mod fifo;
 mod files;
 mod instant;
 mod ledger;
+pub mod man;
 pub mod processes;
 mod stream;
 mod terminal;

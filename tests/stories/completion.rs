@@ -114,3 +114,25 @@ fn completion_is_silent_when_no_daemon_answers() {
         assert_eq!((said.trim(), complaint.trim()), ("", ""), "{name}");
     }
 }
+
+#[test]
+fn completion_knows_the_flags_of_the_daemon() {
+    let fusiond = binary("fusiond");
+    for (name, ask) in [
+        (
+            "bash",
+            "source <(fusiond completion bash); COMP_WORDS=(fusiond --ro); COMP_CWORD=1\n\
+             _fusiond fusiond --ro fusiond; printf '%s\\n' \"${COMPREPLY[@]}\"",
+        ),
+        (
+            "zsh",
+            "compdef() { : }; _arguments() { print -l -- $@ }; source <(fusiond completion zsh); _fusiond",
+        ),
+        ("fish", "fusiond completion fish | source; complete -C 'fusiond --ro'"),
+    ] {
+        let mut command = Command::new(name);
+        command.args([if name == "fish" { "--no-config" } else { "-f" }, "-c", ask]);
+        let (said, complaint) = offered(name, command, &fusiond);
+        assert!(said.contains("--root"), "{name} does not offer --root: {said}{complaint}");
+    }
+}

@@ -15,6 +15,10 @@ fn main() -> ExitCode {
     if let Some(folder) = &args.probe_store {
         return ExitCode::from(u8::try_from(store::probe_main(folder)).unwrap_or(1));
     }
+    if let Some(Command::Completion { shell }) = args.command {
+        print(&shell.completion());
+        return ExitCode::SUCCESS;
+    }
     abort_on_panic();
     let loaded = match config::load(&args, config::process_environment) {
         Ok(loaded) => loaded,
@@ -26,20 +30,20 @@ fn main() -> ExitCode {
         }
     };
     if args.check_config {
-        print(&loaded.to_toml());
+        print(loaded.to_toml().as_bytes());
         return ExitCode::SUCCESS;
     }
     match &args.command {
         Some(Command::Restore { file }) => finish(restore(file, &loaded)),
-        None => finish(start(args, loaded)),
+        Some(Command::Completion { .. }) | None => finish(start(args, loaded)),
     }
 }
 
 /// Answers of the commands that do not serve.
-fn print(text: &str) {
+fn print(text: &[u8]) {
     use std::io::Write;
     // A reader that has gone needs no answer.
-    drop(std::io::stdout().write_all(text.as_bytes()));
+    drop(std::io::stdout().write_all(text));
 }
 
 fn finish(result: anyhow::Result<()>) -> ExitCode {
@@ -62,7 +66,7 @@ fn restore(file: &std::path::Path, loaded: &Loaded) -> anyhow::Result<()> {
     let paths = &loaded.paths;
     paths.prepare()?;
     let backup = store::restore(file, &paths.store)?;
-    print(&format!("restored {} entries into {}\n", backup.entries, paths.store.display()));
+    print(format!("restored {} entries into {}\n", backup.entries, paths.store.display()).as_bytes());
     Ok(())
 }
 
