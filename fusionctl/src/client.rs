@@ -5,9 +5,10 @@
 
 mod socket;
 pub(crate) mod ssh;
+mod unreachable;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use tonic::{Response, Status};
 use tower::service_fn;
 
 use self::ssh::Host;
+use self::unreachable::{Around, NamedBy};
 use crate::error::{Complaint, Exit, Stop, is_lost};
 
 /// How long a wait or a follow outlives a daemon that is away.
@@ -78,14 +80,13 @@ impl Place {
 
     /// Whether the daemon is, or may be, on another machine.
     pub(crate) fn is_elsewhere(&self) -> bool {
-        let ways = self.ways(|name| std::env::var_os(name).map(PathBuf::from));
-        ways.is_ok_and(|ways| ways.iter().any(|way| matches!(way, Way::Host(_))))
+        self.ways(environment).is_ok_and(|ways| ways.iter().any(|way| matches!(way, Way::Host(_))))
     }
 
     /// Connects to the named daemon, else to the first of the usual ones that answers.
     async fn connect(&self) -> Result<(Way, UnixStream), Stop> {
         let mut tried = Vec::new();
-        for way in self.ways(|name| std::env::var_os(name).map(PathBuf::from))? {
+        for way in self.ways(environment)? {
             match &way {
                 Way::Host(host) => {
                     let stream = host.connect().await?;
@@ -97,13 +98,34 @@ impl Place {
                 },
             }
         }
-        Err(socket::unreachable(&tried).into())
+        Err(self.unreachable(&tried).into())
+    }
+
+    fn unreachable(&self, tried: &[(PathBuf, io::Error)]) -> Complaint {
+        let named = match (&self.socket, is_set("FUSION_SOCKET")) {
+            (Some(_), _) => NamedBy::Flag,
+            (None, true) => NamedBy::Variable,
+            (None, false) => NamedBy::Nobody,
+        };
+        let groups = rustix::process::getgroups().unwrap_or_default();
+        let groups = groups.into_iter().chain([rustix::process::getegid()]).map(|gid| gid.as_raw()).collect();
+        let uid = rustix::process::geteuid().as_raw();
+        let around = Around { top: Path::new("/"), env: &environment, uid, groups };
+        unreachable::complaint(tried, named, &around)
     }
 
     /// A bare connection to the daemon, for joining it with something else.
     pub(crate) async fn dial(&self) -> Result<UnixStream, Stop> {
         self.connect().await.map(|(_, stream)| stream)
     }
+}
+
+fn environment(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from)
+}
+
+fn is_set(name: &str) -> bool {
+    environment(name).is_some_and(|value| !value.as_os_str().is_empty())
 }
 
 impl Way {
@@ -255,8 +277,6 @@ pub(crate) fn request_id() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn env(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<PathBuf> {

@@ -1,6 +1,7 @@
-//! Sockets on this machine: which ones to try, connecting to one, and what to say when none answers.
+//! Sockets on this machine: which ones to try, and connecting to one.
 //!
-//! Not for: what is spoken on them, nor daemons elsewhere ([`super::ssh`]).
+//! Not for: what is spoken on them, what to say when none answers ([`super::unreachable`]), daemons elsewhere
+//! ([`super::ssh`]).
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,16 +12,21 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use tokio::net::UnixStream;
 
-use crate::error::{Complaint, Exit};
-
 /// The longest path that fits into `sockaddr_un` with its final zero (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// Where the daemon for every user of the machine listens.
+pub(super) const SYSTEM: &str = "/run/fusiond/fusiond.sock";
+
 /// The usual sockets, in order: the rootless daemon's, then the system's.
 pub(super) fn usual(env: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
+    rootless(env).into_iter().chain([PathBuf::from(SYSTEM)]).collect()
+}
+
+/// Where the daemon of this user alone listens.
+pub(super) fn rootless(env: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let runtime = env("XDG_RUNTIME_DIR").filter(|value| !value.as_os_str().is_empty());
-    let rootless = runtime.map(|dir| dir.join("fusiond/fusiond.sock"));
-    rootless.into_iter().chain([PathBuf::from("/run/fusiond/fusiond.sock")]).collect()
+    runtime.map(|folder| folder.join("fusiond/fusiond.sock"))
 }
 
 /// Connects to a socket at a path of any length: a long one is reached through its opened folder.
@@ -41,32 +47,6 @@ fn through(fd: i32, name: &OsStr) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(&bytes))
 }
 
-pub(super) fn unreachable(tried: &[(PathBuf, io::Error)]) -> Complaint {
-    let list: Vec<String> =
-        tried.iter().map(|(path, error)| format!("{} ({})", path.display(), reason(error))).collect();
-    let detail = format!("tried {}", list.join(", "));
-    if let Some((path, _)) = tried.iter().find(|(_, error)| error.kind() == io::ErrorKind::PermissionDenied) {
-        let message = format!("this user may not use the socket {}", path.display());
-        return Complaint::new(Exit::NotPermitted, "socket_denied", message)
-            .detail(detail)
-            .hint("ask an administrator to add you to the group of the socket, or run your own daemon: `fusiond --user`");
-    }
-    Complaint::new(Exit::Unreachable, "daemon_unreachable", "no daemon answers").detail(detail).hint(
-        "start one with `fusiond --user`, as root with `fusiond`, or to try it with `fusiond --root DIR`; \
-         name its socket with --socket PATH or FUSION_SOCKET",
-    )
-}
-
-fn reason(error: &io::Error) -> String {
-    let known = [
-        (io::ErrorKind::NotFound, "does not exist"),
-        (io::ErrorKind::ConnectionRefused, "nobody listens"),
-        (io::ErrorKind::PermissionDenied, "permission denied"),
-    ];
-    let word = known.iter().find(|(kind, _)| *kind == error.kind());
-    word.map_or_else(|| error.to_string(), |(_, word)| (*word).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,24 +61,6 @@ mod tests {
         let rootless = env(&[("XDG_RUNTIME_DIR", "/run/user/7")]);
         assert_eq!(usual(rootless), ["/run/user/7/fusiond/fusiond.sock".into(), system.clone()]);
         assert_eq!(usual(env(&[("XDG_RUNTIME_DIR", "")])), [system]);
-    }
-
-    #[test]
-    fn an_unreachable_daemon_names_every_socket_tried() {
-        let tried = [
-            ("/a".into(), io::ErrorKind::NotFound.into()),
-            ("/b".into(), io::ErrorKind::ConnectionRefused.into()),
-        ];
-        let complaint = unreachable(&tried);
-        assert_eq!(complaint.exit, Exit::Unreachable);
-        assert_eq!(complaint.detail.as_deref(), Some("tried /a (does not exist), /b (nobody listens)"));
-        assert!(complaint.hint.unwrap().contains("fusiond --user"));
-    }
-
-    #[test]
-    fn a_socket_that_is_there_but_forbidden_is_a_matter_of_permission() {
-        let tried = [("/a".into(), io::ErrorKind::PermissionDenied.into())];
-        assert_eq!(unreachable(&tried).exit, Exit::NotPermitted);
     }
 
     #[tokio::test]

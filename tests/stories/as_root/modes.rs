@@ -148,6 +148,45 @@ fn system_mode_keeps_agents_when_it_is_told_to_stop() {
 }
 
 #[test]
+fn who_cannot_reach_the_system_daemon_is_told_whose_leave_is_missing_and_what_starts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let cell = Cell::new();
+    let (inside, outside) = (Some((users::first().uid, Some(FUSION))), Some((users::second().uid, None)));
+    let absent = text(&cell.ctl(outside, &["agent", "list"]));
+    assert!(absent.contains("`fusiond --user` for yourself, `sudo fusiond` for every user"), "{absent}");
+    assert!(absent.contains("XDG_RUNTIME_DIR is not set"), "{absent}");
+    let sh = |script: &str| cell.command(None, Path::new("/bin/sh"), &["-c", script]).status().unwrap();
+    let unit = "mkdir -p /run/systemd/system && touch /run/systemd/system/fusiond.service";
+    sh(unit);
+    let (user, root) =
+        (text(&cell.ctl(outside, &["agent", "list"])), text(&cell.ctl(None, &["agent", "list"])));
+    assert!(user.contains("hint: start it with `sudo systemctl start fusiond`"), "{user}");
+    assert!(root.contains("hint: start it with `systemctl start fusiond`"), "{root}");
+
+    // With this folder there, a daemon would take systemd for running.
+    sh("rm -r /run/systemd");
+    let mut daemon = cell.start(folder.path());
+    let denied = cell.ctl(outside, &["agent", "list"]);
+    let said = text(&denied);
+    assert_eq!(denied.status.code(), Some(5), "{said}");
+    let name = users::second().name;
+    assert!(
+        said.contains(&format!("it serves the group fusion: `sudo usermod -aG fusion {name}`")),
+        "{said}"
+    );
+    // The first user is in the group, but a login from before that does not know it.
+    let stale = text(&cell.ctl(Some((users::first().uid, None)), &["agent", "list"]));
+    assert!(stale.contains("log in again, or `newgrp fusion`"), "{stale}");
+    assert_eq!(cell.ctl(inside, &["agent", "list"]).status.code(), Some(0));
+
+    sh("kill -9 $(pgrep -x fusiond)");
+    daemon.wait().unwrap();
+    sh(unit);
+    let ended = text(&cell.ctl(inside, &["agent", "list"]));
+    assert!(ended.contains("`sudo systemctl restart fusiond`; `journalctl -u fusiond` tells why"), "{ended}");
+}
+
+#[test]
 fn user_mode_is_refused_for_root() {
     let output = Command::new(binary("fusiond")).arg("--user").output().unwrap();
     assert!(!output.status.success());
