@@ -78,9 +78,20 @@ impl Place {
         Ok(socket::usual(env).into_iter().map(Way::Socket).collect())
     }
 
-    /// Whether the daemon is, or may be, on another machine.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.ways(environment).is_ok_and(|ways| ways.iter().any(|way| matches!(way, Way::Host(_))))
+    /// The other machine that the daemon is on, if it is.
+    pub(crate) fn elsewhere(&self) -> Option<Host> {
+        self.ways(environment).ok()?.into_iter().find_map(|way| match way {
+            Way::Host(host) => Some(host),
+            Way::Socket(_) => None,
+        })
+    }
+
+    /// The same place, reached without a question or a word to whoever sits there.
+    pub(crate) fn silent(self) -> Self {
+        match self.elsewhere() {
+            Some(host) => Self { socket: None, host: Some(host.silent()) },
+            None => self,
+        }
     }
 
     /// Connects to the named daemon, else to the first of the usual ones that answers.

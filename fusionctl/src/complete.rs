@@ -13,6 +13,7 @@ use clap_complete::env::Shells;
 use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate};
 use fusion_proto::v1::{ListAgentsRequest, ListProfilesRequest, ListTasksRequest, Task};
 
+use crate::client::ssh::Host;
 use crate::client::{Link, Place};
 use crate::error::Stop;
 use crate::table::printable;
@@ -23,6 +24,9 @@ pub(crate) const VARIABLE: &str = "FUSIONCTL_COMPLETE";
 
 /// Longer, and a key would feel stuck.
 const PATIENCE: Duration = Duration::from_millis(250);
+
+/// A login over ssh takes a few round trips and a shell. Who names another machine waits for each verb, too.
+const PATIENCE_ELSEWHERE: Duration = Duration::from_secs(2);
 
 /// The newest tasks are those that somebody types about.
 const TASKS_MAX: i32 = 200;
@@ -78,13 +82,11 @@ impl Source {
         let typed: Vec<String> = std::env::args().skip_while(|word| word != "--").collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return Vec::new() };
-        let place = Place { socket: flag_value(&typed, "--socket").map(PathBuf::from), host: None };
-        // Logging in elsewhere takes longer than a key may.
-        if flag_value(&typed, "--host").is_some() || place.is_elsewhere() {
-            return Vec::new();
-        }
+        let Ok(host) = flag_value(&typed, "--host").map(Host::parse).transpose() else { return Vec::new() };
+        let place = Place { socket: flag_value(&typed, "--socket").map(PathBuf::from), host }.silent();
+        let patience = if place.elsewhere().is_some() { PATIENCE_ELSEWHERE } else { PATIENCE };
         let fetched = runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, async {
+            tokio::time::timeout(patience, async {
                 let link = Link::open(&place).await?;
                 self.fetch(&link, current).await
             })

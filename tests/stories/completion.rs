@@ -3,31 +3,53 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use fusion_tests::{Daemon, binary};
+use fusion_tests::{Daemon, Deadline, binary};
+
+use super::host::Server;
 
 /// Asks what may come next, once for each line of words; a line that ends with a space asks for a new word.
 type Shell = fn(&[&str]) -> Command;
 
 const SHELLS: &[(&str, Shell)] = &[("bash", bash), ("zsh", zsh), ("fish", fish)];
 
+/// Calls what bash calls at the key, with the words as bash cuts them; what stays of the word stands before each offer.
 fn bash(lines: &[&str]) -> Command {
-    script(
-        "bash",
-        "source <(fusionctl completion bash)\n\
-         ask() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; COMPREPLY=()\n\
-           _clap_complete_fusionctl fusionctl \"${COMP_WORDS[COMP_CWORD]}\" ''; printf '%s\\n' \"${COMPREPLY[@]}\"; }\n",
-        lines,
-    )
+    let mut text = "source <(fusionctl completion bash)\n\
+         ask() { COMP_LINE=$1 COMP_POINT=${#1}; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9\n\
+           local cur=${COMP_WORDS[COMP_CWORD]}; case $cur in [:=@]) cur= ;; esac; COMPREPLY=()\n\
+           _fusionctl fusionctl \"$cur\" ''; printf '%s\\n' \"${COMPREPLY[@]}\"; }\n"
+        .to_owned();
+    for line in lines {
+        let mut words = Vec::new();
+        for word in line.split(' ') {
+            let mut parts = word.split_inclusive([':', '=', '@']).flat_map(|part| {
+                let (word, sign) = part.split_at(part.len() - usize::from(part.ends_with([':', '=', '@'])));
+                [word, sign].into_iter().filter(|part| !part.is_empty())
+            });
+            words.push(parts.next().unwrap_or_default());
+            words.extend(parts);
+        }
+        let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+        text.push_str(&format!("ask '{line}' {}\n", words.join(" ")));
+    }
+    let mut command = Command::new("bash");
+    command.args(["--norc", "-c", &text]);
+    command
 }
 
 /// `_describe` belongs to an interactive zsh; here it prints what it is given.
 fn zsh(lines: &[&str]) -> Command {
-    script(
-        "zsh",
+    let mut text =
         "compdef() { : }\n_describe() { print -l -- ${(P)3} }\nsource <(fusionctl completion zsh)\n\
-         ask() { words=(\"$@\"); CURRENT=$#; _clap_dynamic_completer_fusionctl }\n",
-        lines,
-    )
+         ask() { words=(\"$@\"); CURRENT=$#; _clap_dynamic_completer_fusionctl }\n"
+            .to_owned();
+    for line in lines {
+        let words = line.strip_suffix(' ').map_or_else(|| (*line).to_owned(), |line| format!("{line} ''"));
+        text.push_str(&format!("ask {words}\n"));
+    }
+    let mut command = Command::new("zsh");
+    command.args(["-f", "-c", &text]);
+    command
 }
 
 fn fish(lines: &[&str]) -> Command {
@@ -40,30 +62,37 @@ fn fish(lines: &[&str]) -> Command {
     command
 }
 
-fn script(shell: &str, head: &str, lines: &[&str]) -> Command {
-    let mut text = head.to_owned();
-    for line in lines {
-        let words = line.strip_suffix(' ').map_or_else(|| (*line).to_owned(), |line| format!("{line} ''"));
-        text.push_str(&format!("ask {words}\n"));
-    }
-    let mut command = Command::new(shell);
-    command.args([if shell == "zsh" { "-f" } else { "--norc" }, "-c", &text]);
-    command
-}
-
 /// What the shell offers, and what it says on standard error.
 fn offered(shell: &str, mut command: Command, socket: &Path) -> (String, String) {
+    command.env("FUSION_SOCKET", socket);
+    offered_with(shell, command, None)
+}
+
+/// The same with this folder before all others of PATH.
+fn offered_with(shell: &str, mut command: Command, first: Option<&Path>) -> (String, String) {
     let programs = binary("fusionctl");
-    let programs = programs.parent().expect("a program lies in a folder").display();
-    let path = std::env::var("PATH").expect("there is a PATH");
-    command.env("PATH", format!("{programs}:{path}")).env("FUSION_SOCKET", socket).stdin(Stdio::null());
+    let programs = programs.parent().expect("a program lies in a folder");
+    let path = std::env::var_os("PATH").expect("there is a PATH");
+    let folders = first.into_iter().chain([programs]).map(Path::to_owned).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(folders).expect("no colons")).stdin(Stdio::null());
     let home = tempfile::tempdir().expect("a temporary folder");
-    command.env("HOME", home.path()).env("XDG_CACHE_HOME", home.path()).env_remove("FUSION_HOST");
+    command.env("HOME", home.path()).env("XDG_CACHE_HOME", home.path());
     let output = command.output().unwrap_or_else(|error| {
         panic!("{shell}: {error}: run `apt-get install {shell}`, or `cargo xtask test`")
     });
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr))
+}
+
+/// A busy machine may take longer than a key may: then nothing is offered, and a person presses it again.
+fn asked_until(wanted: &[&str], ask: impl Fn() -> (String, String)) -> (String, String) {
+    let deadline = Deadline::default();
+    loop {
+        let (said, complaint) = ask();
+        if deadline.is_over() || wanted.iter().all(|word| said.contains(word)) {
+            return (said, complaint);
+        }
+    }
 }
 
 #[test]
@@ -97,10 +126,15 @@ fn completion_knows_ids_names_labels_and_profiles() {
             "fusionctl task cancel ts",
             "fusionctl task list --label ba",
             "fusionctl agent spawn x --profile ",
+            "fusionctl task show key:",
             whole.as_str(),
         ];
-        let (said, complaint) = offered(name, shell(&lines), &daemon.socket());
-        for word in ["builder", short.as_str(), "batch=7", "command", task.as_str()] {
+        let wanted = ["builder", short.as_str(), "batch=7", "command", task.as_str()];
+        // bash completes what follows the sign.
+        let wanted = wanted.into_iter().chain([if *name == "bash" { "\nk1" } else { "k1" }]);
+        let wanted: Vec<&str> = wanted.collect();
+        let (said, complaint) = asked_until(&wanted, || offered(name, shell(&lines), &daemon.socket()));
+        for word in wanted {
             assert!(said.contains(word), "{name} does not offer {word}: {said}{complaint}");
         }
     }
@@ -134,5 +168,41 @@ fn completion_knows_the_flags_of_the_daemon() {
         command.args([if name == "fish" { "--no-config" } else { "-f" }, "-c", ask]);
         let (said, complaint) = offered(name, command, &fusiond);
         assert!(said.contains("--root"), "{name} does not offer --root: {said}{complaint}");
+    }
+}
+
+#[test]
+fn completion_asks_a_daemon_elsewhere() {
+    let daemon = Daemon::start();
+    daemon.ctl().ok(&["agent", "spawn", "faraway", "--profile", "shell"]);
+    let server = Server::start();
+    let line = format!("fusionctl --host {} agent show fa", server.address(&daemon));
+    for (name, shell) in SHELLS {
+        let ask = || offered_with(name, shell(&[&line]), Some(&server.programs()));
+        let (said, complaint) = asked_until(&["faraway"], ask);
+        assert!(said.contains("faraway") && complaint.is_empty(), "{name}: {said}{complaint}");
+    }
+}
+
+/// An `ssh` that hangs is ended; one that fails is not heard.
+#[test]
+fn completion_is_silent_and_soon_done_when_the_other_machine_does_not_answer() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let here = folder.path().display();
+    let hangs = format!("#!/bin/sh\necho $$ > {here}/pid\nexec sleep 1000\n");
+    for (script, ends) in
+        [(hangs.as_str(), "hangs"), ("#!/bin/sh\necho no such host >&2\nexit 255\n", "fails")]
+    {
+        let ssh = folder.path().join("ssh");
+        std::fs::write(&ssh, script).expect("our own folder");
+        std::fs::set_permissions(&ssh, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("our own file");
+        let line = "fusionctl --host ssh://far agent show fa";
+        let said = offered_with("bash", bash(&[line]), Some(folder.path()));
+        assert_eq!((said.0.trim(), said.1.trim()), ("", ""), "ssh {ends}");
+    }
+    // A shell that was ended before it wrote its number left nothing, either.
+    if let Ok(pid) = std::fs::read_to_string(folder.path().join("pid")) {
+        assert!(!Path::new("/proc").join(pid.trim()).exists(), "the ssh that hung is still there");
     }
 }

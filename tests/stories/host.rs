@@ -9,7 +9,7 @@ use fusion_tests::{Daemon, Done, binary};
 use tempfile::TempDir;
 
 /// An `sshd` that lets in whoever runs the test, and an `ssh` that knows it.
-struct Server {
+pub(super) struct Server {
     folder: TempDir,
     child: Child,
     port: u16,
@@ -17,7 +17,7 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for key in ["host", "user"] {
             let file = folder.path().join(key);
@@ -61,12 +61,17 @@ impl Server {
         Self { folder, child, port, user }
     }
 
-    fn address(&self, daemon: &Daemon) -> String {
+    pub(super) fn address(&self, daemon: &Daemon) -> String {
         format!("ssh://{}@127.0.0.1:{}{}", self.user, self.port, daemon.socket().display())
     }
 
+    /// The folder of an `ssh` that knows this server.
+    pub(super) fn programs(&self) -> std::path::PathBuf {
+        self.folder.path().join("bin")
+    }
+
     fn ctl(&self, host: &str, args: &[&str]) -> Done {
-        let path = format!("{}/bin:/usr/bin:/bin", self.folder.path().display());
+        let path = format!("{}:/usr/bin:/bin", self.programs().display());
         let mut command = Command::new(binary("fusionctl"));
         command.arg("--host").arg(host).args(args).env("PATH", path).env_remove("FUSION_SOCKET");
         let output = command.stdin(Stdio::null()).output().expect("fusionctl can be started");
@@ -155,11 +160,14 @@ fn host_by_ssh_that_cannot_be_reached_says_what_to_do() {
     let mut daemon = Daemon::start();
     let server = Server::start();
     let nobody = server.ctl(&format!("ssh://127.0.0.1:{}", free_port()), &["agent", "list"]).expect_code(6);
-    assert!(nobody.stderr.contains("cannot reach ssh://") && nobody.stderr.contains("hint: "), "{nobody}");
+    assert!(nobody.stderr.contains("cannot reach ssh://"), "{nobody}");
+    assert!(nobody.stderr.contains("hint: see whether `ssh -p "), "{nobody}");
     let address = server.address(&daemon);
     daemon.kill9();
     let away = server.ctl(&address, &["agent", "list"]).expect_code(6);
     assert!(away.stderr.contains("no daemon answers on 127.0.0.1"), "{away}");
+    // The other side says how it is started there.
+    assert!(away.stderr.contains(&format!("fusiond --root {}", daemon.root().display())), "{away}");
     let wrong = server.ctl("127.0.0.1", &["agent", "list"]).expect_code(2);
     assert!(wrong.stderr.contains("expected ssh://"), "{wrong}");
     let restore = server.ctl(&address, &["system", "restore", "x"]).expect_code(2);

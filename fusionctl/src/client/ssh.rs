@@ -29,6 +29,41 @@ pub(crate) struct Host {
     machine: String,
     port: Option<u16>,
     socket: Option<String>,
+    manner: Manner,
+}
+
+/// How `ssh` goes about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// For somebody at a terminal: it may ask for a password, and says what is wrong.
+    Talking,
+    /// For a shell that completes a word: it asks nothing and says nothing.
+    Silent,
+}
+
+/// An `ssh` that is not yet joined with the daemon ends when nobody waits for it any more.
+struct Login(Option<Child>);
+
+impl Login {
+    /// It goes on, until its ends are closed.
+    fn joined(mut self) {
+        drop(self.0.take());
+    }
+
+    fn status(mut self) -> io::Result<ExitStatus> {
+        let mut child = self.0.take().ok_or(io::ErrorKind::NotFound)?;
+        child.wait()
+    }
+}
+
+impl Drop for Login {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // It may have ended by itself.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
 }
 
 impl Host {
@@ -57,45 +92,67 @@ impl Host {
         if socket.as_deref().is_some_and(|path| path.contains(char::is_control)) {
             return Err(expected());
         }
-        Ok(Self { user: user.map(str::to_owned), machine: machine.to_owned(), port, socket })
+        let (user, machine) = (user.map(str::to_owned), machine.to_owned());
+        Ok(Self { user, machine, port, socket, manner: Manner::Talking })
+    }
+
+    /// The same, reached without a question or a word on standard error.
+    pub(super) fn silent(self) -> Self {
+        Self { manner: Manner::Silent, ..self }
     }
 
     /// The words behind `ssh`.
     fn words(&self) -> Vec<String> {
-        let mut words: Vec<String> = ["-T", "-o", "ConnectTimeout=30"].map(str::to_owned).into();
-        if let Some(user) = &self.user {
-            words.extend(["-l".to_owned(), user.clone()]);
-        }
-        if let Some(port) = self.port {
-            words.extend(["-p".to_owned(), port.to_string()]);
-        }
+        let options: &[&str] = match self.manner {
+            Manner::Talking => &["-T", "-o", "ConnectTimeout=30"],
+            Manner::Silent => &["-T", "-o", "ConnectTimeout=2", "-o", "BatchMode=yes"],
+        };
+        let mut words: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
+        words.extend(self.login());
         // The other side hands this to a shell.
         let socket = self.socket.as_ref().map_or(String::new(), |path| format!(" --socket {}", quoted(path)));
-        words.extend(["--".to_owned(), self.machine.clone(), format!("fusionctl{socket} system dial-stdio")]);
+        words.insert(words.len() - 1, "--".to_owned());
+        words.push(format!("fusionctl{socket} system dial-stdio"));
         words
+    }
+
+    /// Whom and where, as `ssh` takes it.
+    fn login(&self) -> Vec<String> {
+        let user = self.user.iter().flat_map(|user| ["-l".to_owned(), user.clone()]);
+        let port = self.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]);
+        user.chain(port).chain([self.machine.clone()]).collect()
     }
 
     /// Starts `ssh` and returns the way to the daemon once the other side has it.
     pub(super) async fn connect(&self) -> Result<UnixStream, Complaint> {
         let (ours, theirs) =
             std::os::unix::net::UnixStream::pair().map_err(|error| self.not_started(&error))?;
-        let child = self.start(theirs).map_err(|error| self.not_started(&error))?;
+        let login = self.start(theirs).map_err(|error| self.not_started(&error))?;
         ours.set_nonblocking(true).map_err(|error| self.not_started(&error))?;
         let mut stream = UnixStream::from_std(ours).map_err(|error| self.not_started(&error))?;
         match greeted(&mut stream).await {
-            Ok(()) => Ok(stream),
+            Ok(()) => {
+                login.joined();
+                Ok(stream)
+            }
             Err(error) => {
                 drop(stream);
-                Err(self.not_greeted(child, &error))
+                Err(self.not_greeted(login, &error))
             }
         }
     }
 
-    fn start(&self, theirs: std::os::unix::net::UnixStream) -> io::Result<Child> {
+    fn start(&self, theirs: std::os::unix::net::UnixStream) -> io::Result<Login> {
         let input = OwnedFd::from(theirs.try_clone()?);
         let mut command = Command::new("ssh");
         command.args(self.words()).stdin(Stdio::from(input)).stdout(Stdio::from(OwnedFd::from(theirs)));
-        command.spawn()
+        match self.manner {
+            Manner::Talking => {}
+            Manner::Silent => {
+                command.stderr(Stdio::null());
+            }
+        }
+        command.spawn().map(|child| Login(Some(child)))
     }
 
     fn not_started(&self, error: &io::Error) -> Complaint {
@@ -105,8 +162,8 @@ impl Host {
     }
 
     /// What ended before it said anything: `ssh` itself, the shell there, or `fusionctl` there.
-    fn not_greeted(&self, mut child: Child, error: &io::Error) -> Complaint {
-        let status = child.wait();
+    fn not_greeted(&self, login: Login, error: &io::Error) -> Complaint {
+        let status = login.status();
         let code = status.as_ref().ok().and_then(ExitStatus::code);
         let detail = match &status {
             Ok(status) => said(*status),
@@ -132,7 +189,7 @@ impl Host {
                 .hint(format!("fusionctl on {machine} says above what it tried; a socket can be named: ssh://…/PATH")),
             Some(_) | None => Complaint::new(Exit::Unreachable, "ssh_failed", format!("cannot reach {self}"))
                 .detail(detail)
-                .hint(format!("see whether `ssh {machine} true` works")),
+                .hint(format!("see whether `ssh {} true` works", self.login().join(" "))),
         }
     }
 }

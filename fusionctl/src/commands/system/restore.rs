@@ -50,7 +50,7 @@ impl Args {
 
 /// Becomes `fusiond restore`: its messages and its exit code are the answer.
 pub(crate) fn run(session: &Session, args: &Args) -> Result<Exit, Stop> {
-    if session.place.is_elsewhere() {
+    if session.place.elsewhere().is_some() {
         let message = "a backup is restored on the machine of the daemon, while none runs";
         return Err(Complaint::usage(message).hint("log in there and run the same without --host").into());
     }
