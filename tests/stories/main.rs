@@ -44,6 +44,7 @@ mod task_update;
 mod tree;
 mod why;
 mod workspace;
+mod workspace_du;
 
 use fusion_tests::{Ctl, Daemon};
 

@@ -5,16 +5,17 @@
 use fusion_proto::v1;
 use serde::Serialize;
 
-use super::word::{age, is_false, short_id, time, tone, with_age, word};
+use super::word::{age, is_false, is_zero, short_id, time, tone, with_age, word};
 use crate::output::{Listed, Shown};
-use crate::table::Cell;
+use crate::table::{Cell, Tone};
+use crate::units::format_size;
 
 /// A workspace.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Workspace {
-    agent: String,
-    name: String,
+    pub(crate) agent: String,
+    pub(crate) name: String,
     user: String,
     state: String,
     pub(crate) path: String,
@@ -24,6 +25,104 @@ pub(crate) struct Workspace {
     create_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_time: Option<String>,
+    /// Where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) usage: Option<Usage>,
+}
+
+/// How much is in one.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Usage {
+    bytes: u64,
+    disk_bytes: u64,
+    files: u64,
+    folders: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    unread_folders: u64,
+    #[serde(skip_serializing_if = "is_false")]
+    partial: bool,
+}
+
+impl From<v1::WorkspaceUsage> for Usage {
+    fn from(usage: v1::WorkspaceUsage) -> Self {
+        let v1::WorkspaceUsage { bytes, disk_bytes, files, folders, unread_folders, partial } = usage;
+        Self { bytes, disk_bytes, files, folders, unread_folders, partial }
+    }
+}
+
+impl Usage {
+    /// What it takes on the disk.
+    fn disk_words(&self) -> String {
+        self.at_least(format_size(self.disk_bytes))
+    }
+
+    fn at_least(&self, amount: String) -> String {
+        if self.partial { format!("> {amount}") } else { amount }
+    }
+
+    /// What keeps the figures from being all there is.
+    fn note(&self) -> String {
+        let unread =
+            (self.unread_folders > 0).then(|| format!("{} folders could not be read", self.unread_folders));
+        let partial = self.partial.then(|| "counting took too long: there is more".to_owned());
+        [partial, unread].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+
+    fn words(&self) -> String {
+        let Self { bytes, files, folders, .. } = self;
+        let bytes = format_size(*bytes);
+        let counted = format!("{} on disk: {bytes} in {files} files, {folders} folders", self.disk_words());
+        match self.note() {
+            note if note.is_empty() => counted,
+            note => format!("{counted}\n{note}"),
+        }
+    }
+}
+
+/// A workspace with what is in it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Measured {
+    agent: String,
+    name: String,
+    user: String,
+    state: String,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
+impl Measured {
+    /// Of both.
+    pub(crate) fn new(workspace: Workspace, usage: v1::WorkspaceUsage) -> Self {
+        let Workspace { agent, name, user, state, .. } = workspace;
+        Self { agent, name, user, state, usage: usage.into() }
+    }
+}
+
+impl Listed for Measured {
+    const HEADER: &'static [&'static str] =
+        &["AGENT", "NAME", "USER", "STATE", "DISK", "SIZE", "FILES", "FOLDERS", "NOTE"];
+    const LEAST: &'static [&'static str] = &["FOLDERS", "USER", "STATE"];
+
+    fn id(&self) -> &str {
+        &self.agent
+    }
+
+    fn row(&self) -> Vec<Cell> {
+        let usage = &self.usage;
+        vec![
+            short_id(&self.agent).into(),
+            self.name.as_str().into(),
+            self.user.as_str().into(),
+            Cell::toned(&self.state, tone(&self.state)),
+            usage.disk_words().into(),
+            usage.at_least(format_size(usage.bytes)).into(),
+            usage.files.to_string().into(),
+            usage.folders.to_string().into(),
+            Cell::toned(usage.note(), Tone::Wary),
+        ]
+    }
 }
 
 /// What it was filled with.
@@ -61,12 +160,13 @@ impl From<v1::Workspace> for Workspace {
             }),
             create_time: time(workspace.create_time),
             expire_time: time(workspace.expire_time),
+            usage: None,
         }
     }
 }
 
 impl Listed for Workspace {
-    const HEADER: &'static [&'static str] = &["AGENT", "NAME", "USER", "STATE", "AGE", "PATH"];
+    const HEADER: &'static [&'static str] = &["AGENT", "NAME", "USER", "STATE", "AGE", "DISK", "PATH"];
     const LEAST: &'static [&'static str] = &["USER", "AGE"];
 
     fn id(&self) -> &str {
@@ -80,6 +180,7 @@ impl Listed for Workspace {
             self.user.as_str().into(),
             Cell::toned(&self.state, tone(&self.state)),
             age(self.create_time.as_deref()).into(),
+            self.usage.as_ref().map(Usage::disk_words).unwrap_or_default().into(),
             self.path.as_str().into(),
         ]
     }
@@ -98,6 +199,7 @@ impl Shown for Workspace {
             ("State", Cell::toned(&self.state, tone(&self.state))),
             ("Path", self.path.as_str().into()),
             ("From", self.seed.as_ref().map(Seed::words).unwrap_or_default().into()),
+            ("Size", self.usage.as_ref().map(Usage::words).unwrap_or_default().into()),
             ("Created", with_age(self.create_time.as_deref()).into()),
             ("Expires", self.expire_time.as_deref().unwrap_or_default().into()),
         ]
@@ -112,5 +214,7 @@ mod tests {
     fn a_row_has_a_cell_for_every_column() {
         let workspace = Workspace::from(v1::Workspace::default());
         assert_eq!(workspace.row().len(), Workspace::HEADER.len());
+        let measured = Measured::new(workspace, v1::WorkspaceUsage::default());
+        assert_eq!(measured.row().len(), Measured::HEADER.len());
     }
 }

@@ -213,6 +213,12 @@ rejects! {
     SeedFailed { agent: String, reason: String }: State "seed_failed"
         "agent {agent} did not come up: {reason}"
         => "mend what the message names and spawn it again: its name is free";
+    WorkspaceGone { agent: String }: NotFound "workspace_gone"
+        "the workspace of agent {agent} is gone"
+        => "`fusionctl workspace list` shows those there are";
+    WorkspaceUnreadable { agent: String, reason: String }: State "workspace_unreadable"
+        "the workspace of agent {agent} cannot be looked into: {reason}"
+        => "mend what the message names and ask again";
     LogsGone { task: String }: NotFound "logs_gone"
         "no logs of task {task} are left"
         => "they are removed with the agent when its retention ends";

@@ -13,4 +13,5 @@ pub mod log;
 pub mod manifest;
 pub mod names;
 pub mod tree;
+pub mod usage;
 pub mod wire;

@@ -6747,6 +6747,32 @@ pub struct GetWorkspaceRequest {
     pub agent: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MeasureWorkspaceRequest {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+}
+/// How much is in a workspace. Links are not followed, other file systems not entered.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkspaceUsage {
+    /// Sum of the lengths of files; a file with several names counts once.
+    #[prost(uint64, tag = "1")]
+    pub bytes: u64,
+    /// What files and folders take on the disk.
+    #[prost(uint64, tag = "2")]
+    pub disk_bytes: u64,
+    /// Names that are no folders; a file with several counts once.
+    #[prost(uint64, tag = "3")]
+    pub files: u64,
+    #[prost(uint64, tag = "4")]
+    pub folders: u64,
+    /// Folders that even their user cannot read; what is in them is not counted.
+    #[prost(uint64, tag = "5")]
+    pub unread_folders: u64,
+    /// It took too long: there is more than this.
+    #[prost(bool, tag = "6")]
+    pub partial: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListWorkspacesRequest {
     #[prost(int32, tag = "1")]
     pub page_size: i32,
@@ -6939,6 +6965,30 @@ pub mod workspace_service_client {
                 .insert(GrpcMethod::new("fusion.v1.WorkspaceService", "ListWorkspaces"));
             self.inner.unary(req, path, codec).await
         }
+        /// Counts what is in a workspace, as its user. role: user, agent (its own). story: workspace_du
+        pub async fn measure_workspace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MeasureWorkspaceRequest>,
+        ) -> std::result::Result<tonic::Response<super::WorkspaceUsage>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.WorkspaceService/MeasureWorkspace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("fusion.v1.WorkspaceService", "MeasureWorkspace"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Removes the workspace of a terminated agent; returns when it is gone. Again does no harm.
         /// role: user. story: workspace_remove
         pub async fn delete_workspace(
@@ -6996,6 +7046,11 @@ pub mod workspace_service_server {
             tonic::Response<super::ListWorkspacesResponse>,
             tonic::Status,
         >;
+        /// Counts what is in a workspace, as its user. role: user, agent (its own). story: workspace_du
+        async fn measure_workspace(
+            &self,
+            request: tonic::Request<super::MeasureWorkspaceRequest>,
+        ) -> std::result::Result<tonic::Response<super::WorkspaceUsage>, tonic::Status>;
         /// Removes the workspace of a terminated agent; returns when it is gone. Again does no harm.
         /// role: user. story: workspace_remove
         async fn delete_workspace(
@@ -7160,6 +7215,52 @@ pub mod workspace_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListWorkspacesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.WorkspaceService/MeasureWorkspace" => {
+                    #[allow(non_camel_case_types)]
+                    struct MeasureWorkspaceSvc<T: WorkspaceService>(pub Arc<T>);
+                    impl<
+                        T: WorkspaceService,
+                    > tonic::server::UnaryService<super::MeasureWorkspaceRequest>
+                    for MeasureWorkspaceSvc<T> {
+                        type Response = super::WorkspaceUsage;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MeasureWorkspaceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkspaceService>::measure_workspace(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MeasureWorkspaceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -83,12 +83,38 @@ fn workspaces_of_others_are_neither_seen_nor_removed() {
     let id = mine.spawn_fake("a", &[]);
     assert_eq!(yours.json(&["workspace", "list"]), serde_json::json!([]));
     mine.ok(&["agent", "terminate", "a"]);
-    for verb in ["show", "path", "remove"] {
+    for verb in ["show", "path", "du", "remove"] {
         assert_eq!(yours.refused(3, &["workspace", verb, &id])["code"], "agent_not_found");
     }
     assert_eq!(yours.refused(3, &["agent", "remove", &id])["code"], "agent_not_found");
     assert_eq!(daemon.ctl().json(&["workspace", "list"])[0]["agent"], id.as_str(), "an admin sees all");
     daemon.ctl().ok(&["agent", "remove", &id]);
+}
+
+#[test]
+fn workspace_du_counts_with_the_rights_of_the_user_alone() {
+    let daemon = Daemon::start();
+    let user = users::first();
+    let ctl = daemon.ctl().as_user(&user);
+    ctl.ok(&["agent", "spawn", "a", "--profile", "shell"]);
+    let fill = "mkdir -p locked/in open; echo x > open/x; echo x > locked/in/x; chmod 000 locked";
+    let task = ctl.submit(fill, &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    // An admin counts no more than the user could.
+    for ctl in [&ctl, &daemon.ctl()] {
+        let id = ctl.json(&["workspace", "list"])[0]["agent"].as_str().unwrap().to_owned();
+        let measured = &ctl.json(&["workspace", "du", &id])[0];
+        assert_eq!((&measured["files"], &measured["folders"]), (&1.into(), &2.into()), "{measured}");
+        assert_eq!(measured["unreadFolders"], 1, "{measured}");
+    }
+    // A folder of somebody else in the place of the workspace is not looked into.
+    let workspace = ctl.ok(&["workspace", "path", "a"]);
+    std::fs::rename(&workspace, format!("{workspace}.moved")).unwrap();
+    symlink("/root", &workspace).unwrap();
+    let error = ctl.refused(4, &["workspace", "du", "a"]);
+    assert_eq!(error["code"], "workspace_unreadable", "{error}");
+    std::fs::remove_file(&workspace).unwrap();
+    std::fs::rename(format!("{workspace}.moved"), &workspace).unwrap();
 }
 
 #[test]

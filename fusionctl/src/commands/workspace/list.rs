@@ -1,20 +1,18 @@
 //! `workspace list`: the caller's workspaces, oldest first.
 
-use fusion_proto::v1::{ListWorkspacesRequest, WorkspaceState};
+use fusion_proto::v1::WorkspaceState;
 
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::output::Listing;
 use crate::view::word::words;
-use crate::view::workspace::Workspace;
+use crate::view::workspace::Usage;
 
 const AFTER: &str = "\
 Examples:
   fusionctl workspace list
+  fusionctl workspace list --size
   fusionctl workspace list --state kept -q";
-
-/// How many workspaces one answer carries.
-const PAGE: i32 = 500;
 
 /// Arguments of `workspace list`.
 #[derive(Debug, clap::Args)]
@@ -23,26 +21,24 @@ pub(crate) struct Args {
     /// Only those in this state
     #[arg(long, value_parser = words::<WorkspaceState>())]
     state: Option<WorkspaceState>,
+    /// Count what is in each: takes as long as reading all their folders
+    #[arg(long)]
+    size: bool,
 }
 
-/// Reads all pages.
+/// Reads all pages; with `--size`, counts what is in each.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
-    let mut request = ListWorkspacesRequest {
-        page_size: PAGE,
-        state: args.state.unwrap_or(WorkspaceState::Unspecified).into(),
-        page_token: String::new(),
-    };
+    let mut found = super::fetch_all(&link, args.state).await?;
+    if args.size {
+        for workspace in &mut found {
+            // One that cannot be counted is in the list all the same; `workspace du` says why.
+            workspace.usage = super::measure(&link, &workspace.agent).await.ok().map(Usage::from);
+        }
+    }
     let mut listing = Listing::new(&mut session.out);
-    loop {
-        let page = link.repeat(async || link.workspaces().list_workspaces(request.clone()).await).await?;
-        for workspace in page.workspaces {
-            listing.push(Workspace::from(workspace))?;
-        }
-        if page.next_page_token.is_empty() {
-            break;
-        }
-        request.page_token = page.next_page_token;
+    for workspace in found {
+        listing.push(workspace)?;
     }
     listing.finish()?;
     Ok(Exit::Done)

@@ -1,12 +1,16 @@
 //! `workspace`: the folders in which agents work. One is named by its agent.
 
+mod du;
 mod list;
 mod path;
 mod remove;
 mod show;
 
 use clap::Subcommand;
-use fusion_proto::v1::GetWorkspaceRequest;
+use fusion_proto::v1::{
+    GetWorkspaceRequest, ListWorkspacesRequest, MeasureWorkspaceRequest, WorkspaceState, WorkspaceUsage,
+};
+use tonic::Status;
 
 use super::Session;
 use crate::client::Link;
@@ -22,6 +26,8 @@ pub(crate) enum Verb {
     Show(show::Args),
     /// Print the path of a workspace alone
     Path(path::Args),
+    /// Count what is in workspaces
+    Du(du::Args),
     /// Remove the workspaces of terminated agents
     Remove(remove::Args),
 }
@@ -32,6 +38,7 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::List(args) => list::run(session, args).await,
         Verb::Show(args) => show::run(session, args).await,
         Verb::Path(args) => path::run(session, args).await,
+        Verb::Du(args) => du::run(session, args).await,
         Verb::Remove(args) => remove::run(session, args).await,
     }
 }
@@ -41,4 +48,28 @@ async fn fetch(link: &Link, agent: String) -> Result<Workspace, Stop> {
     let request = GetWorkspaceRequest { agent };
     let found = link.repeat(async || link.workspaces().get_workspace(request.clone()).await).await?;
     Ok(Workspace::from(found))
+}
+
+/// How many workspaces one answer carries.
+const PAGE: i32 = 500;
+
+/// All workspaces that the caller sees, in one state or in any but removed.
+async fn fetch_all(link: &Link, state: Option<WorkspaceState>) -> Result<Vec<Workspace>, Stop> {
+    let state = state.unwrap_or(WorkspaceState::Unspecified).into();
+    let mut request = ListWorkspacesRequest { page_size: PAGE, state, page_token: String::new() };
+    let mut found = Vec::new();
+    loop {
+        let page = link.repeat(async || link.workspaces().list_workspaces(request.clone()).await).await?;
+        found.extend(page.workspaces.into_iter().map(Workspace::from));
+        if page.next_page_token.is_empty() {
+            return Ok(found);
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+/// Counts what is in a workspace.
+async fn measure(link: &Link, agent: &str) -> Result<WorkspaceUsage, Status> {
+    let request = MeasureWorkspaceRequest { agent: agent.to_owned() };
+    Ok(link.workspaces().measure_workspace(request).await?.into_inner())
 }

@@ -4,8 +4,9 @@ use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
 const AFTER: &str = "\
-Example:
-  fusionctl workspace show builder";
+Examples:
+  fusionctl workspace show builder
+  fusionctl workspace show builder --size";
 
 /// Arguments of `workspace show`.
 #[derive(Debug, clap::Args)]
@@ -13,12 +14,18 @@ Example:
 pub(crate) struct Args {
     /// Its agent: name or id, or a unique part of the id
     agent: String,
+    /// Count what is in it: takes as long as reading all its folders
+    #[arg(long)]
+    size: bool,
 }
 
 /// Fetches and prints it.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
-    let workspace = super::fetch(&link, args.agent).await?;
+    let mut workspace = super::fetch(&link, args.agent).await?;
+    if args.size {
+        workspace.usage = Some(super::measure(&link, &workspace.agent).await?.into());
+    }
     session.out.show(&workspace)?;
     Ok(Exit::Done)
 }

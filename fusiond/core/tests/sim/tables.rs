@@ -65,6 +65,8 @@ rejects! {
     NoSpace {}
     SpawnFailed { agent: "agt_1", reason: "no room" }
     SeedFailed { agent: "a", reason: "no such folder" }
+    WorkspaceGone { agent: "agt_1" }
+    WorkspaceUnreadable { agent: "agt_1", reason: "it does not answer" }
     LogsGone { task: "tsk_1" }
     NoResult { task: "tsk_1", state: "queued" }
     InputNotFound { input: "inp_0" }

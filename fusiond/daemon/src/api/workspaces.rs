@@ -5,8 +5,9 @@
 use super::agents::page_start;
 use super::refuse::refuse;
 use super::{Door, page_size, view};
+use crate::runtime::{InspectError, Inspected};
 use fusion_core::agent::Leftovers;
-use fusion_core::{Agent, AgentId, Command, Key, Reject, State};
+use fusion_core::{Agent, AgentId, Caller, Command, Key, Reject, State};
 use fusion_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -55,6 +56,18 @@ impl v1::workspace_service_server::WorkspaceService for Door {
         Ok(Response::new(v1::ListWorkspacesResponse { workspaces, next_page_token }))
     }
 
+    async fn measure_workspace(
+        &self,
+        request: Request<v1::MeasureWorkspaceRequest>,
+    ) -> Result<Response<v1::WorkspaceUsage>, Status> {
+        let caller = Self::caller(&request)?;
+        let place = self.inspected(caller, request.into_inner().agent).await?;
+        let agent = place.agent;
+        let usage = self.runtime.measure(place).await;
+        let usage = usage.map_err(|error| refuse(&cannot_look(agent, error)))?;
+        Ok(Response::new(view::workspace::usage(&usage)))
+    }
+
     async fn delete_workspace(
         &self,
         request: Request<v1::DeleteWorkspaceRequest>,
@@ -78,10 +91,28 @@ impl Door {
         removed.map_err(|reject| refuse(&reject))
     }
 
+    /// The workspace of an agent that the caller may look into.
+    async fn inspected(&self, caller: Caller, text: String) -> Result<Inspected, Status> {
+        let look = move |state: &State, _| {
+            let agent = state.find_agent(caller, &text)?;
+            let path = agent.spec.recipe.workspace.clone().into();
+            Ok(Inspected { agent: agent.id, owner: agent.owner, path })
+        };
+        self.engine.look(look).await.and_then(|found| found).map_err(|reject| refuse(&reject))
+    }
+
     /// Puts the owner's name in.
     fn named_workspace(&self, mut workspace: v1::Workspace) -> v1::Workspace {
         workspace.user = self.name_of(&workspace.user);
         workspace
+    }
+}
+
+fn cannot_look(agent: AgentId, error: InspectError) -> Reject {
+    let agent = agent.to_string();
+    match error {
+        InspectError::Gone => Reject::WorkspaceGone { agent },
+        InspectError::Failed(reason) => Reject::WorkspaceUnreadable { agent, reason },
     }
 }
 

@@ -3,18 +3,17 @@
 //!
 //! Not here: which profiles there are, and what to do about a program that is missing (the doors).
 
-use std::io::{self, Read as _};
-use std::os::fd::AsFd;
+use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fusion_core::Uid;
-use fusion_sys::pidfd::PidFd;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::attempt::login_path;
+use super::errand::{Ended, attend};
 use super::identity::Owner;
 use super::{Runtime, Shared};
 
@@ -83,16 +82,16 @@ impl Runtime {
 
 fn ask(shared: &Shared, owner: &Owner, path: &str, question: &Question) -> Presence {
     let program = question.argv.first().map_or("", String::as_str);
-    let outcome = start(shared, owner, path, question).and_then(|mut child| {
-        let heard = hear(&mut child, Instant::now() + PATIENCE);
-        if !matches!(heard, Ok(Some(_))) {
-            end(&child);
-        }
-        Ok((heard?, child.wait()?))
-    });
-    match outcome {
-        Ok((Some(said), status)) => judge(program, &said, status),
-        Ok((None, _)) => {
+    let mut said = Vec::new();
+    let mut keep = |piece: &[u8]| {
+        let room = OUTPUT_BYTES_MAX.saturating_sub(said.len());
+        said.extend_from_slice(&piece[..piece.len().min(room)]);
+        ControlFlow::Continue(())
+    };
+    let child = start(shared, owner, path, question);
+    match child.and_then(|child| attend(child, Instant::now() + PATIENCE, &mut keep)) {
+        Ok(Ended::Exited(status, _)) => judge(program, &said, status),
+        Ok(Ended::TooLong | Ended::Unheard) => {
             Presence::Absent(format!("{program} did not answer within {} s", PATIENCE.as_secs()))
         }
         Err(error) => Presence::Absent(format!("{program} could not be asked: {error}")),
@@ -135,52 +134,4 @@ fn start(shared: &Shared, owner: &Owner, path: &str, question: &Question) -> io:
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-}
-
-/// Until the end of its output and its own; `None` if that takes too long.
-fn hear(child: &mut Child, until: Instant) -> io::Result<Option<Vec<u8>>> {
-    let mut heard = Vec::new();
-    let mut chunk = [0; 1024];
-    if let Some(out) = &mut child.stdout {
-        loop {
-            if !is_ready(&*out, until)? {
-                return Ok(None);
-            }
-            match out.read(&mut chunk)? {
-                0 => break,
-                count => {
-                    let room = OUTPUT_BYTES_MAX.saturating_sub(heard.len());
-                    heard.extend_from_slice(&chunk[..count.min(room)]);
-                }
-            }
-        }
-    }
-    let process = PidFd::open(child.id())?;
-    Ok(is_ready(&process, until)?.then_some(heard))
-}
-
-fn is_ready(file: impl AsFd, until: Instant) -> io::Result<bool> {
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
-        let left = Timespec { tv_sec: seconds, tv_nsec: left.subsec_nanos().into() };
-        match poll(&mut [PollFd::new(&file, PollFlags::IN)], Some(&left)) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Ends it with what it has started.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the group's leader is our own child that nobody has waited for"
-)]
-fn end(child: &Child) {
-    let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(group) = group {
-        // ESRCH: it is ending just now.
-        let _ended = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
 }

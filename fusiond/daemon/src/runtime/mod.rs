@@ -18,7 +18,9 @@ mod connection;
 mod death;
 mod detect;
 mod erase;
+mod errand;
 mod identity;
+mod inspect;
 mod lane;
 mod launch;
 mod listener;
@@ -46,6 +48,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, word};
 pub use self::detect::{Asker, Presence, Question};
+pub use self::inspect::{InspectError, Place as Inspected};
 pub use self::order::{
     INPUT_PIECE_BYTES_MAX, INPUT_VERSION, InputError, InputNews, InputPiece, Order, Setup, TaskInput,
 };
@@ -137,6 +140,8 @@ struct Shared {
     handle: Handle,
     /// How many blocking works (launches, deaths, removals) may run at once.
     blocking: Semaphore,
+    /// Who looks into workspaces just now.
+    inspections: inspect::Turns,
 }
 
 /// Where the orders of each agent go. The lock is held for a map access alone, never across an await.
@@ -177,6 +182,7 @@ impl Runtime {
             read_stored,
             handle,
             blocking,
+            inspections: inspect::Turns::default(),
         };
         Ok(Self { shared: Arc::new(shared), lanes: Arc::default() })
     }

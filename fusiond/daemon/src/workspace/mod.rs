@@ -85,6 +85,20 @@ impl Workspaces {
         made.map_err(|source| WorkspaceError { verb: "make", path: self.path(user, agent), source })
     }
 
+    /// Opens the workspace of an agent to look into it; `None` if there is none. Blocks.
+    ///
+    /// # Errors
+    /// Those of openat2(2); also if something is there that is not the user's own folder.
+    pub fn open_one(&self, user: &str, agent: AgentId, owner: Uid) -> io::Result<Option<OwnedFd>> {
+        check_name(user)?;
+        let place = Path::new(user).join(agent.to_string());
+        let Some(folder) = absent_as_none(open_folder_beneath(self.folder(), &place))? else {
+            return Ok(None);
+        };
+        check_owner(&folder, owner)?;
+        Ok(Some(folder))
+    }
+
     /// Removes the workspace of an agent with everything in it; an absent one is removed. The folder of its user stays.
     /// Files are removed by `shim`, the program `fusion-shim`, as their user. Blocks for as long as that takes.
     ///
@@ -188,16 +202,22 @@ fn empty(folder: OwnedFd, owner: Uid, gid: u32, shim: &Path) -> io::Result<()> {
 
 /// A found folder must be the user's; that it is the user's alone is made sure of.
 fn check_owned(folder: OwnedFd, owner: Uid) -> io::Result<OwnedFd> {
-    let stat = fstat(&folder)?;
+    let mode = check_owner(&folder, owner)?;
+    if mode & (Mode::RWXU | Mode::RWXG | Mode::RWXO) != Mode::RWXU {
+        fchmod(&folder, Mode::RWXU)?;
+    }
+    Ok(folder)
+}
+
+/// Its mode.
+fn check_owner(folder: &OwnedFd, owner: Uid) -> io::Result<Mode> {
+    let stat = fstat(folder)?;
     if stat.st_uid != owner.0 {
         let reason =
             format!("a folder of user {} is in its place, expected one of user {}", stat.st_uid, owner.0);
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
-    if Mode::from_raw_mode(stat.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO) != Mode::RWXU {
-        fchmod(&folder, Mode::RWXU)?;
-    }
-    Ok(folder)
+    Ok(Mode::from_raw_mode(stat.st_mode))
 }
 
 /// A user's name is one plain part of a path, and none of the daemon's own.

@@ -7,6 +7,7 @@ use fusion_core::agent::{Agent, Leftovers};
 use fusion_core::workspace::SeedHow;
 use fusion_core::{State, Time};
 use fusion_proto::v1;
+use fusion_shim::usage::{Count, Usage};
 
 /// The whole workspace.
 pub(crate) fn workspace(whole: &State, agent: &Agent) -> v1::Workspace {
@@ -24,6 +25,13 @@ pub(crate) fn workspace(whole: &State, agent: &Agent) -> v1::Workspace {
             worktree: seed.how == SeedHow::Worktree,
         }),
     }
+}
+
+/// How much is in it.
+pub(crate) fn usage(usage: &Usage) -> v1::WorkspaceUsage {
+    let Usage { bytes, disk_bytes, files, folders, unread, count } = *usage;
+    let partial = count == Count::Cut;
+    v1::WorkspaceUsage { bytes, disk_bytes, files, folders, unread_folders: unread, partial }
 }
 
 fn expiry(whole: &State, agent: &Agent) -> Option<Time> {

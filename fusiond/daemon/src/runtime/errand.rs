@@ -1,0 +1,130 @@
+//! Waiting for a child that does something for a user who asks, with that user's rights: bounded in time, its words taken
+//! piece by piece. Blocks; for threads that may.
+//!
+//! Not here: what the child does, and with which rights it is started.
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::process::{Child, ExitStatus};
+use std::time::Instant;
+
+use fusion_sys::pidfd::PidFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// How a child ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// By itself; with the last of its words on standard error, if they were listened to.
+    Exited(ExitStatus, String),
+    /// It took too long, and was killed with what it had started.
+    TooLong,
+    /// Nobody wants to hear more; it was killed with what it had started.
+    Unheard,
+}
+
+/// What is kept of standard error.
+const WORDS_BYTES_MAX: usize = 2 << 10;
+const PIECE_BYTES_MAX: usize = 64 << 10;
+
+/// Hears a child, which leads a process group of its own, out to its end, at most until `until`. Each piece of its
+/// standard output goes to `take`, which may end it.
+pub(super) fn attend(
+    mut child: Child,
+    until: Instant,
+    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> io::Result<Ended> {
+    let heard = hear(&mut child, until, take);
+    if !matches!(heard, Ok(Heard::Out(_))) {
+        end(&child);
+    }
+    let status = child.wait()?;
+    Ok(match heard? {
+        Heard::Out(words) => Ended::Exited(status, words),
+        Heard::TooLong => Ended::TooLong,
+        Heard::Unheard => Ended::Unheard,
+    })
+}
+
+enum Heard {
+    Out(String),
+    TooLong,
+    Unheard,
+}
+
+fn hear(
+    child: &mut Child,
+    until: Instant,
+    take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> io::Result<Heard> {
+    let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
+    let mut words = Vec::new();
+    let mut chunk = vec![0; PIECE_BYTES_MAX];
+    while out.is_some() || err.is_some() {
+        let files = [out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd)];
+        let Some(ready) = first_ready(&files, until)? else { return Ok(Heard::TooLong) };
+        if ready == 0 {
+            let count = read_some(&mut out, &mut chunk)?;
+            if count > 0 && take(&chunk[..count]).is_break() {
+                return Ok(Heard::Unheard);
+            }
+        } else {
+            let count = read_some(&mut err, &mut chunk)?;
+            words.extend_from_slice(&chunk[..count]);
+            let surplus = words.len().saturating_sub(WORDS_BYTES_MAX);
+            words.drain(..surplus);
+        }
+    }
+    let process = PidFd::open(child.id())?;
+    let over = first_ready(&[Some(process.as_fd())], until)?;
+    let words = String::from_utf8_lossy(&words).trim().to_owned();
+    Ok(if over.is_some() { Heard::Out(words) } else { Heard::TooLong })
+}
+
+/// Reads once; at the end the pipe is closed.
+fn read_some(pipe: &mut Option<impl Read>, chunk: &mut [u8]) -> io::Result<usize> {
+    let count = pipe.as_mut().map_or(Ok(0), |pipe| pipe.read(chunk))?;
+    if count == 0 {
+        *pipe = None;
+    }
+    Ok(count)
+}
+
+/// The place of the first file that can be read; `None` when the time is over.
+fn first_ready(files: &[Option<std::os::fd::BorrowedFd<'_>>], until: Instant) -> io::Result<Option<usize>> {
+    let mut places = Vec::with_capacity(files.len());
+    let mut asked = Vec::with_capacity(files.len());
+    for (place, file) in files.iter().enumerate() {
+        if let Some(file) = file {
+            places.push(place);
+            asked.push(PollFd::from_borrowed_fd(*file, PollFlags::IN));
+        }
+    }
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
+        let left = Timespec { tv_sec: seconds, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut asked, Some(&left)) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {
+                let at = asked.iter().position(|file| !file.revents().is_empty());
+                return Ok(at.map(|at| places[at]));
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Ends it with what it has started.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the group's leader is our own child that nobody has waited for"
+)]
+fn end(child: &Child) {
+    let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(group) = group {
+        // ESRCH: it is ending just now.
+        let _ended = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}

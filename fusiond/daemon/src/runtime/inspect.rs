@@ -1,0 +1,154 @@
+//! Looking into a workspace for somebody who asks: how much there is. A child does it with the rights of the workspace's
+//! user, bounded in time.
+//!
+//! Not here: who may ask (the doors), what is counted (`fusion-shim du`).
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use fusion_core::{AgentId, Uid};
+use fusion_shim::usage::Usage;
+use rustix::fs::fstat;
+use tokio::sync::Semaphore;
+
+use super::errand::{Ended, attend};
+use super::{Runtime, Shared};
+
+/// A workspace that is looked into.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its agent.
+    pub agent: AgentId,
+    /// Whose it is.
+    pub owner: Uid,
+    /// Where it is, as the recipe of the agent says.
+    pub path: PathBuf,
+}
+
+/// Nothing can be said about a workspace.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InspectError {
+    /// There is none.
+    #[error("the workspace is gone")]
+    Gone,
+    /// It cannot be looked into, for this reason.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// How long the child may count before it says what it has.
+const COUNT_LIMIT: Duration = Duration::from_secs(30);
+/// A child that does not speak then hangs, as on a file system over a network.
+const COUNT_MARGIN: Duration = Duration::from_secs(5);
+/// What is read of its answer, which is one line.
+const ANSWER_BYTES_MAX: usize = 256;
+/// Looks into workspaces of one user at once; others of theirs wait. Each is a walk through a file system.
+const TURNS_PER_USER: usize = 2;
+
+/// Bounds how many children look into the workspaces of each user.
+#[derive(Default)]
+pub(super) struct Turns(Mutex<HashMap<Uid, Arc<Semaphore>>>);
+
+impl Turns {
+    pub(super) fn of(&self, user: Uid) -> Arc<Semaphore> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(user).or_insert_with(|| Arc::new(Semaphore::new(TURNS_PER_USER))))
+    }
+}
+
+impl Runtime {
+    /// Counts what is in a workspace. It answers within 35 s of its turn, with what it has by then.
+    ///
+    /// # Errors
+    /// [`InspectError`].
+    pub async fn measure(&self, place: Place) -> Result<Usage, InspectError> {
+        self.shared.inspect(place, measure).await
+    }
+}
+
+impl Shared {
+    /// Does it when it is the turn of the workspace's user, on a thread for what blocks.
+    async fn inspect<T: Send + 'static>(
+        self: &Arc<Self>,
+        place: Place,
+        act: impl FnOnce(&Self, &Place) -> Result<T, InspectError> + Send + 'static,
+    ) -> Result<T, InspectError> {
+        let turn = self.inspections.of(place.owner).acquire_owned().await;
+        let turn = turn.map_err(|_| InspectError::Failed("the daemon ends".to_owned()))?;
+        let shared = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            act(&shared, &place)
+        });
+        done.await.unwrap_or_else(|error| Err(InspectError::Failed(error.to_string())))
+    }
+}
+
+fn measure(shared: &Shared, place: &Place) -> Result<Usage, InspectError> {
+    let folder = open(shared, place)?;
+    let words = ["du".to_owned(), COUNT_LIMIT.as_secs().to_string()];
+    let child = start(shared, place, &folder, &words, Stdio::null()).map_err(failed)?;
+    let mut answer = Vec::new();
+    let mut keep = |piece: &[u8]| {
+        answer.extend_from_slice(piece);
+        if answer.len() > ANSWER_BYTES_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    match attend(child, Instant::now() + COUNT_LIMIT + COUNT_MARGIN, &mut keep).map_err(failed)? {
+        Ended::Exited(status, words) if !status.success() => Err(InspectError::Failed(if words.is_empty() {
+            format!("counting ended with {status}")
+        } else {
+            words
+        })),
+        Ended::Exited(..) => std::str::from_utf8(&answer)
+            .ok()
+            .and_then(Usage::parse)
+            .ok_or_else(|| InspectError::Failed("counting gave no figures".to_owned())),
+        Ended::TooLong => Err(InspectError::Failed("its file system does not answer".to_owned())),
+        Ended::Unheard => Err(InspectError::Failed("counting said too much".to_owned())),
+    }
+}
+
+/// The folder itself, without following a link.
+fn open(shared: &Shared, place: &Place) -> Result<OwnedFd, InspectError> {
+    let user = shared.workspaces.user_of(&place.path);
+    let user = user.ok_or_else(|| {
+        InspectError::Failed("it lies in a root of workspaces that is no longer configured".to_owned())
+    })?;
+    let found = shared.workspaces.open_one(&user, place.agent, place.owner).map_err(failed)?;
+    found.ok_or(InspectError::Gone)
+}
+
+/// Starts `fusion-shim` in the folder, as its user.
+fn start(
+    shared: &Shared,
+    place: &Place,
+    folder: &OwnedFd,
+    words: &[String],
+    stdin: Stdio,
+) -> io::Result<Child> {
+    let mut command = Command::new(&shared.config.shim_path);
+    command.args(words);
+    if rustix::process::geteuid().as_raw() != place.owner.0 {
+        command.arg(place.owner.0.to_string()).arg(fstat(folder)?.st_gid.to_string());
+    }
+    command
+        .env_clear()
+        .current_dir(Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()))
+        .process_group(0)
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
+fn failed(error: io::Error) -> InspectError {
+    InspectError::Failed(error.to_string())
+}
