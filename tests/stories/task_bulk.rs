@@ -109,3 +109,75 @@ fn task_list_filters_by_several_states_by_agent_and_by_time() {
     assert!(ids(&["--since", "2100-01-01T00:00:00Z"]).is_empty());
     assert_eq!(ctl.refused(3, &["task", "list", "--agent", "nobody"])["code"], "agent_not_found");
 }
+
+#[test]
+fn task_bulk_verbs_say_of_a_task_that_left_the_memory_what_it_is() {
+    let config = "[tasks]\nended_in_memory = 1\n".to_owned();
+    let daemon = Daemon::with(Setup { config, ..Setup::default() });
+    let ctl = daemon.ctl();
+    ctl.spawn_fake("a", &[]);
+    let done = ctl.submit("say x", &[]);
+    ctl.ended(&done);
+    let ids = queue(&daemon, 2);
+    ctl.ok(&["task", "cancel", "--label", "batch=b"]);
+    let old = &ids[0];
+    assert_eq!(ctl.json(&["task", "cancel", old])["state"], "cancelled", "asked again, it is the same");
+    assert_eq!(ctl.ok(&["-q", "task", "cancel", old, &ids[1]]), ids.join("\n"));
+    let verbs: [&[&str]; 7] = [
+        &["task", "cancel", &done],
+        &["task", "hold", &done],
+        &["task", "release", &done],
+        &["task", "update", &done, "--priority", "9"],
+        &["task", "resolve", &done, "--fail"],
+        &["task", "answer", &done, "yes"],
+        &["task", "approve", &done],
+    ];
+    for verb in verbs {
+        let refusal = ctl.refused(4, verb);
+        assert_eq!(refusal["code"], "task_state", "{refusal}");
+        assert!(refusal["message"].as_str().unwrap().contains("is succeeded"), "{refusal}");
+    }
+    let bulk = ctl.run(&["task", "hold", &done, old]).expect_code(4);
+    assert_eq!(bulk.stderr.matches("it cannot be held").count(), 2, "{bulk}");
+    assert_eq!(
+        ctl.refused(3, &["task", "cancel", "tsk_00000000000000000000000000"])["code"],
+        "task_not_found"
+    );
+}
+
+#[test]
+fn task_bulk_update_changes_all_that_a_label_chooses_and_that_have_not_started() {
+    let (daemon, ctl) = daemon_with_agent();
+    let mut bell = daemon.fifo("bell");
+    let running = ctl.submit(&format!("ring {}\nstall", bell.path()), &["--label", "batch=b"]);
+    bell.next_line();
+    queue(&daemon, 3_000);
+    let prompt = ctl.submit("before", &["--label", "batch=b", "--capability", "fly", "--env", "A=1"]);
+    let update = ["-q", "task", "update", "--label", "batch=b", "--priority", "8", "--add-label", "more=1"];
+    let done = ctl.run(&update).expect_code(0);
+    assert_eq!(done.stdout.lines().count(), 3_001, "{}", done.stderr);
+    assert_eq!(
+        ctl.run(&["-q", "task", "list", "--label", "more=1", "--limit", "9999"]).stdout.lines().count(),
+        3_001
+    );
+    assert_eq!(ctl.json(&["task", "show", &prompt])["priority"], 8);
+    assert_eq!(ctl.json(&["task", "show", &running])["priority"], 5, "it runs");
+    let done = ctl.run(&["task", "update", &prompt, &running, "--prompt", "after"]).expect_code(4);
+    assert_eq!(done.stdout, format!("{prompt} queued\n"));
+    assert_eq!(ctl.json(&["task", "show", &prompt])["prompt"], "after");
+    assert_eq!(ctl.run(&["task", "update", &prompt, "--label", "batch=b", "--priority", "1"]).code, 2);
+    assert_eq!(ctl.refused(2, &["task", "update", "--state", "running", "--priority", "1"])["code"], "usage");
+}
+
+#[test]
+fn task_wait_names_what_it_cannot_find_and_waits_for_the_rest() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let ids = queue(&daemon, 5_000);
+    ctl.ok(&["task", "cancel", "--label", "batch=b"]);
+    let names = format!("{}\nwrong\ntsk_00000000000000000000000000\n", ids.join("\n"));
+    let done = ctl.run_with(&["-q", "task", "wait", "-"], &names).expect_code(3);
+    assert_eq!(done.stdout.lines().count(), 5_000);
+    assert_eq!(done.stderr.matches("error: ").count(), 2, "{}", done.stderr);
+    assert!(done.stderr.contains("\"wrong\""), "{}", done.stderr);
+}

@@ -19,7 +19,7 @@ fn task_update_changes_what_has_not_started_for_good() {
         "9",
         "--prompt",
         "env",
-        "--label",
+        "--add-label",
         "a=2",
         "--remove-label",
         "b",
@@ -77,7 +77,7 @@ fn task_update_is_refused_for_what_runs_and_for_nonsense() {
     let queued = ctl.submit("x", &["--capability", "fly"]);
     assert_eq!(ctl.refused(2, &["task", "update", &queued])["code"], "usage");
     assert_eq!(ctl.refused(2, &["task", "update", &queued, "--prompt", ""])["code"], "field_missing");
-    assert_eq!(ctl.refused(2, &["task", "update", &queued, "--label", "a b=c"])["code"], "label_invalid");
+    assert_eq!(ctl.refused(2, &["task", "update", &queued, "--add-label", "a b=c"])["code"], "label_invalid");
     assert_eq!(ctl.refused(3, &["task", "update", &queued, "--agent", "nobody"])["code"], "agent_not_found");
     assert_eq!(ctl.refused(3, &["task", "update", "tsk_none", "--priority", "1"])["code"], "task_not_found");
     let command = ctl.id(&["task", "submit", "--capability", "fly", "--run", "--", "true"]);

@@ -2513,6 +2513,24 @@ pub struct GetTaskRequest {
     #[prost(string, tag = "1")]
     pub task: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindTasksRequest {
+    /// Ids, unique parts of ids, or `key:K`.
+    #[prost(string, repeated, tag = "1")]
+    pub tasks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindTasksResponse {
+    /// As it was named.
+    #[prost(string, tag = "1")]
+    pub task: ::prost::alloc::string::String,
+    /// The full id …
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// … or why there is none.
+    #[prost(message, optional, tag = "3")]
+    pub refusal: ::core::option::Option<Refusal>,
+}
 /// Which tasks are meant; all that are set must hold.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TaskFilter {
@@ -2641,7 +2659,7 @@ pub struct UpdateTaskRequest {
     #[prost(string, repeated, tag = "15")]
     pub unset: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ChangeTasksRequest {
     /// Ids, unique parts of ids, or `key:K`.
     #[prost(string, repeated, tag = "1")]
@@ -2654,6 +2672,9 @@ pub struct ChangeTasksRequest {
     /// TASK_VERB_RESOLVE: how.
     #[prost(enumeration = "Resolution", tag = "4")]
     pub resolution: i32,
+    /// TASK_VERB_UPDATE: what is to be different; its `task` is ignored.
+    #[prost(message, optional, tag = "5")]
+    pub update: ::core::option::Option<UpdateTaskRequest>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ChangeTasksResponse {
@@ -3009,6 +3030,7 @@ pub enum TaskVerb {
     Hold = 3,
     Release = 4,
     Resolve = 5,
+    Update = 6,
 }
 impl TaskVerb {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3023,6 +3045,7 @@ impl TaskVerb {
             Self::Hold => "TASK_VERB_HOLD",
             Self::Release => "TASK_VERB_RELEASE",
             Self::Resolve => "TASK_VERB_RESOLVE",
+            Self::Update => "TASK_VERB_UPDATE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3034,6 +3057,7 @@ impl TaskVerb {
             "TASK_VERB_HOLD" => Some(Self::Hold),
             "TASK_VERB_RELEASE" => Some(Self::Release),
             "TASK_VERB_RESOLVE" => Some(Self::Resolve),
+            "TASK_VERB_UPDATE" => Some(Self::Update),
             _ => None,
         }
     }
@@ -3238,6 +3262,32 @@ pub mod task_service_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("fusion.v1.TaskService", "GetTask"));
             self.inner.unary(req, path, codec).await
+        }
+        /// What names mean, one answer for each in their order; one that nothing has refuses only itself.
+        /// role: user, agent (own and sub-tasks). story: task_wait
+        pub async fn find_tasks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FindTasksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::FindTasksResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.TaskService/FindTasks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "FindTasks"));
+            self.inner.server_streaming(req, path, codec).await
         }
         /// Lists tasks, newest first. role: user. story: task_list
         pub async fn list_tasks(
@@ -3666,6 +3716,18 @@ pub mod task_service_server {
             &self,
             request: tonic::Request<super::GetTaskRequest>,
         ) -> std::result::Result<tonic::Response<super::Task>, tonic::Status>;
+        /// Server streaming response type for the FindTasks method.
+        type FindTasksStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::FindTasksResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What names mean, one answer for each in their order; one that nothing has refuses only itself.
+        /// role: user, agent (own and sub-tasks). story: task_wait
+        async fn find_tasks(
+            &self,
+            request: tonic::Request<super::FindTasksRequest>,
+        ) -> std::result::Result<tonic::Response<Self::FindTasksStream>, tonic::Status>;
         /// Lists tasks, newest first. role: user. story: task_list
         async fn list_tasks(
             &self,
@@ -4087,6 +4149,52 @@ pub mod task_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.TaskService/FindTasks" => {
+                    #[allow(non_camel_case_types)]
+                    struct FindTasksSvc<T: TaskService>(pub Arc<T>);
+                    impl<
+                        T: TaskService,
+                    > tonic::server::ServerStreamingService<super::FindTasksRequest>
+                    for FindTasksSvc<T> {
+                        type Response = super::FindTasksResponse;
+                        type ResponseStream = T::FindTasksStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FindTasksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TaskService>::find_tasks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FindTasksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -1,4 +1,4 @@
-//! One verb, done to one task or to many: cancel, retry, hold, release, resolve.
+//! One verb, done to one task or to many: cancel, retry, hold, release, resolve, update.
 //!
 //! One that is named goes by its own call; many go as one stream, each with an outcome of its own. Not
 //! for: which tasks (`selection`), nor the words of the verbs.
@@ -8,7 +8,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use fusion_proto::v1::{
     CancelTaskRequest, ChangeTasksRequest, HoldTaskRequest, ReleaseTaskRequest, Resolution,
-    ResolveTaskRequest, RetryTaskRequest, Task, TaskFilter, TaskState, TaskVerb,
+    ResolveTaskRequest, RetryTaskRequest, Task, TaskFilter, TaskState, TaskVerb, UpdateTaskRequest,
 };
 use prost_types::Duration;
 
@@ -23,7 +23,7 @@ use crate::view::word::word;
 const NAMES_MAX: usize = 50_000;
 
 /// What is done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Change {
     /// `task cancel`, with the time between TERM and KILL.
     Cancel(Option<Duration>),
@@ -35,6 +35,8 @@ pub(super) enum Change {
     Release,
     /// `task resolve`.
     Resolve(Resolution),
+    /// `task update`, with what is to be different.
+    Update(Box<UpdateTaskRequest>),
 }
 
 /// How a verb that chooses by label or state is confirmed.
@@ -46,58 +48,36 @@ pub(super) struct Confirm {
 }
 
 impl Change {
-    const fn words(self) -> (&'static str, &'static str) {
+    const fn words(&self) -> (&'static str, &'static str) {
         match self {
             Self::Cancel(_) => ("cancel", "cancelled"),
             Self::Retry => ("retry", "retried"),
             Self::Hold => ("hold", "held"),
             Self::Release => ("release", "released"),
             Self::Resolve(_) => ("resolve", "resolved"),
+            Self::Update(_) => ("update", "updated"),
         }
     }
 
     /// Whether it makes sense for a task in this state.
-    const fn suits(self, state: TaskState) -> bool {
-        use TaskState::{
-            Blocked, Cancelled, Deferred, Dispatched, Failed, Held, Lost, Queued, Running, Succeeded,
-            TimedOut, Unspecified, WaitingApproval, WaitingInput,
-        };
-        match (self, state) {
-            (
-                Self::Cancel(_),
-                Blocked | Deferred | Queued | Dispatched | Running | WaitingApproval | WaitingInput | Lost
-                | Held,
-            )
-            | (Self::Retry, Failed | Cancelled | TimedOut)
-            | (Self::Hold, Blocked | Deferred | Queued)
-            | (Self::Release, Held)
-            | (Self::Resolve(_), Lost) => true,
-            (Self::Cancel(_), Succeeded | Failed | Cancelled | TimedOut | Unspecified)
-            | (
-                Self::Retry,
-                Blocked | Deferred | Queued | Dispatched | Running | WaitingApproval | WaitingInput | Lost
-                | Held | Succeeded | Unspecified,
-            )
-            | (
-                Self::Hold,
-                Dispatched | Running | WaitingApproval | WaitingInput | Lost | Held | Succeeded | Failed
-                | Cancelled | TimedOut | Unspecified,
-            )
-            | (
-                Self::Release,
-                Blocked | Deferred | Queued | Dispatched | Running | WaitingApproval | WaitingInput | Lost
-                | Succeeded | Failed | Cancelled | TimedOut | Unspecified,
-            )
-            | (
-                Self::Resolve(_),
-                Blocked | Deferred | Queued | Dispatched | Running | WaitingApproval | WaitingInput | Held
-                | Succeeded | Failed | Cancelled | TimedOut | Unspecified,
-            ) => false,
+    const fn suits(&self, state: TaskState) -> bool {
+        match state {
+            TaskState::Blocked | TaskState::Deferred | TaskState::Queued => {
+                matches!(self, Self::Cancel(_) | Self::Hold | Self::Update(_))
+            }
+            TaskState::Held => matches!(self, Self::Cancel(_) | Self::Release | Self::Update(_)),
+            TaskState::Dispatched
+            | TaskState::Running
+            | TaskState::WaitingApproval
+            | TaskState::WaitingInput => matches!(self, Self::Cancel(_)),
+            TaskState::Lost => matches!(self, Self::Cancel(_) | Self::Resolve(_)),
+            TaskState::Failed | TaskState::Cancelled | TaskState::TimedOut => matches!(self, Self::Retry),
+            TaskState::Succeeded | TaskState::Unspecified => false,
         }
     }
 
     /// The filter narrowed to the tasks that it makes sense for.
-    fn narrow(self, mut filter: TaskFilter) -> Result<TaskFilter, Stop> {
+    fn narrow(&self, mut filter: TaskFilter) -> Result<TaskFilter, Stop> {
         if let Some(state) = filter.states().find(|state| !self.suits(*state)) {
             let state = word::<TaskState>(state.into());
             let message = format!("a task that is {state} cannot be {}", self.words().1);
@@ -111,18 +91,31 @@ impl Change {
         Ok(filter)
     }
 
-    fn request(self, tasks: Vec<String>) -> ChangeTasksRequest {
-        let (verb, grace, resolution) = match self {
-            Self::Cancel(grace) => (TaskVerb::Cancel, grace, Resolution::Unspecified),
-            Self::Retry => (TaskVerb::Retry, None, Resolution::Unspecified),
-            Self::Hold => (TaskVerb::Hold, None, Resolution::Unspecified),
-            Self::Release => (TaskVerb::Release, None, Resolution::Unspecified),
-            Self::Resolve(resolution) => (TaskVerb::Resolve, None, resolution),
+    fn request(&self, tasks: Vec<String>) -> ChangeTasksRequest {
+        let mut request = ChangeTasksRequest { tasks, ..ChangeTasksRequest::default() };
+        let verb = match self {
+            Self::Cancel(grace) => {
+                request.grace = *grace;
+                TaskVerb::Cancel
+            }
+            Self::Retry => TaskVerb::Retry,
+            Self::Hold => TaskVerb::Hold,
+            Self::Release => TaskVerb::Release,
+            Self::Resolve(resolution) => {
+                request.set_resolution(*resolution);
+                TaskVerb::Resolve
+            }
+            Self::Update(update) => {
+                request.update = Some((**update).clone());
+                TaskVerb::Update
+            }
         };
-        ChangeTasksRequest { tasks, verb: verb.into(), grace, resolution: resolution.into() }
+        request.set_verb(verb);
+        request
     }
 
-    /// Asks once: a repetition could meet what came of the first.
+    /// Asks once, but for an update: a repetition could meet what came of the first. The same values twice are
+    /// the same values.
     async fn one(self, link: &Link, task: String) -> Result<Task, Stop> {
         let mut tasks = link.tasks();
         let answer = match self {
@@ -132,6 +125,10 @@ impl Change {
             Self::Release => tasks.release_task(ReleaseTaskRequest { task }).await,
             Self::Resolve(resolution) => {
                 tasks.resolve_task(ResolveTaskRequest { task, resolution: resolution.into() }).await
+            }
+            Self::Update(update) => {
+                let request = UpdateTaskRequest { task, ..*update };
+                return link.repeat(async || link.tasks().update_task(request.clone()).await).await;
             }
         };
         Ok(answer?.into_inner())
@@ -156,7 +153,7 @@ pub(super) async fn run(
             let filter = change.narrow(filter)?;
             let link = session.link().await?;
             let found = matching(&link, filter).await?;
-            if found.len() > 1 && !confirm.yes && !agreed(&found, change)? {
+            if found.len() > 1 && !confirm.yes && !agreed(&found, &change)? {
                 return Err(Complaint::new(Exit::Failed, "not_confirmed", "nothing was changed").into());
             }
             (found.into_iter().map(|(id, _)| id).collect(), false, link)
@@ -193,7 +190,7 @@ async fn each(link: &Link, request: ChangeTasksRequest, report: &mut Report<'_>)
 }
 
 /// Asks on a terminal; what runs without one is a script that says what it means.
-fn agreed(found: &[(String, TaskState)], change: Change) -> Result<bool, Stop> {
+fn agreed(found: &[(String, TaskState)], change: &Change) -> Result<bool, Stop> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(true);
     }
@@ -230,6 +227,8 @@ mod tests {
         assert_eq!(narrowed(Change::Retry, &[]), Ok(vec![Failed, Cancelled, TimedOut]));
         assert_eq!(narrowed(Change::Release, &[]), Ok(vec![Held]));
         assert_eq!(narrowed(Change::Resolve(Resolution::Fail), &[]), Ok(vec![Lost]));
+        let update = Change::Update(Box::default());
+        assert_eq!(narrowed(update, &[]), Ok(vec![Blocked, Deferred, Queued, Held]));
         assert_eq!(narrowed(Change::Cancel(None), &[Queued]), Ok(vec![Queued]));
         assert_eq!(
             narrowed(Change::Cancel(None), &[Queued, Failed]),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use fusion_proto::v1::{OnLost, UpdateTaskRequest};
 use jiff::Timestamp;
 
-use super::report::Report;
+use super::change::{self, Change, Confirm};
+use super::selection::Selection;
 use super::submit::prompt;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
@@ -20,15 +21,24 @@ the change into its next attempt. Its key goes on to mean what was submitted.
 Examples:
   fusionctl task update 4f2k9x0a --priority 9
   fusionctl task update 4f2k9x0a --prompt 'make -k check' --timeout none
-  fusionctl task update 4f2k9x0a --label batch=8 --remove-label urgent --agent any";
+  fusionctl task update 4f2k9x0a --add-label batch=8 --remove-label urgent --agent any
+  fusionctl task update --label batch=7 --state queued --priority 9 --yes";
 
 /// Arguments of `task update`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// Ids, unique parts of ids, or key:KEY
-    #[arg(value_name = "TASK", required = true)]
-    tasks: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    confirm: Confirm,
+    #[command(flatten)]
+    edits: Edits,
+}
+
+/// What is to be different.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Edits {
     /// 0 to 9, 9 first
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=9))]
     priority: Option<u32>,
@@ -45,8 +55,8 @@ pub(crate) struct Args {
     #[arg(long = "capability", short, value_name = "C")]
     capabilities: Vec<String>,
     /// Add a label, or change one (may be repeated)
-    #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse_pair)]
-    labels: Vec<(String, String)>,
+    #[arg(long = "add-label", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    added_labels: Vec<(String, String)>,
     /// Remove a label (may be repeated)
     #[arg(long = "remove-label", value_name = "KEY")]
     remove_labels: Vec<String>,
@@ -86,24 +96,14 @@ fn or_none<T: Clone + Send + Sync + 'static>(
     move |text| if text == "none" { Ok(Edit::Unset) } else { parse(text).map(Edit::Set) }
 }
 
-/// Changes each, one after the other.
-pub(crate) async fn run(mut session: Session, mut args: Args) -> Result<Exit, Stop> {
-    let tasks = std::mem::take(&mut args.tasks);
-    let request = request(args)?;
-    let link = session.link().await?;
-    let mut report = Report::new(&mut session, tasks.len() == 1);
-    for task in tasks {
-        let request = UpdateTaskRequest { task: task.clone(), ..request.clone() };
-        // The same values twice are the same values.
-        match link.repeat(async || link.tasks().update_task(request.clone()).await).await {
-            Ok(updated) => report.task(updated, Exit::Done)?,
-            Err(stop) => report.error(stop, Some(&task))?,
-        }
-    }
-    report.finish()
+/// Changes each; chosen by label or state, those that have not started.
+pub(crate) async fn run(session: Session, args: Args) -> Result<Exit, Stop> {
+    let Args { selection, confirm, edits } = args;
+    let update = Change::Update(Box::new(request(edits)?));
+    change::run(session, selection, false, confirm, update).await
 }
 
-fn request(args: Args) -> Result<UpdateTaskRequest, Stop> {
+fn request(args: Edits) -> Result<UpdateTaskRequest, Stop> {
     let prompt = match (args.prompt, args.input_file) {
         (None, None) => None,
         (text, file) => Some(prompt(text, file.as_deref())?),
@@ -112,7 +112,7 @@ fn request(args: Args) -> Result<UpdateTaskRequest, Stop> {
     let mut request = UpdateTaskRequest {
         priority: args.priority,
         prompt,
-        labels: args.labels.into_iter().collect(),
+        labels: args.added_labels.into_iter().collect(),
         remove_labels: args.remove_labels,
         timeout: take(&mut unset, "timeout", args.timeout).map(wire_duration),
         idle_timeout: take(&mut unset, "idle_timeout", args.idle_timeout).map(wire_duration),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn update(line: &[&str]) -> Result<UpdateTaskRequest, Stop> {
-        request(Line::try_parse_from(["update", "t"].iter().chain(line)).unwrap().args)
+        request(Line::try_parse_from(["update", "t"].iter().chain(line)).unwrap().args.edits)
     }
 
     #[test]

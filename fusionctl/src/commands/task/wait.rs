@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use fusion_proto::v1::{GetTaskRequest, Task, TaskFilter, TaskState, WaitTasksRequest};
-use tonic::{Code, Status};
+use fusion_proto::v1::{FindTasksRequest, FindTasksResponse, Task, TaskFilter, TaskState, WaitTasksRequest};
+use tonic::Status;
 
 use super::progress::Board;
 use super::report::Report;
@@ -98,24 +98,34 @@ async fn wait_named(
     board: &mut Board,
     report: &mut Report<'_>,
 ) -> Result<(), Stop> {
-    let outcome = until_ended(link, &request, board, |task| print(report, task)).await;
-    match outcome {
-        Err(Stop::Complaint(complaint)) if complaint.exit == Exit::NotFound && request.tasks.len() > 1 => {}
-        Ok(()) | Err(Stop::Complaint(_) | Stop::OutputClosed) => return outcome,
-    }
-    let mut found = Vec::new();
-    for task in std::mem::take(&mut request.tasks) {
-        let get = GetTaskRequest { task: task.clone() };
-        match link.repeat(async || link.tasks().get_task(get.clone()).await).await {
-            Ok(_) => found.push(task),
-            Err(stop) => board.aside(|| report.error(stop, Some(&task)))?,
+    if request.tasks.len() > 1 {
+        let mut found = Vec::new();
+        for each in find(link, std::mem::take(&mut request.tasks)).await? {
+            match each.refusal {
+                None => found.push(each.id),
+                Some(refusal) => board.aside(|| report.refusal(refusal, &each.task))?,
+            }
         }
+        if found.is_empty() {
+            return Ok(());
+        }
+        request.tasks = found;
     }
-    if found.is_empty() {
-        return Ok(());
-    }
-    request.tasks = found;
     until_ended(link, &request, board, |task| print(report, task)).await
+}
+
+/// What the names mean, in their order.
+async fn find(link: &Link, tasks: Vec<String>) -> Result<Vec<FindTasksResponse>, Stop> {
+    let request = FindTasksRequest { tasks };
+    let ask = async || {
+        let mut stream = link.tasks().find_tasks(request.clone()).await?.into_inner();
+        let mut found = Vec::new();
+        while let Some(each) = stream.message().await? {
+            found.push(each);
+        }
+        Ok(tonic::Response::new(found))
+    };
+    link.repeat(ask).await
 }
 
 /// Hands out each task once, when it has ended; a daemon that is away for a while is waited for.
@@ -170,13 +180,12 @@ async fn accounted_for(link: &Link, names: &[String], seen: &HashSet<String>) ->
     if seen.len() >= names.len() {
         return Ok(true);
     }
-    for name in names.iter().filter(|name| !seen.contains(*name)) {
-        let get = GetTaskRequest { task: name.clone() };
-        match link.tasks().get_task(get).await {
-            Ok(task) if seen.contains(&task.get_ref().id) => {}
-            Ok(_) => return Ok(false),
-            Err(status) if status.code() == Code::NotFound => return Err(status.into()),
-            Err(_) => return Ok(false),
+    let unseen = names.iter().filter(|name| !seen.contains(*name)).cloned().collect();
+    for each in find(link, unseen).await? {
+        match each.refusal {
+            Some(refusal) => return Err(Complaint::of_refusal(refusal).into()),
+            None if seen.contains(&each.id) => {}
+            None => return Ok(false),
         }
     }
     Ok(true)

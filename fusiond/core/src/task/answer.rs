@@ -11,7 +11,7 @@ use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
 use crate::task::ask::check_text;
-use crate::task::{QuestionKind, Reply, TaskState, question};
+use crate::task::{QuestionKind, Reply, TaskState, question, retry};
 
 /// What a person replies.
 #[derive(Clone, Debug)]
@@ -54,6 +54,9 @@ impl Answer {
     }
 }
 
+/// What an agent has no leave for.
+pub(crate) const LEAVE: &str = "answering questions of tasks";
+
 pub(crate) fn decide(
     state: &mut State,
     out: &mut Out,
@@ -64,16 +67,8 @@ pub(crate) fn decide(
 ) -> Result<Done, Reject> {
     let found = state.find_task(caller, task)?;
     let id = found.id;
-    match caller.rights {
-        Rights::Admin | Rights::User => {}
-        // A question is for a person: an agent could else give itself leave.
-        Rights::Agent(_) => {
-            return Err(Reject::NotPermitted {
-                who: caller.actor().to_string(),
-                what: "answering questions of tasks",
-            });
-        }
-    }
+    // A question is for a person: an agent could else give itself leave.
+    retry::demand_owner(caller, LEAVE)?;
     let Some(question) = found.open_question() else {
         return Err(super::wrong_state(id, &found.state, "answered"));
     };

@@ -44,6 +44,9 @@ pub enum Wait {
     },
 }
 
+/// What an agent has no leave for.
+pub(crate) const LEAVE: &str = "holding tasks";
+
 pub(crate) fn decide(
     state: &mut State,
     out: &mut Out,
@@ -52,7 +55,7 @@ pub(crate) fn decide(
     task: &str,
 ) -> Result<Done, Reject> {
     let found = state.find_task(caller, task)?;
-    retry::demand_owner(caller, "holding tasks")?;
+    retry::demand_owner(caller, LEAVE)?;
     let (id, owner) = (found.id, found.owner);
     if matches!(found.state, TaskState::Held(_)) {
         return Ok(Done::Task(id));

@@ -9,6 +9,9 @@ use crate::state::State;
 use crate::step::{Done, Out, Turn};
 use crate::task::{TaskState, retry};
 
+/// What an agent has no leave for.
+pub(crate) const LEAVE: &str = "releasing tasks";
+
 pub(crate) fn decide(
     state: &mut State,
     out: &mut Out,
@@ -17,7 +20,7 @@ pub(crate) fn decide(
     task: &str,
 ) -> Result<Done, Reject> {
     let found = state.find_task(caller, task)?;
-    retry::demand_owner(caller, "releasing tasks")?;
+    retry::demand_owner(caller, LEAVE)?;
     let (id, owner) = (found.id, found.owner);
     let next = match &found.state {
         TaskState::Held(held) => held.wait.clone().into_state(turn.now),

@@ -32,6 +32,9 @@ impl Resolution {
     }
 }
 
+/// What an agent has no leave for.
+pub(crate) const LEAVE: &str = "deciding about lost tasks";
+
 pub(crate) fn decide(
     state: &mut State,
     out: &mut Out,
@@ -41,7 +44,7 @@ pub(crate) fn decide(
     resolution: Resolution,
 ) -> Result<Done, Reject> {
     let found = state.find_task(caller, task)?;
-    retry::demand_owner(caller, "deciding about lost tasks")?;
+    retry::demand_owner(caller, LEAVE)?;
     let (id, owner) = (found.id, found.owner);
     if !matches!(found.state, TaskState::Lost { .. }) {
         return Err(super::wrong_state(id, &found.state, "resolved"));

@@ -69,6 +69,9 @@ pub struct NewPrompt {
     pub input_bytes: u32,
 }
 
+/// What an agent has no leave for.
+pub(crate) const LEAVE: &str = "changing tasks";
+
 pub(crate) fn decide(
     state: &mut State,
     out: &mut Out,
@@ -77,7 +80,7 @@ pub(crate) fn decide(
     ask: UpdateTask,
 ) -> Result<Done, Reject> {
     let found = state.find_task(caller, &ask.task)?;
-    retry::demand_owner(caller, "changing tasks")?;
+    retry::demand_owner(caller, LEAVE)?;
     let (id, owner) = (found.id, found.owner);
     let wait =
         Wait::of(&found.state, turn.now).ok_or_else(|| super::wrong_state(id, &found.state, "updated"))?;

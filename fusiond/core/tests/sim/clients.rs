@@ -212,6 +212,20 @@ fn task_text(rng: &mut Rng, state: &State) -> String {
     }
 }
 
+/// Lets what is asked of one task be asked of any that was ever written, also of one that is forgotten.
+pub(crate) fn ask_of_any(rng: &mut Rng, command: &mut Command, tasks: &[TaskId]) {
+    if let Command::CancelTask { task, .. }
+    | Command::RetryTask { task, .. }
+    | Command::ResolveTask { task, .. }
+    | Command::AnswerTask { task, .. }
+    | Command::HoldTask { task }
+    | Command::ReleaseTask { task } = command
+        && !tasks.is_empty()
+    {
+        *task = rng.pick(tasks).to_string();
+    }
+}
+
 fn lost_text(rng: &mut Rng, state: &State) -> String {
     let lost = state.tasks().find(|task| task.state.word() == "lost");
     lost.map_or_else(|| task_text(rng, state), |task| task.id.to_string())

@@ -92,12 +92,9 @@ impl Life {
             return Ok(());
         }
         let (caller, mut command) = clients::draw(&mut self.rng, &self.world.state, self.world.now);
-        if let Command::RetryTask { task, .. } = &mut command
-            && self.rng.permille(500)
-            && let ids = self.world.store.task_ids()
-            && !ids.is_empty()
-        {
-            *task = self.rng.pick(&ids).to_string();
+        let of_any = if matches!(command, Command::RetryTask { .. }) { 500 } else { 100 };
+        if self.rng.permille(of_any) {
+            clients::ask_of_any(&mut self.rng, &mut command, &self.world.store.task_ids());
         }
         self.note(format!("{} {command:?}", caller.actor()));
         let reply = self.world.ask(caller, command)?;

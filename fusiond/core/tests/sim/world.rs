@@ -10,9 +10,10 @@ use crate::shim::{Fate, Shims, Who};
 use crate::store::Store;
 use fusion_core::index::{PoolIndex, UserIndex};
 use fusion_core::step::Done;
+use fusion_core::task::Past;
 use fusion_core::{
-    AgentId, Caller, Command, Config, Effect, Event, Input, Millis, Out, Outcome, Reject, State, TaskId,
-    Time, Turn, Uid, step, wake,
+    AgentId, Caller, Command, Config, Effect, Event, Input, Millis, Out, Outcome, Reject, State, Task,
+    TaskId, Time, Turn, Uid, step, wake,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -162,7 +163,38 @@ impl World {
         {
             *recalled = self.store.task(id).map(Box::new);
         }
-        self.take(Input::Command { caller, command })
+        let past = Past::of(&command);
+        let forgotten = past.and_then(|past| self.store.task(past.task));
+        let reply = self.take(Input::Command { caller, command: command.clone() })?;
+        match (&reply, past, forgotten) {
+            (Err(Reject::TaskNotFound { .. }), Some(past), Some(stored)) => {
+                let said = past.decide(&self.state, caller, &stored);
+                self.said_as_remembered(caller, command, stored, &said)?;
+                Ok(said)
+            }
+            (Ok(_) | Err(_), _, _) => Ok(reply),
+        }
+    }
+
+    /// Of a task that left the memory the same is said as of one that is still there.
+    fn said_as_remembered(
+        &self,
+        caller: Caller,
+        command: Command,
+        stored: Task,
+        said: &Result<Done, Reject>,
+    ) -> Result<(), String> {
+        let agents = self.state.agents().cloned().collect();
+        let mut state = State::load(
+            self.config.clone(),
+            Some(self.state.meta.clone()),
+            self.state.seq,
+            agents,
+            vec![stored],
+        );
+        let turn = Turn { now: self.now, seed: 0 };
+        let remembered = step(&mut state, &mut Out::default(), turn, Input::Command { caller, command });
+        if remembered == *said { Ok(()) } else { Err(format!("{said:?} is said instead of {remembered:?}")) }
     }
 
     /// Writes the batch; then its orders are on the wire. Returns the new events and orders.

@@ -1,12 +1,14 @@
 //! `ChangeTasks`: one verb, many tasks. Each is a command of its own to the core; the engine takes them in
 //! batches, so that the cancel of a hundred thousand costs as many syncs as batches, not as tasks.
 //!
-//! Also what `UpdateTask` means. Not for: deciding; `fusion_core::task` does.
+//! Also what an update means. Not for: deciding; `fusion_core::task` does.
 
 use super::agents::GRACE;
-use super::refuse::{refuse, status_code};
+use super::refuse::{refusal_of, refuse};
 use super::submit::{input_bytes, plan_input, plan_instant, plan_on_lost, sorted, title};
+use super::tasks::task_of;
 use super::{Door, millis, view};
+use crate::engine::Beside;
 use crate::runtime::TaskInput;
 use fusion_core::task::update::{Edit, NewPrompt};
 use fusion_core::task::{Resolution, UpdateTask};
@@ -22,34 +24,32 @@ use tonic::Status;
 const CHANGES_IN_FLIGHT: usize = 4096;
 
 /// What is done to each task.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Verb {
     Cancel(Millis),
     Retry,
     Hold,
     Release,
     Resolve(Resolution),
-}
-
-impl Verb {
-    fn command(self, task: String) -> Command {
-        match self {
-            Self::Cancel(grace) => Command::CancelTask { task, grace },
-            Self::Retry => Command::RetryTask { task, recalled: None },
-            Self::Hold => Command::HoldTask { task },
-            Self::Release => Command::ReleaseTask { task },
-            Self::Resolve(resolution) => Command::ResolveTask { task, resolution },
-        }
-    }
+    Update(Arc<v1::UpdateTaskRequest>),
 }
 
 /// What became of one task; the permit is freed when the transport has taken it.
-type Answered = (String, Result<Changed, Reject>, OwnedSemaphorePermit);
+type Answered = (String, Result<Changed, Box<Status>>, OwnedSemaphorePermit);
 
-enum Changed {
+/// A task after a change.
+pub(super) enum Changed {
+    /// As it is in memory.
     Task(Box<v1::Task>),
-    /// It ended and left the memory in the same breath.
+    /// It is on disk alone: it ended long ago, or with this change.
     Gone(TaskId),
+}
+
+impl Changed {
+    /// The task as it is now.
+    pub(super) fn of(state: &State, id: TaskId) -> Self {
+        state.task(id).map_or(Self::Gone(id), |task| Self::Task(Box::new(view::task::task(task))))
+    }
 }
 
 /// How a lost attempt is decided.
@@ -69,6 +69,10 @@ fn plan_verb(ask: &v1::ChangeTasksRequest) -> Result<Verb, Reject> {
         v1::TaskVerb::Hold => Ok(Verb::Hold),
         v1::TaskVerb::Release => Ok(Verb::Release),
         v1::TaskVerb::Resolve => plan_resolution(ask.resolution()).map(Verb::Resolve),
+        v1::TaskVerb::Update => {
+            let update = ask.update.clone().ok_or(Reject::FieldMissing { field: "update" })?;
+            Ok(Verb::Update(Arc::new(update)))
+        }
         v1::TaskVerb::Unspecified => Err(Reject::FieldMissing { field: "verb" }),
     }
 }
@@ -89,7 +93,7 @@ impl Door {
             for name in ask.tasks {
                 let Ok(permit) = slots.clone().acquire_owned().await else { return };
                 // A client that has gone wants no more of it; a stopped engine takes no more.
-                if answers.is_closed() || door.change(caller, verb, name, permit, &answers).await.is_err() {
+                if answers.is_closed() || door.change(caller, &verb, name, permit, &answers).await.is_err() {
                     return;
                 }
             }
@@ -104,44 +108,66 @@ impl Door {
     async fn change(
         &self,
         caller: Caller,
-        verb: Verb,
+        verb: &Verb,
         name: String,
         permit: OwnedSemaphorePermit,
         answers: &mpsc::UnboundedSender<Answered>,
     ) -> Result<(), Reject> {
-        let (door, answers, named) = (self.clone(), answers.clone(), name.clone());
+        let (command, beside) = match self.plan_change(caller, verb, name.clone()).await {
+            Ok(planned) => planned,
+            Err(refusal) => {
+                drop(answers.send((name, Err(Box::new(refusal)), permit)));
+                return Ok(());
+            }
+        };
+        let (door, answers) = (self.clone(), answers.clone());
+        let is_cancel = matches!(verb, Verb::Cancel(_));
         let runtime = tokio::runtime::Handle::current();
         let answer = move |state: &State, _, result: Result<Done, Reject>| {
-            let changed = result.map(|done| match done {
-                Done::Task(id) | Done::Same(id) => (id, state.task(id)),
-                Done::Agent(_) | Done::Secret(_) | Done::Daemon => (TaskId(0), None),
-            });
-            let changed = match changed {
-                // Cancelled is said only when nothing of the attempt is left.
-                Ok((id, Some(task)))
-                    if matches!((verb, &task.state), (Verb::Cancel(_), TaskState::Active(_))) =>
-                {
-                    runtime.spawn(async move {
-                        drop(answers.send((named, door.cancelled(id).await, permit)));
-                    });
-                    return;
-                }
-                Ok((_, Some(task))) => Ok(Changed::Task(Box::new(view::task::task(task)))),
-                Ok((id, None)) => Ok(Changed::Gone(id)),
-                Err(reject) => Err(reject),
-            };
+            let id = result.map(task_of).map_err(|reject| Box::new(refuse(&reject)));
+            // Cancelled is said only when nothing of the attempt is left.
+            if let Ok(id) = id
+                && is_cancel
+                && state.task(id).is_some_and(|task| matches!(task.state, TaskState::Active(_)))
+            {
+                runtime.spawn(async move {
+                    let changed = door.cancelled(id).await.map_err(|reject| Box::new(refuse(&reject)));
+                    drop(answers.send((name, changed, permit)));
+                });
+                return;
+            }
             // The client may have gone; what was changed stands.
-            drop(answers.send((named, changed, permit)));
+            drop(answers.send((name, id.map(|id| Changed::of(state, id)), permit)));
         };
-        self.engine.ask_later(caller, verb.command(name), None, Box::new(answer)).await
+        self.engine.ask_later(caller, command, beside, Box::new(answer)).await
+    }
+
+    async fn plan_change(
+        &self,
+        caller: Caller,
+        verb: &Verb,
+        task: String,
+    ) -> Result<(Command, Option<Beside>), Status> {
+        let command = match verb {
+            Verb::Cancel(grace) => Command::CancelTask { task, grace: *grace },
+            Verb::Retry => Command::RetryTask { task, recalled: None },
+            Verb::Hold => Command::HoldTask { task },
+            Verb::Release => Command::ReleaseTask { task },
+            Verb::Resolve(resolution) => Command::ResolveTask { task, resolution: *resolution },
+            Verb::Update(update) => {
+                let ask = v1::UpdateTaskRequest { task, ..v1::UpdateTaskRequest::clone(update) };
+                let (update, input) = self.plan_update(caller, ask).await?;
+                return Ok((Command::UpdateTask(Box::new(update)), input.map(Beside::Task)));
+            }
+        };
+        Ok((command, None))
     }
 
     /// Waits until nothing of a cancelled task runs any more.
-    async fn cancelled(&self, id: TaskId) -> Result<Changed, Reject> {
+    pub(super) async fn cancelled(&self, id: TaskId) -> Result<Changed, Reject> {
         let ended = move |state: &State| match state.task(id) {
             Some(task) if matches!(task.state, TaskState::Active(_)) => None,
-            Some(task) => Some(Changed::Task(Box::new(view::task::task(task)))),
-            None => Some(Changed::Gone(id)),
+            Some(_) | None => Some(Changed::of(state, id)),
         };
         self.engine.wait(Key::Task(id), ended).await
     }
@@ -151,15 +177,24 @@ impl Door {
         (name, changed, permit): Answered,
     ) -> Result<v1::ChangeTasksResponse, Status> {
         let (changed, refusal) = match changed {
-            Ok(Changed::Task(task)) => (Some(self.named_task(*task)), None),
-            Ok(Changed::Gone(id)) => {
-                let old = self.find_old(id).await?.map(|task| view::task::task(&task));
-                (Some(self.named_task(old.unwrap_or_default())), None)
-            }
-            Err(reject) => (None, Some(show_refusal(&reject))),
+            Ok(changed) => (Some(self.show_changed(changed).await?), None),
+            Err(refusal) => (None, Some(refusal_of(&refusal))),
         };
         drop(permit);
         Ok(v1::ChangeTasksResponse { task: name, changed, refusal })
+    }
+
+    /// The task as the caller sees it.
+    pub(super) async fn show_changed(&self, changed: Changed) -> Result<v1::Task, Status> {
+        let task = match changed {
+            Changed::Task(task) => *task,
+            Changed::Gone(id) => {
+                let old = self.find_old(id).await?;
+                let gone = || refuse(&Reject::TaskNotFound { task: id.to_string() });
+                view::task::task(&old.ok_or_else(gone)?)
+            }
+        };
+        Ok(self.named_task(task))
     }
 
     /// The command of an update and, with a new prompt, the bytes that are stored beside the task.
@@ -179,11 +214,6 @@ impl Door {
         let update = plan_fields(ask, prompt).map_err(|reject| refuse(&reject))?;
         Ok((update, input))
     }
-}
-
-fn show_refusal(reject: &Reject) -> v1::Refusal {
-    let (code, message, hint) = (reject.code().to_owned(), reject.to_string(), reject.hint());
-    v1::Refusal { status: status_code(reject).into(), failure: Some(v1::Failure { code, message, hint }) }
 }
 
 fn plan_fields(ask: v1::UpdateTaskRequest, prompt: Option<NewPrompt>) -> Result<UpdateTask, Reject> {

@@ -9,6 +9,7 @@ mod ask;
 mod change;
 mod connect;
 mod events;
+mod find;
 mod history;
 mod input;
 mod inputs;

@@ -5,6 +5,7 @@
 
 use fusion_core::Reject;
 use fusion_core::reject::Class;
+use fusion_proto::v1;
 use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -41,4 +42,14 @@ pub(crate) fn broken(what: &str, error: &dyn std::error::Error) -> Status {
     let metadata = HashMap::from([("hint".to_owned(), "the daemon's log tells more".to_owned())]);
     let details = ErrorDetails::with_error_info("internal", DOMAIN, metadata);
     Status::with_error_details(Code::Internal, format!("{what}: {error}"), details)
+}
+
+/// The same beside others, where one of several is refused.
+pub(crate) fn refusal_of(status: &Status) -> v1::Refusal {
+    let mut failure = v1::Failure { message: status.message().to_owned(), ..v1::Failure::default() };
+    if let Some(info) = status.get_details_error_info() {
+        failure.hint = info.metadata.get("hint").cloned().unwrap_or_default();
+        failure.code = info.reason;
+    }
+    v1::Refusal { status: status.code().into(), failure: Some(failure) }
 }

@@ -2,13 +2,13 @@
 //!
 //! Not for: deciding; `fusion_core::task` does.
 
-use super::change::plan_resolution;
+use super::change::{Changed, plan_resolution};
 use super::refuse::refuse;
 use super::{Door, history, millis, view};
 use crate::engine::Beside;
 use fusion_core::task::Answer;
 use fusion_core::waiting::Thing;
-use fusion_core::{AgentId, Caller, Command, Done, Key, Reject, State, TaskId, TaskState, explain, waiting};
+use fusion_core::{AgentId, Caller, Command, Done, Reject, State, TaskId, explain, waiting};
 use fusion_proto::v1;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -84,6 +84,17 @@ impl v1::task_service_server::TaskService for Door {
         Ok(Response::new(self.with_details(task).await?))
     }
 
+    type FindTasksStream = TaskStream<v1::FindTasksResponse>;
+
+    async fn find_tasks(
+        &self,
+        request: Request<v1::FindTasksRequest>,
+    ) -> Result<Response<Self::FindTasksStream>, Status> {
+        let caller = Self::caller(&request)?;
+        let found = self.find_all(caller, request.into_inner()).await?;
+        Ok(Response::new(Box::pin(found)))
+    }
+
     async fn list_tasks(
         &self,
         request: Request<v1::ListTasksRequest>,
@@ -114,13 +125,8 @@ impl v1::task_service_server::TaskService for Door {
         let id = self.engine.ask(caller, command, None, |_, _, done| task_of(done)).await;
         let id = id.map_err(|reject| refuse(&reject))?;
         // Cancelled is said only when nothing of the attempt is left.
-        let ended = move |state: &State| match state.task(id) {
-            Some(task) if !matches!(task.state, TaskState::Active(_)) => Some(Ok(view::task::task(task))),
-            Some(_) => None,
-            None => Some(Err(Reject::TaskNotFound { task: id.to_string() })),
-        };
-        let task = self.engine.wait(Key::Task(id), ended).await.and_then(|task| task);
-        self.answer(task)
+        let changed = self.cancelled(id).await.map_err(|reject| refuse(&reject))?;
+        self.show_changed(changed).await.map(Response::new)
     }
 
     async fn retry_task(&self, request: Request<v1::RetryTaskRequest>) -> Result<Response<v1::Task>, Status> {
@@ -187,11 +193,11 @@ impl v1::task_service_server::TaskService for Door {
         let caller = Self::caller(&request)?;
         let (update, input) = self.plan_update(caller, request.into_inner()).await?;
         let command = Command::UpdateTask(Box::new(update));
-        let task = self
-            .engine
-            .ask(caller, command, input.map(Beside::Task), |state, _, done| view_of(state, done))
-            .await;
-        self.answer(task.and_then(|task| task))
+        let changed = self.engine.ask(caller, command, input.map(Beside::Task), |state, _, done| {
+            Changed::of(state, task_of(done))
+        });
+        let changed = changed.await.map_err(|reject| refuse(&reject))?;
+        self.show_changed(changed).await.map(Response::new)
     }
 
     type ChangeTasksStream = TaskStream<v1::ChangeTasksResponse>;
@@ -263,7 +269,7 @@ const WAITING: usize = 10;
 /// More at once hold up the engine.
 const WAITING_MAX: usize = 100;
 
-fn task_of(done: Done) -> TaskId {
+pub(super) fn task_of(done: Done) -> TaskId {
     match done {
         Done::Task(id) | Done::Same(id) => id,
         Done::Agent(_) | Done::Secret(_) | Done::Daemon => TaskId(0),
@@ -319,8 +325,10 @@ impl Door {
     }
 
     async fn order_task(&self, caller: Caller, command: Command) -> Result<Response<v1::Task>, Status> {
-        let task = self.engine.ask(caller, command, None, |state, _, done| view_of(state, done)).await;
-        self.answer(task.and_then(|task| task))
+        let changed =
+            self.engine.ask(caller, command, None, |state, _, done| Changed::of(state, task_of(done)));
+        let changed = changed.await.map_err(|reject| refuse(&reject))?;
+        self.show_changed(changed).await.map(Response::new)
     }
 
     /// Reads the whole stream; answers come in the order of the requests.

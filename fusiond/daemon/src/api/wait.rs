@@ -3,10 +3,9 @@
 //!
 //! Not for: events, which tell everything that happens.
 
-use super::refuse::refuse;
 use super::{Door, view};
 use crate::engine::Watch;
-use fusion_core::{Caller, Key, Reject, State, TaskId, TaskState, Time};
+use fusion_core::{Caller, Key, State, TaskId, TaskState};
 use fusion_proto::v1;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -95,30 +94,5 @@ impl Door {
             Word::Gone(id) => self.find_old(id).await?.map(|task| view::task::task(&task)),
         };
         Ok(task.map(|task| self.named_task(task)))
-    }
-
-    /// The ids of all that are named; whoever left the memory goes by its full id.
-    async fn find_ids(&self, caller: Caller, names: Vec<String>) -> Result<Vec<TaskId>, Status> {
-        let look = move |state: &State, _: Time| {
-            names
-                .into_iter()
-                .map(|name| match state.find_task(caller, &name) {
-                    Ok(task) => Ok((task.id, None)),
-                    Err(Reject::TaskNotFound { task }) => match TaskId::parse(&name) {
-                        Some(id) => Ok((id, Some(Reject::TaskNotFound { task }))),
-                        None => Err(Reject::TaskNotFound { task }),
-                    },
-                    Err(other) => Err(other),
-                })
-                .collect::<Result<Vec<_>, Reject>>()
-        };
-        let found = self.engine.look(look).await.and_then(|found| found).map_err(|reject| refuse(&reject))?;
-        for (id, missing) in &found {
-            if let Some(reject) = missing {
-                let old = self.find_old(*id).await?.filter(|task| State::sees(caller, task.owner));
-                old.ok_or_else(|| refuse(reject))?;
-            }
-        }
-        Ok(found.into_iter().map(|(id, _)| id).collect())
     }
 }

@@ -14,9 +14,10 @@ use crate::runtime::{InputId, Runtime, TaskInput};
 use crate::store::{Batch, CommitError, Store};
 use crate::vault::Vault;
 use fusion_core::agent::SpawnAgent;
+use fusion_core::task::Past;
 use fusion_core::{
-    AgentId, Caller, Command, Done, Input, Key, Out, Outcome, Reject, SecretId, State, TaskId, Time, Turn,
-    step, wake,
+    AgentId, Caller, Command, Done, Input, Key, Out, Outcome, Reject, SecretId, State, Task, TaskId, Time,
+    Turn, step, wake,
 };
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -239,7 +240,9 @@ impl Loop {
         let turn = Self::turn(now);
         self.assign_id(turn, &mut command);
         self.recall(&mut command);
+        let past = Past::of(&command);
         let result = step(&mut self.state, &mut self.out, turn, Input::Command { caller, command });
+        let result = self.remember(caller, past, result);
         match (&result, beside) {
             (Ok(Done::Task(id)), Some(Beside::Task(input))) => {
                 self.batch.put(&record::input_key(*id), &input.encode());
@@ -327,12 +330,31 @@ impl Loop {
         if let Command::RetryTask { task, recalled } = command
             && let Some(id) = TaskId::parse(task).filter(|id| self.state.task(*id).is_none())
         {
-            *recalled = record::stored_task(&self.store.reader(), id)
-                .inspect_err(|error| tracing::error!(%error, "an old task could not be read"))
-                .ok()
-                .flatten()
-                .map(Box::new);
+            *recalled = self.read_task(id).map(Box::new);
         }
+    }
+
+    /// What is not in memory may be on disk.
+    fn remember(
+        &self,
+        caller: Caller,
+        past: Option<Past>,
+        result: Result<Done, Reject>,
+    ) -> Result<Done, Reject> {
+        match (result, past) {
+            (Err(not_found @ Reject::TaskNotFound { .. }), Some(past)) => match self.read_task(past.task) {
+                Some(task) => past.decide(&self.state, caller, &task),
+                None => Err(not_found),
+            },
+            (result, _) => result,
+        }
+    }
+
+    fn read_task(&self, id: TaskId) -> Option<Task> {
+        record::stored_task(&self.store.reader(), id)
+            .inspect_err(|error| tracing::error!(%error, "an old task could not be read"))
+            .ok()
+            .flatten()
     }
 
     /// Puts the end of old history into the batch; the logs that go with it.
