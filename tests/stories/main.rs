@@ -44,7 +44,9 @@ mod task_update;
 mod tree;
 mod why;
 mod workspace;
+mod workspace_diff;
 mod workspace_du;
+mod workspace_prune;
 
 use fusion_tests::{Ctl, Daemon};
 

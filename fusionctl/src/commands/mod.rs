@@ -15,6 +15,8 @@ pub(crate) mod task;
 pub(crate) mod why;
 pub(crate) mod workspace;
 
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
 use crate::args::{Args, Noun};
 use crate::client::{Link, Place};
 use crate::error::{Complaint, Exit, Stop};
@@ -68,6 +70,18 @@ impl Session {
         complaint.report(self.out.format());
         Ok(())
     }
+}
+
+/// Asks on a terminal; what runs without one is a script that says what it means.
+fn agreed(question: &str) -> Result<bool, Stop> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(true);
+    }
+    let unreadable = |error| Complaint::unreadable("the terminal", &error);
+    io::stderr().write_all(format!("{question} [y/N] ").as_bytes()).map_err(unreadable)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(unreadable)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Does what the command line says.

@@ -24,7 +24,9 @@ pub(crate) struct Workspace {
     #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    expire_time: Option<String>,
+    pub(crate) expire_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) end_time: Option<String>,
     /// Where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<Usage>,
@@ -52,6 +54,11 @@ impl From<v1::WorkspaceUsage> for Usage {
 }
 
 impl Usage {
+    /// What it takes on the disk, at least.
+    pub(crate) const fn disk_bytes(&self) -> u64 {
+        self.disk_bytes
+    }
+
     /// What it takes on the disk.
     fn disk_words(&self) -> String {
         self.at_least(format_size(self.disk_bytes))
@@ -160,6 +167,7 @@ impl From<v1::Workspace> for Workspace {
             }),
             create_time: time(workspace.create_time),
             expire_time: time(workspace.expire_time),
+            end_time: time(workspace.end_time),
             usage: None,
         }
     }
@@ -201,7 +209,35 @@ impl Shown for Workspace {
             ("From", self.seed.as_ref().map(Seed::words).unwrap_or_default().into()),
             ("Size", self.usage.as_ref().map(Usage::words).unwrap_or_default().into()),
             ("Created", with_age(self.create_time.as_deref()).into()),
+            ("Ended", with_age(self.end_time.as_deref()).into()),
             ("Expires", self.expire_time.as_deref().unwrap_or_default().into()),
+        ]
+    }
+}
+
+/// A workspace that goes, or would.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Pruned(pub(crate) Workspace);
+
+impl Listed for Pruned {
+    const HEADER: &'static [&'static str] = &["AGENT", "NAME", "USER", "ENDED", "DISK", "EXPIRES", "PATH"];
+    const LEAST: &'static [&'static str] = &["EXPIRES", "USER"];
+
+    fn id(&self) -> &str {
+        &self.0.agent
+    }
+
+    fn row(&self) -> Vec<Cell> {
+        let Self(workspace) = self;
+        vec![
+            short_id(&workspace.agent).into(),
+            workspace.name.as_str().into(),
+            workspace.user.as_str().into(),
+            age(workspace.end_time.as_deref()).into(),
+            workspace.usage.as_ref().map(Usage::disk_words).unwrap_or_default().into(),
+            workspace.expire_time.as_deref().unwrap_or_default().into(),
+            workspace.path.as_str().into(),
         ]
     }
 }
@@ -214,6 +250,7 @@ mod tests {
     fn a_row_has_a_cell_for_every_column() {
         let workspace = Workspace::from(v1::Workspace::default());
         assert_eq!(workspace.row().len(), Workspace::HEADER.len());
+        assert_eq!(Pruned(Workspace::from(v1::Workspace::default())).row().len(), Pruned::HEADER.len());
         let measured = Measured::new(workspace, v1::WorkspaceUsage::default());
         assert_eq!(measured.row().len(), Measured::HEADER.len());
     }

@@ -11,11 +11,12 @@
 //!                                                                          └─ records   marks and exit records
 //! ```
 //!
-//! It also is what works in a workspace as its user: `rm-tree` (`remove`), `seed`, `du`.
+//! It also is what works in a workspace as its user: `rm-tree` (`remove`), `seed`, `du`, `diff`.
 //!
 //! Not here: decisions. The daemon says what to start and when to stop.
 
 mod attempt;
+mod diff;
 mod du;
 mod engine;
 mod files;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         [verb, identity @ ..] if verb == "rm-tree" => remove::run(identity),
         [verb, words @ ..] if verb == "run-as" => run_as::run(words),
         [verb, arguments @ ..] if verb == "seed" => seed::run(arguments),
+        [verb, arguments @ ..] if verb == "diff" => diff::run(arguments),
         [verb, arguments @ ..] if verb == "du" => du::run(arguments),
         [flag] if flag == "--version" => {
             let version = concat!("fusion-shim ", env!("CARGO_PKG_VERSION"), "\n");

@@ -3,7 +3,7 @@
 //! whatever a repository's settings make git run has no more rights.
 //!
 //! It empties the workspace first, so that a half-made seed is never built upon. A folder that is copied is listed on
-//! standard output (see `manifest`), of a repository the commit is kept as `refs/worktree/fusion-base`. The last lines on
+//! standard output (see `manifest`), of a repository the commit, which is also kept as `refs/worktree/fusion-base`. The last lines on
 //! standard error are the reason of a failure.
 //!
 //! Not here: when it runs, how long it may take, whose words are believed (the daemon).

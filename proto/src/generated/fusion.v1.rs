@@ -6848,6 +6848,9 @@ pub struct Workspace {
     /// What it was filled with, if anything.
     #[prost(message, optional, tag = "8")]
     pub seed: ::core::option::Option<WorkspaceSeed>,
+    /// When its agent was terminated.
+    #[prost(message, optional, tag = "9")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetWorkspaceRequest {
@@ -6881,6 +6884,19 @@ pub struct WorkspaceUsage {
     pub partial: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiffWorkspaceRequest {
+    #[prost(string, tag = "1")]
+    pub agent: ::prost::alloc::string::String,
+    #[prost(enumeration = "DiffDetail", tag = "2")]
+    pub detail: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiffWorkspaceResponse {
+    /// The next bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListWorkspacesRequest {
     #[prost(int32, tag = "1")]
     pub page_size: i32,
@@ -6889,6 +6905,9 @@ pub struct ListWorkspacesRequest {
     /// Unspecified: any but removed.
     #[prost(enumeration = "WorkspaceState", tag = "3")]
     pub state: i32,
+    /// Only the caller's own, also for an administrator.
+    #[prost(bool, tag = "4")]
+    pub own: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListWorkspacesResponse {
@@ -6940,6 +6959,47 @@ impl WorkspaceState {
             "WORKSPACE_STATE_KEPT" => Some(Self::Kept),
             "WORKSPACE_STATE_REMOVING" => Some(Self::Removing),
             "WORKSPACE_STATE_REMOVED" => Some(Self::Removed),
+            _ => None,
+        }
+    }
+}
+/// How much is told of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DiffDetail {
+    /// As PATCH.
+    Unspecified = 0,
+    /// What changed in the files of a repository; of a copied or an empty workspace as NAME_STATUS.
+    Patch = 1,
+    /// How much changed in each.
+    Stat = 2,
+    /// A letter (A added, M modified, D deleted), a tab, the name, one a line.
+    NameStatus = 3,
+    /// The names alone, one a line.
+    NameOnly = 4,
+}
+impl DiffDetail {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DIFF_DETAIL_UNSPECIFIED",
+            Self::Patch => "DIFF_DETAIL_PATCH",
+            Self::Stat => "DIFF_DETAIL_STAT",
+            Self::NameStatus => "DIFF_DETAIL_NAME_STATUS",
+            Self::NameOnly => "DIFF_DETAIL_NAME_ONLY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DIFF_DETAIL_UNSPECIFIED" => Some(Self::Unspecified),
+            "DIFF_DETAIL_PATCH" => Some(Self::Patch),
+            "DIFF_DETAIL_STAT" => Some(Self::Stat),
+            "DIFF_DETAIL_NAME_STATUS" => Some(Self::NameStatus),
+            "DIFF_DETAIL_NAME_ONLY" => Some(Self::NameOnly),
             _ => None,
         }
     }
@@ -7097,6 +7157,32 @@ pub mod workspace_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Tells what has changed in a workspace since it was filled, as its user: text for people, as git writes it.
+        /// role: user. story: workspace_diff
+        pub async fn diff_workspace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DiffWorkspaceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::DiffWorkspaceResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.WorkspaceService/DiffWorkspace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.WorkspaceService", "DiffWorkspace"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Removes the workspace of a terminated agent; returns when it is gone. Again does no harm.
         /// role: user. story: workspace_remove
         pub async fn delete_workspace(
@@ -7159,6 +7245,21 @@ pub mod workspace_service_server {
             &self,
             request: tonic::Request<super::MeasureWorkspaceRequest>,
         ) -> std::result::Result<tonic::Response<super::WorkspaceUsage>, tonic::Status>;
+        /// Server streaming response type for the DiffWorkspace method.
+        type DiffWorkspaceStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::DiffWorkspaceResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Tells what has changed in a workspace since it was filled, as its user: text for people, as git writes it.
+        /// role: user. story: workspace_diff
+        async fn diff_workspace(
+            &self,
+            request: tonic::Request<super::DiffWorkspaceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::DiffWorkspaceStream>,
+            tonic::Status,
+        >;
         /// Removes the workspace of a terminated agent; returns when it is gone. Again does no harm.
         /// role: user. story: workspace_remove
         async fn delete_workspace(
@@ -7380,6 +7481,53 @@ pub mod workspace_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.WorkspaceService/DiffWorkspace" => {
+                    #[allow(non_camel_case_types)]
+                    struct DiffWorkspaceSvc<T: WorkspaceService>(pub Arc<T>);
+                    impl<
+                        T: WorkspaceService,
+                    > tonic::server::ServerStreamingService<super::DiffWorkspaceRequest>
+                    for DiffWorkspaceSvc<T> {
+                        type Response = super::DiffWorkspaceResponse;
+                        type ResponseStream = T::DiffWorkspaceStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DiffWorkspaceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkspaceService>::diff_workspace(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DiffWorkspaceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

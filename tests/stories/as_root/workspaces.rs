@@ -83,7 +83,7 @@ fn workspaces_of_others_are_neither_seen_nor_removed() {
     let id = mine.spawn_fake("a", &[]);
     assert_eq!(yours.json(&["workspace", "list"]), serde_json::json!([]));
     mine.ok(&["agent", "terminate", "a"]);
-    for verb in ["show", "path", "du", "remove"] {
+    for verb in ["show", "path", "du", "diff", "remove"] {
         assert_eq!(yours.refused(3, &["workspace", verb, &id])["code"], "agent_not_found");
     }
     assert_eq!(yours.refused(3, &["agent", "remove", &id])["code"], "agent_not_found");
@@ -115,6 +115,50 @@ fn workspace_du_counts_with_the_rights_of_the_user_alone() {
     assert_eq!(error["code"], "workspace_unreadable", "{error}");
     std::fs::remove_file(&workspace).unwrap();
     std::fs::rename(format!("{workspace}.moved"), &workspace).unwrap();
+}
+
+#[test]
+fn workspace_diff_is_made_by_the_user_for_the_user() {
+    let daemon = Daemon::start();
+    let user = users::first();
+    let ctl = daemon.ctl().as_user(&user);
+    let folder = repository(&daemon);
+    let chown = Command::new("chown").args(["-R", &format!("{0}:{0}", user.uid), text(&folder)]).status();
+    assert!(chown.unwrap().success());
+    ctl.ok(&["agent", "spawn", "a", "--profile", "shell", "--from", text(&folder)]);
+    let secret = daemon.folder().join("secret");
+    std::fs::write(&secret, "of root alone").unwrap();
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+    let task = ctl.submit(&format!("echo more >> a; ln -s {} way", text(&secret)), &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    for ctl in [&ctl, &daemon.ctl()] {
+        let id = ctl.json(&["workspace", "list"])[0]["agent"].as_str().unwrap().to_owned();
+        let patch = ctl.ok(&["workspace", "diff", &id]);
+        assert!(patch.contains("+more") && !patch.contains("of root alone"), "{patch}");
+    }
+    // An agent that could compare could be led to another repository of its user.
+    let program = fusion_tests::binary("fusionctl");
+    let task = ctl.submit(&format!("{} workspace diff a", text(&program)), &[]);
+    assert_eq!(ctl.ended(&task)["attempts"][0]["exitCode"], 5);
+}
+
+#[test]
+fn workspace_prune_of_an_admin_takes_others_only_when_told_so() {
+    let daemon = Daemon::start();
+    let (admin, user) = (daemon.ctl(), daemon.ctl().as_user(&users::first()));
+    let other = daemon.ctl().as_user(&users::second());
+    for ctl in [&admin, &user, &other] {
+        ctl.spawn_fake("a", &[]);
+        ctl.ok(&["agent", "terminate", "a"]);
+    }
+    let prune = |ctl: &fusion_tests::Ctl, flags: &[&str]| {
+        let gone = ctl.json(&[&["workspace", "prune", "--older-than", "0s", "--yes"], flags].concat());
+        gone.as_array().map(Vec::len)
+    };
+    assert_eq!(prune(&admin, &[]), Some(1));
+    assert_eq!(prune(&user, &["--all-users"]), Some(1), "a user has no others");
+    assert_eq!(prune(&admin, &["--all-users"]), Some(1));
+    assert_eq!(admin.json(&["workspace", "list"]), serde_json::json!([]));
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! for: which tasks (`selection`), nor the words of the verbs.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, IsTerminal, Write};
 
 use fusion_proto::v1::{
     CancelTaskRequest, ChangeTasksRequest, HoldTaskRequest, ReleaseTaskRequest, Resolution,
@@ -15,7 +14,7 @@ use prost_types::Duration;
 use super::report::Report;
 use super::selection::{Chosen, Selection, matching};
 use crate::client::Link;
-use crate::commands::Session;
+use crate::commands::{Session, agreed};
 use crate::error::{Complaint, Exit, Stop};
 use crate::view::word::word;
 
@@ -153,7 +152,7 @@ pub(super) async fn run(
             let filter = change.narrow(filter)?;
             let link = session.link().await?;
             let found = matching(&link, filter).await?;
-            if found.len() > 1 && !confirm.yes && !agreed(&found, &change)? {
+            if found.len() > 1 && !confirm.yes && !agreed(&question(&found, &change))? {
                 return Err(Complaint::new(Exit::Failed, "not_confirmed", "nothing was changed").into());
             }
             (found.into_iter().map(|(id, _)| id).collect(), false, link)
@@ -189,22 +188,14 @@ async fn each(link: &Link, request: ChangeTasksRequest, report: &mut Report<'_>)
     Ok(())
 }
 
-/// Asks on a terminal; what runs without one is a script that says what it means.
-fn agreed(found: &[(String, TaskState)], change: &Change) -> Result<bool, Stop> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Ok(true);
-    }
+/// What is asked on a terminal.
+fn question(found: &[(String, TaskState)], change: &Change) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (_, state) in found {
         *counts.entry(word::<TaskState>((*state).into())).or_default() += 1;
     }
     let counts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {state}")).collect();
-    let question = format!("{} {} tasks ({})? [y/N] ", change.words().0, found.len(), counts.join(", "));
-    let unreadable = |error| Complaint::unreadable("the terminal", &error);
-    io::stderr().write_all(question.as_bytes()).map_err(unreadable)?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(unreadable)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    format!("{} {} tasks ({})?", change.words().0, found.len(), counts.join(", "))
 }
 
 #[cfg(test)]

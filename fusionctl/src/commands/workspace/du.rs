@@ -2,6 +2,7 @@
 
 use tonic::Code;
 
+use super::Whose;
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::output::Listing;
@@ -31,7 +32,7 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     let mut exits = Vec::new();
     let mut found = Vec::new();
     if args.agents.is_empty() {
-        for workspace in super::fetch_all(&link, None).await? {
+        for workspace in super::fetch_all(&link, None, Whose::All).await? {
             match super::measure(&link, &workspace.agent).await {
                 Ok(usage) => found.push(Measured::new(workspace, usage)),
                 // Removed meanwhile, or its agent has not come up yet.

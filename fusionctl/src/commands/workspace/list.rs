@@ -2,6 +2,7 @@
 
 use fusion_proto::v1::WorkspaceState;
 
+use super::Whose;
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::output::Listing;
@@ -29,7 +30,7 @@ pub(crate) struct Args {
 /// Reads all pages; with `--size`, counts what is in each.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
-    let mut found = super::fetch_all(&link, args.state).await?;
+    let mut found = super::fetch_all(&link, args.state, Whose::All).await?;
     if args.size {
         for workspace in &mut found {
             // One that cannot be counted is in the list all the same; `workspace du` says why.

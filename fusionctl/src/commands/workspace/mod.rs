@@ -1,8 +1,10 @@
 //! `workspace`: the folders in which agents work. One is named by its agent.
 
+mod diff;
 mod du;
 mod list;
 mod path;
+mod prune;
 mod remove;
 mod show;
 
@@ -28,6 +30,10 @@ pub(crate) enum Verb {
     Path(path::Args),
     /// Count what is in workspaces
     Du(du::Args),
+    /// Show what has changed in a workspace since it was filled
+    Diff(diff::Args),
+    /// Remove the workspaces of all agents that were terminated long enough ago
+    Prune(prune::Args),
     /// Remove the workspaces of terminated agents
     Remove(remove::Args),
 }
@@ -39,6 +45,8 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::Show(args) => show::run(session, args).await,
         Verb::Path(args) => path::run(session, args).await,
         Verb::Du(args) => du::run(session, args).await,
+        Verb::Diff(args) => diff::run(session, args).await,
+        Verb::Prune(args) => prune::run(session, args).await,
         Verb::Remove(args) => remove::run(session, args).await,
     }
 }
@@ -53,10 +61,20 @@ async fn fetch(link: &Link, agent: String) -> Result<Workspace, Stop> {
 /// How many workspaces one answer carries.
 const PAGE: i32 = 500;
 
-/// All workspaces that the caller sees, in one state or in any but removed.
-async fn fetch_all(link: &Link, state: Option<WorkspaceState>) -> Result<Vec<Workspace>, Stop> {
+/// Whose workspaces are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// All that the caller sees.
+    All,
+    /// The caller's own.
+    Own,
+}
+
+/// Workspaces in one state, or in any but removed.
+async fn fetch_all(link: &Link, state: Option<WorkspaceState>, whose: Whose) -> Result<Vec<Workspace>, Stop> {
     let state = state.unwrap_or(WorkspaceState::Unspecified).into();
-    let mut request = ListWorkspacesRequest { page_size: PAGE, state, page_token: String::new() };
+    let mut request =
+        ListWorkspacesRequest { page_size: PAGE, state, page_token: String::new(), own: whose == Whose::Own };
     let mut found = Vec::new();
     loop {
         let page = link.repeat(async || link.workspaces().list_workspaces(request.clone()).await).await?;

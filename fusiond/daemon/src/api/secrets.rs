@@ -97,7 +97,7 @@ impl Door {
     }
 }
 
-fn demand_user(caller: Caller, what: &'static str) -> Result<(), Reject> {
+pub(super) fn demand_user(caller: Caller, what: &'static str) -> Result<(), Reject> {
     match caller.rights {
         Rights::Admin | Rights::User => Ok(()),
         Rights::Agent(_) => Err(Reject::NotPermitted { who: caller.actor().to_string(), what }),

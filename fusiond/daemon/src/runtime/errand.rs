@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::process::{Child, ExitStatus};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fusion_sys::pidfd::PidFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,12 +19,14 @@ pub(super) enum Ended {
     Exited(ExitStatus, String),
     /// It took too long, and was killed with what it had started.
     TooLong,
-    /// Nobody wants to hear more; it was killed with what it had started.
+    /// Nobody wants to hear more; what did not end by itself then was killed with what it had started.
     Unheard,
 }
 
 /// What is kept of standard error.
 const WORDS_BYTES_MAX: usize = 2 << 10;
+/// Between the end of the pipes and the kill.
+const FAREWELL: Duration = Duration::from_secs(2);
 const PIECE_BYTES_MAX: usize = 64 << 10;
 
 /// Hears a child, which leads a process group of its own, out to its end, at most until `until`. Each piece of its
@@ -35,7 +37,13 @@ pub(super) fn attend(
     take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<Ended> {
     let heard = hear(&mut child, until, take);
-    if !matches!(heard, Ok(Heard::Out(_))) {
+    // Whom nobody hears any more may put away what it has made.
+    let is_over = match heard {
+        Ok(Heard::Out(_)) => true,
+        Ok(Heard::Unheard) => is_over(&child, Instant::now() + FAREWELL).unwrap_or(false),
+        Ok(Heard::TooLong) | Err(_) => false,
+    };
+    if !is_over {
         end(&child);
     }
     let status = child.wait()?;
@@ -75,10 +83,13 @@ fn hear(
             words.drain(..surplus);
         }
     }
-    let process = PidFd::open(child.id())?;
-    let over = first_ready(&[Some(process.as_fd())], until)?;
     let words = String::from_utf8_lossy(&words).trim().to_owned();
-    Ok(if over.is_some() { Heard::Out(words) } else { Heard::TooLong })
+    Ok(if is_over(child, until)? { Heard::Out(words) } else { Heard::TooLong })
+}
+
+fn is_over(child: &Child, until: Instant) -> io::Result<bool> {
+    let process = PidFd::open(child.id())?;
+    Ok(first_ready(&[Some(process.as_fd())], until)?.is_some())
 }
 
 /// Reads once; at the end the pipe is closed.

@@ -1,7 +1,7 @@
-//! Looking into a workspace for somebody who asks: how much there is. A child does it with the rights of the workspace's
-//! user, bounded in time.
+//! Looking into a workspace for somebody who asks: how much there is, and what has changed. A child does it with the rights
+//! of the workspace's user, bounded in time.
 //!
-//! Not here: who may ask (the doors), what is counted (`fusion-shim du`).
+//! Not here: who may ask (the doors), what is counted and compared (`fusion-shim du`, `fusion-shim diff`).
 
 use std::collections::HashMap;
 use std::io;
@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use fusion_core::{AgentId, Uid};
 use fusion_shim::usage::Usage;
-use rustix::fs::fstat;
-use tokio::sync::Semaphore;
+use rustix::fs::{MemfdFlags, SeekFrom, fstat};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::errand::{Ended, attend};
 use super::{Runtime, Shared};
@@ -30,6 +30,39 @@ pub struct Place {
     pub owner: Uid,
     /// Where it is, as the recipe of the agent says.
     pub path: PathBuf,
+}
+
+/// What is asked about the changes in a workspace.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// How much is told.
+    pub detail: Detail,
+    /// What the workspace was filled with, see `fusion_shim::manifest`.
+    pub list: Vec<u8>,
+}
+
+/// How much is told of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What changed in the files, where that is known.
+    Patch,
+    /// How much changed in each.
+    Stat,
+    /// How each changed.
+    NameStatus,
+    /// Names alone.
+    NameOnly,
+}
+
+impl Detail {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Patch => "patch",
+            Self::Stat => "stat",
+            Self::NameStatus => "name-status",
+            Self::NameOnly => "name-only",
+        }
+    }
 }
 
 /// Nothing can be said about a workspace.
@@ -47,6 +80,8 @@ pub enum InspectError {
 const COUNT_LIMIT: Duration = Duration::from_secs(30);
 /// A child that does not speak then hangs, as on a file system over a network.
 const COUNT_MARGIN: Duration = Duration::from_secs(5);
+/// How long comparing may take, somebody who reads page by page included.
+const COMPARE_LIMIT: Duration = Duration::from_secs(600);
 /// What is read of its answer, which is one line.
 const ANSWER_BYTES_MAX: usize = 256;
 /// Looks into workspaces of one user at once; others of theirs wait. Each is a walk through a file system.
@@ -70,6 +105,19 @@ impl Runtime {
     /// [`InspectError`].
     pub async fn measure(&self, place: Place) -> Result<Usage, InspectError> {
         self.shared.inspect(place, measure).await
+    }
+
+    /// Tells `pieces` what has changed in a workspace, within 10 minutes of its turn, until it is closed.
+    ///
+    /// # Errors
+    /// [`InspectError`]; what was told until then is not all.
+    pub async fn compare(
+        &self,
+        place: Place,
+        asked: Comparison,
+        pieces: mpsc::Sender<Vec<u8>>,
+    ) -> Result<(), InspectError> {
+        self.shared.inspect(place, move |shared, place| compare(shared, place, asked, &pieces)).await
     }
 }
 
@@ -113,6 +161,45 @@ fn measure(shared: &Shared, place: &Place) -> Result<Usage, InspectError> {
         Ended::TooLong => Err(InspectError::Failed("its file system does not answer".to_owned())),
         Ended::Unheard => Err(InspectError::Failed("counting said too much".to_owned())),
     }
+}
+
+fn compare(
+    shared: &Shared,
+    place: &Place,
+    asked: Comparison,
+    pieces: &mpsc::Sender<Vec<u8>>,
+) -> Result<(), InspectError> {
+    let folder = open(shared, place)?;
+    let list = hand_over(&asked.list).map_err(failed)?;
+    drop(asked.list);
+    let seconds = COMPARE_LIMIT.as_secs().to_string();
+    let words = ["diff".to_owned(), seconds, asked.detail.word().to_owned()];
+    let until = Instant::now() + COMPARE_LIMIT + COUNT_MARGIN;
+    let child = start(shared, place, &folder, &words, list.into()).map_err(failed)?;
+    let mut tell = |piece: &[u8]| {
+        let sent = tokio::time::timeout_at(until.into(), pieces.send(piece.to_vec()));
+        match shared.handle.block_on(sent) {
+            Ok(Ok(())) => ControlFlow::Continue(()),
+            Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
+        }
+    };
+    match attend(child, until, &mut tell).map_err(failed)? {
+        Ended::Exited(status, _) if status.success() => Ok(()),
+        Ended::Exited(status, words) if words.is_empty() => {
+            Err(InspectError::Failed(format!("comparing ended with {status}")))
+        }
+        Ended::Exited(_, words) => Err(InspectError::Failed(words)),
+        Ended::TooLong => Err(InspectError::Failed("comparing took longer than 10 minutes".to_owned())),
+        Ended::Unheard => Ok(()),
+    }
+}
+
+/// Bytes as an open file, in memory.
+fn hand_over(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let file = rustix::fs::memfd_create(c"list", MemfdFlags::CLOEXEC)?;
+    fusion_sys::file::write_all(&file, bytes)?;
+    rustix::fs::seek(&file, SeekFrom::Start(0))?;
+    Ok(file)
 }
 
 /// The folder itself, without following a link.

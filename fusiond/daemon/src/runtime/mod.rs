@@ -48,7 +48,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, word};
 pub use self::detect::{Asker, Presence, Question};
-pub use self::inspect::{InspectError, Place as Inspected};
+pub use self::inspect::{Comparison, Detail, InspectError, Place as Inspected};
 pub use self::order::{
     INPUT_PIECE_BYTES_MAX, INPUT_VERSION, InputError, InputNews, InputPiece, Order, Setup, TaskInput,
 };

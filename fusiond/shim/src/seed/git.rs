@@ -3,11 +3,15 @@
 //! Git's own words reach standard error, which is where the reason of a failure is looked for.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
+
+use fusion_shim::manifest::write_commit;
 
 use super::is_option;
 
-/// The commit that the workspace began with; a reference of this worktree alone.
+/// Keeps the commit that the workspace began with from being collected; a reference of this worktree alone. Which it was
+/// stands in the list on standard output, where no agent can change it.
 const BASE: &str = "refs/worktree/fusion-base";
 
 /// Clones the repository into the working directory and begins the branch at the reference.
@@ -23,7 +27,7 @@ pub(super) fn clone(source: &OsString, reference: &OsString, branch: &OsString) 
         return git([OsStr::new("symbolic-ref"), OsStr::new("HEAD"), &head]);
     };
     git([OsStr::new("checkout"), OsStr::new("--quiet"), OsStr::new("-B"), branch, OsStr::new(&commit)])?;
-    keep_base()
+    keep_base(&commit)
 }
 
 /// Adds the working directory to the repository as a worktree with the branch. Its branch is named after this agent
@@ -46,11 +50,15 @@ pub(super) fn add_worktree(source: &OsString, reference: &OsString, branch: &OsS
         OsStr::new(&commit),
     ];
     git(words)?;
-    keep_base()
+    keep_base(&commit)
 }
 
-fn keep_base() -> Result<(), String> {
-    git(["update-ref", BASE, "HEAD"].map(OsStr::new))
+fn keep_base(commit: &str) -> Result<(), String> {
+    git(["update-ref", BASE, commit].map(OsStr::new))?;
+    let mut out = io::stdout();
+    write_commit(commit, &mut out)
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("cannot tell the commit: {error}"))
 }
 
 fn refuse_options<const N: usize>(texts: [&OsString; N]) -> Result<(), String> {

@@ -17,6 +17,7 @@ pub(crate) fn workspace(whole: &State, agent: &Agent) -> v1::Workspace {
         user: agent.owner.0.to_string(),
         path: agent.spec.recipe.workspace.clone(),
         state: state(agent).into(),
+        end_time: agent.is_terminated().then(|| timestamp(agent.life.since())),
         create_time: Some(timestamp(agent.created_at)),
         expire_time: expiry(whole, agent).map(timestamp),
         seed: agent.spec.seed.as_ref().map(|seed| v1::WorkspaceSeed {
