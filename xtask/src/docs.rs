@@ -11,7 +11,7 @@ const FRESH: &[&[&str]] =
 
 /// Tests that write and look at man pages.
 const MAN: &[&str] =
-    &["test", "-p", "fusiond", "-p", "fusionctl", "--lib", "--tests", "--quiet", "--", "page_that_renders"];
+    &["test", "--workspace", "--lib", "--test", "man", "--locked", "--quiet", "--", "page_that_renders"];
 
 /// Writes all generated files of the checkout anew; also the way out of a conflict in one of them.
 ///

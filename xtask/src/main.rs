@@ -6,11 +6,13 @@ mod bench;
 mod chaos;
 mod client;
 mod demo;
+mod dist;
 mod docs;
 mod shell;
 mod test;
 mod tidy;
 mod units;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -29,9 +31,16 @@ usage: cargo xtask ERRAND
                             kill -9 of the daemon at random points under load; count what is lost
   chaos down [--cycles N] [--seed N]
                             agents end while the daemon is dead; compare what it learns with the truth
+  dist [--check] [--dev] [--repo DIR [--unsigned]]
+                            packages for Debian and Red Hat, bill of materials and checksums in target/dist; builds
+                            them twice and compares; as tests build them; an apt repository signed with the key in
+                            FUSIOND_SIGNING_KEY
   docs                      write everything anew that is generated: wire code, references, .env.example
   man [DIR]                 write the man pages [default: target/man]
   tidy                      check the rules of the house that no compiler checks
+  vm [--quick] [--release] [STORY…]
+                            install the packages on a machine with systemd and run the stories of tests/vm there;
+                            in qemu, or with --quick in systemd-nspawn
   units                     let systemd judge the units, and hold how exposed the service is
 ";
 
@@ -47,11 +56,13 @@ fn main() -> ExitCode {
         ["chaos", "down", flags @ ..] => chaos::down(flags),
         ["chaos", "kill", flags @ ..] => chaos::kill(flags),
         ["demo"] => demo::run(),
+        ["dist", flags @ ..] => dist::run(flags),
         ["docs"] => docs::write(),
         ["man"] => docs::man("target/man"),
         ["man", folder] => docs::man(folder),
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),
+        ["vm", flags @ ..] => vm::run(flags),
         ["units"] => units::run(),
         _ => {
             shell::complain(USAGE);

@@ -1,0 +1,4 @@
+# State and groups stay: rpm knows no purge.
+if [ -d /run/systemd/system ]; then
+    systemctl daemon-reload || :
+fi

@@ -1,0 +1,91 @@
+# What stories share. Each is sourced after this into a shell of its own, as root, and fails at the first command that does.
+set -euo pipefail
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# is FOUND EXPECTED WHAT
+is() { [ "$1" = "$2" ] || fail "$3 is '$1', expected '$2'"; }
+
+# A command as a user, with that user's groups and nothing of root's environment.
+as() {
+    local user=$1 home
+    shift
+    home=$(getent passwd "$user" | cut -d: -f6)
+    (cd "$home" && runuser -u "$user" -- env -i HOME="$home" USER="$user" PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 \
+        XDG_RUNTIME_DIR="/run/user/$(id -u "$user")" "$@")
+}
+
+# refused CODE COMMAND…: it must end with that exit code.
+refused() {
+    local expected=$1 code=0
+    shift
+    "$@" || code=$?
+    is "$code" "$expected" "the exit code of '$*'"
+}
+
+# eventually SECONDS COMMAND…: for what systemd does on its own, which no command waits for.
+eventually() {
+    local limit=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $limit ] || fail "not within its time: $*"
+        sleep 0.2
+    done
+}
+
+main_pid() { systemctl show -P MainPID fusiond.service; }
+# Whether another process than OLD serves.
+served_anew() { local pid; pid=$(main_pid); [ "$pid" != 0 ] && [ "$pid" != "$1" ] && systemctl --quiet is-active fusiond.service; }
+# A process that cannot be mistaken for a later one of the same number.
+identity() { echo "$1:$(cut -d' ' -f22 "/proc/$1/stat")"; }
+no_agents() { ! pgrep -x fusion-shim >/dev/null; }
+user_exists() { id "$1" >/dev/null 2>&1; }
+
+# Users of the machine; members of the group may talk to the daemon.
+member() { user_exists "$1" || useradd --create-home --shell /bin/bash --groups fusion "$1"; }
+
+# long_task USER NAME: an agent with a task that does not end; prints the identity of its process.
+long_task() {
+    local file
+    file=$(getent passwd "$1" | cut -d: -f6)/$2.pid
+    rm -f "$file"
+    as "$1" mkfifo "$file"
+    as "$1" fusionctl agent spawn "$2" --profile shell >/dev/null
+    as "$1" fusionctl task submit --agent "$2" --key "$2-long" "echo \$\$ > $file; exec sleep infinity" >/dev/null
+    identity "$(cat "$file")"
+}
+
+# lives IDENTITY: it is the same process as before.
+lives() {
+    [ -e "/proc/${1%%:*}" ] || fail "process $1 is gone"
+    is "$(identity "${1%%:*}")" "$1" "the process"
+}
+
+# work USER KEY COUNT: many small tasks, each of which writes one line to the user's ledger.
+work() {
+    local n ledger
+    ledger=$(getent passwd "$1" | cut -d: -f6)/ledger
+    for n in $(seq "$3"); do
+        printf '{"key": "%s-%s", "prompt": "echo %s-%s >> %s", "capabilities": ["sh"]}\n' "$2" "$n" "$2" "$n" "$ledger"
+    done | as "$1" fusionctl -q task submit --file - >/dev/null
+}
+
+# worked USER KEY COUNT: all of them succeeded, and each ran exactly once.
+worked() {
+    local home expected found
+    home=$(getent passwd "$1" | cut -d: -f6)
+    seq "$3" | sed "s/^/key:$2-/" | as "$1" fusionctl -q task wait - >/dev/null || fail "not all tasks of $2 succeeded"
+    expected=$(seq "$3" | sed "s/^/$2-/" | sort)
+    found=$(grep "^$2-" "$home/ledger" | sort)
+    [ "$found" = "$expected" ] || fail "tasks were lost or ran twice: $(diff <(echo "$expected") <(echo "$found") | head)"
+}
+
+# Every file of the machine that a package could have left, without what changes by itself.
+list_files() {
+    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /vm -o -path /tmp -o -path /home -o -path /root \
+        -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /run/user \
+        -o -path /run/log -o -path /run/systemd -o -path /run/udev -o -path /var/tmp \) -prune -o -print | sort
+}

@@ -1,0 +1,23 @@
+# The package alone makes a daemon that runs: groups, folders, units, socket, and the words for shell and man.
+dpkg -i /vm/deb1/fusiond_*.deb /vm/deb1/fusionctl_*.deb
+
+is "$(systemctl is-active fusiond.service)" active "the service"
+is "$(systemctl is-enabled fusiond.service)" enabled "the service"
+is "$(systemctl is-enabled fusiond.socket || true)" disabled "the socket"
+is "$(systemctl show -P Slice fusiond.service)" fusion.slice "its slice"
+getent group fusion fusion-admin >/dev/null || fail "the groups are missing"
+is "$(stat -c '%a %U:%G' /run/fusiond/fusiond.sock)" "660 root:fusion" "the socket"
+is "$(stat -c %a /run/fusiond)" 711 "the mode of /run/fusiond"
+is "$(stat -c %a /var/lib/fusiond)" 711 "the mode of /var/lib/fusiond"
+is "$(stat -c %a /var/lib/fusiond/store)" 700 "the mode of the store"
+[ -z "$(dpkg --verify fusiond fusionctl)" ] || fail "files differ from the package: $(dpkg --verify fusiond fusionctl)"
+dpkg-query --show --showformat='${Conffiles}' fusiond | grep -q /etc/fusiond/fusiond.toml || fail "the settings are no conffile"
+[ -e /usr/share/man/man8/fusiond.8.gz ] && [ -e /usr/share/man/man1/fusionctl-task-submit.1.gz ] || fail "no man pages"
+bash -n /usr/share/bash-completion/completions/fusionctl
+fusionctl system status
+fusionctl system doctor || true
+
+begun=$(systemctl show -P ExecMainStartTimestampMonotonic fusiond.service)
+ready=$(systemctl show -P ActiveEnterTimestampMonotonic fusiond.service)
+echo "figure: from start to READY on an empty state: $(((ready - begun) / 1000)) ms"
+echo "figure: installed: $(dpkg-query --show --showformat='${Package} ${Installed-Size} KiB, ' fusiond fusionctl)"

@@ -1,0 +1,19 @@
+# Each agent is a scope of its own in the slice of its user: systemd shows, limits and ends it.
+member ada
+as ada fusionctl agent spawn scoped --profile shell
+as ada fusionctl task submit --agent scoped --key scoped --wait 'cat /proc/self/cgroup; tr "\0" "\n" < /proc/self/environ'
+id=$(as ada fusionctl -o json agent show scoped | jq -r .id)
+
+scope=$(systemctl list-units --plain --no-legend --state=active 'fusion-agent-*.scope' | grep -F scoped | cut -d' ' -f1)
+[ -n "$scope" ] || fail "no scope is described with the agent's name: $(systemctl list-units --no-pager 'fusion*')"
+is "$(systemctl show -P Slice "$scope")" "fusion-u$(id -u ada).slice" "the slice"
+is "$(systemctl show -P Delegate "$scope")" yes "Delegate"
+is "$(systemctl show -P OOMPolicy "$scope")" continue "OOMPolicy"
+as ada fusionctl task result key:scoped | grep -q "/fusion.slice/fusion-u$(id -u ada).slice/$scope" ||
+    fail "the task ran outside $scope: $(as ada fusionctl task result key:scoped)"
+as ada fusionctl task result key:scoped | grep -Eq '^(NOTIFY_SOCKET|WATCHDOG_|LISTEN_|CREDENTIALS_|INVOCATION_ID|JOURNAL_STREAM)' &&
+    fail "the task inherited variables of the service"
+systemctl status fusion.slice --no-pager | grep -F "$scope" >/dev/null || fail "status of the slice does not show it"
+as ada fusionctl agent terminate scoped
+eventually 20 bash -c "! systemctl --quiet is-active '$scope'"
+echo "agent $id was $scope"

@@ -1,0 +1,23 @@
+# A reload takes over settings without a restart; settings that are wrong change nothing.
+member ada
+limited() {
+    local code=0
+    as ada fusionctl agent spawn "reload-$RANDOM" --profile shell >/dev/null || code=$?
+    [ "$code" = 8 ]
+}
+unlimited() { as ada fusionctl agent spawn "reload-$RANDOM" --profile shell; }
+
+pid=$(main_pid)
+unlimited
+mkdir -p /etc/fusiond/fusiond.toml.d
+printf '[users.ada.limits]\nmax_concurrent_agents = 1\n' >/etc/fusiond/fusiond.toml.d/ada.toml
+systemctl reload fusiond.service
+eventually 10 limited
+echo 'max_concurrent_agent = 1' >>/etc/fusiond/fusiond.toml.d/ada.toml
+refused 4 fusionctl system reload
+limited || fail "wrong settings changed something"
+rm -r /etc/fusiond/fusiond.toml.d
+systemctl reload fusiond.service
+eventually 10 unlimited
+is "$(main_pid)" "$pid" "the daemon's process"
+as ada fusionctl -q agent list | xargs -n1 runuser -u ada -- fusionctl agent terminate

@@ -1,0 +1,12 @@
+# Stopping the slice ends everything, and nothing comes back by itself.
+member ada
+member bob
+long_task ada sliced
+long_task bob sliced
+systemctl stop fusion.slice
+is "$(systemctl is-active fusiond.service || true)" inactive "the service"
+eventually 20 no_agents
+[ -z "$(systemctl list-units --plain --no-legend --state=active 'fusion*')" ] || fail "units are left: $(systemctl list-units 'fusion*')"
+systemctl start fusiond.service
+as ada fusionctl agent terminate sliced
+as bob fusionctl agent terminate sliced

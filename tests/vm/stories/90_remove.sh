@@ -1,0 +1,25 @@
+# Removing ends agents and keeps state; a purge leaves no file, group, unit, cgroup or process.
+member ada
+long=$(long_task ada removed)
+dpkg -r fusiond fusionctl
+[ ! -e "/proc/${long%%:*}" ] || fail "the agent outlived the package"
+no_agents || fail "shims outlived the package"
+[ -d /var/lib/fusiond/store ] || fail "removing took the state along"
+[ -e /etc/fusiond/fusiond.toml ] || fail "removing took the settings along"
+
+# Back again: what was there is there.
+dpkg -i /vm/deb2/fusiond_*.deb /vm/deb2/fusionctl_*.deb
+as ada fusionctl task show key:removed-long >/dev/null || fail "the state was lost"
+
+dpkg -P fusiond fusionctl
+getent group fusion fusion-admin && fail "groups are left"
+left=$(comm -13 /var/cache/fusion-stories/files <(list_files) | grep -i fusion | grep -v fusion-stories || true)
+[ -z "$left" ] || fail "files are left: $left"
+left=$(find /etc/systemd /run/systemd /var/lib/systemd -iname '*fusion*' | grep -v fusion-stories || true)
+[ -z "$left" ] || fail "files of units are left: $left"
+left=$(systemctl list-units --all --plain --no-legend 'fusion*' | grep -v fusion-stories || true)
+[ -z "$left" ] || fail "units are left: $left"
+left=$(find /sys/fs/cgroup -type d -name 'fusion*' | grep -v fusion-stories || true)
+[ -z "$left" ] || fail "cgroups are left: $left"
+left=$(pgrep -a fusion || true)
+[ -z "$left" ] || fail "processes are left: $left"

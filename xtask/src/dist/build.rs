@@ -1,0 +1,237 @@
+//! From sources to packages: tools, programs, what is written beside them, `.deb` and `.rpm`. Not here: whether they are
+//! good (`judge`).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use crate::{docs, shell};
+
+/// How programs are built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// As released: optimised, without paths of this machine.
+    Release,
+    /// As tests build them, so that packages for a test cost no second build.
+    Dev,
+}
+
+impl Profile {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "dev",
+        }
+    }
+
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "debug",
+        }
+    }
+}
+
+/// One build.
+pub(crate) struct Recipe {
+    /// How.
+    pub(crate) profile: Profile,
+    /// The target folder of cargo.
+    pub(crate) target: PathBuf,
+    /// What follows the version: `0.1.0-1`.
+    pub(crate) revision: u32,
+    /// Where the packages are put.
+    pub(crate) out: PathBuf,
+}
+
+impl Recipe {
+    /// Where the programs lie.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.target.join(self.profile.folder())
+    }
+
+    fn version(&self) -> String {
+        format!("{}-{}", env!("CARGO_PKG_VERSION"), self.revision)
+    }
+}
+
+/// The programs of a release.
+pub(crate) const PROGRAMS: [&str; 3] = ["fusiond", "fusion-shim", "fusionctl"];
+const PACKAGES: [(&str, &str); 2] = [("fusiond", "fusiond/daemon"), ("fusionctl", "fusionctl")];
+
+/// The target folder of this checkout.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), PathBuf::from)
+}
+
+/// Builds the three programs.
+///
+/// # Errors
+///
+/// When they do not compile.
+pub(crate) fn programs(recipe: &Recipe) -> anyhow::Result<()> {
+    let target = recipe.target.to_string_lossy();
+    let (mut args, flags) = (vec!["build", "--bins", "--locked", "--quiet"], remapped(&recipe.target)?);
+    let mut env = vec![("CARGO_TARGET_DIR", target.as_ref())];
+    match recipe.profile {
+        Profile::Release => {
+            args.push("--release");
+            args.extend(PROGRAMS.iter().flat_map(|name| ["-p", name]));
+            env.push(("CARGO_ENCODED_RUSTFLAGS", &flags));
+        }
+        // All packages, as the tests build them: others would be built with other features.
+        Profile::Dev => args.push("--workspace"),
+    }
+    shell::run_with(&shell::cargo(), &args, &env)
+}
+
+/// Flags that leave no path of this machine in a program, so that every machine makes the same bytes.
+fn remapped(target: &Path) -> anyhow::Result<String> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let cargo = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{home}/.cargo"));
+    let root = shell::root();
+    let places = [(root.as_path(), "/fusiond"), (target, "/fusiond/target"), (Path::new(&cargo), "/cargo")];
+    let flags = places.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    Ok(flags.join("\u{1f}"))
+}
+
+/// Writes what packages hold besides programs and files of the checkout to `package/` beside the programs.
+///
+/// # Errors
+///
+/// When a page or a completion cannot be written.
+pub(crate) fn stage(recipe: &Recipe) -> anyhow::Result<()> {
+    let folder = recipe.programs().join("package");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(folder.join("completion"))?;
+    docs::man(&folder.join("man").to_string_lossy())?;
+    for (name, _) in PACKAGES {
+        let program = recipe.programs().join(name);
+        let files =
+            [("bash", format!("{name}.bash")), ("zsh", format!("_{name}")), ("fish", format!("{name}.fish"))];
+        for (shell, file) in files {
+            let text = answer(Command::new(&program).args(["completion", shell]))?;
+            std::fs::write(folder.join("completion").join(file), text)?;
+        }
+    }
+    std::fs::copy(shell::root().join("CHANGELOG.md"), folder.join("changelog"))?;
+    for (name, _) in PACKAGES {
+        std::fs::create_dir_all(folder.join(name))?;
+        std::fs::write(folder.join(name).join("changelog.Debian"), changelog(name, recipe)?)?;
+    }
+    // Without name and time, which would differ from build to build.
+    let compress = "find man changelog */changelog.Debian -type f -exec gzip -9n {} +";
+    answer(Command::new("sh").args(["-c", compress]).current_dir(&folder))?;
+    Ok(())
+}
+
+/// What deb-changelog(5) asks for; the changes themselves are in `CHANGELOG.md`, which is beside it.
+fn changelog(name: &str, recipe: &Recipe) -> anyhow::Result<String> {
+    let date =
+        answer(Command::new("date").args(["--utc", "--rfc-email", "--date"]).arg(format!("@{}", epoch()?)))?;
+    let version = recipe.version();
+    Ok(format!(
+        "{name} ({version}) unstable; urgency=medium\n\n  * The changes are told in changelog.gz.\n\n \
+         -- The authors of fusiond <fusiond@packages.invalid>  {date}"
+    ))
+}
+
+/// Makes the packages for Debian.
+///
+/// # Errors
+///
+/// When cargo-deb is missing and cannot be installed, or refuses.
+pub(crate) fn debs(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
+    tool("cargo-deb", "3.8.0", &["deb"])?;
+    shell::need("dpkg-shlibdeps", "dpkg-dev")?;
+    let (target, epoch) = (recipe.target.to_string_lossy(), epoch()?);
+    let mut made = Vec::new();
+    for (name, _) in PACKAGES {
+        let file = recipe.out.join(format!("{name}_{}_{}.deb", recipe.version(), architecture()));
+        let (path, version) = (file.to_string_lossy(), recipe.version());
+        let mut args = vec!["deb", "--quiet", "--no-build", "--package", name, "--deb-version", &version];
+        args.extend(["--profile", recipe.profile.name(), "--output", &path]);
+        args.push(match recipe.profile {
+            Profile::Release => "--no-strip",
+            Profile::Dev => "--strip",
+        });
+        if recipe.profile == Profile::Dev {
+            args.push("--fast");
+        }
+        std::fs::create_dir_all(&recipe.out)?;
+        let env = [("CARGO_TARGET_DIR", target.as_ref()), ("SOURCE_DATE_EPOCH", epoch.as_str())];
+        shell::run_with(&shell::cargo(), &args, &env)?;
+        made.push(file);
+    }
+    Ok(made)
+}
+
+/// Makes the packages for Red Hat.
+///
+/// # Errors
+///
+/// When cargo-generate-rpm is missing and cannot be installed, or refuses.
+pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
+    tool("cargo-generate-rpm", "0.21.1", &["generate-rpm"])?;
+    shell::need("rpm", "rpm")?;
+    let (target, epoch) = (recipe.target.to_string_lossy(), epoch()?);
+    let mut made = Vec::new();
+    for (name, folder) in PACKAGES {
+        let file = recipe.out.join(format!("{name}-{}.{}.rpm", recipe.version(), std::env::consts::ARCH));
+        let (path, release) = (file.to_string_lossy(), format!("release = \"{}\"", recipe.revision));
+        let args = ["generate-rpm", "-p", folder, "--profile", recipe.profile.name()];
+        let args = [&args[..], &["--target-dir", &target, "-s", &release, "-o", &path]].concat();
+        shell::run_with(&shell::cargo(), &args, &[("SOURCE_DATE_EPOCH", &epoch)])?;
+        made.push(file);
+    }
+    Ok(made)
+}
+
+const fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
+}
+
+/// A tool of cargo in exactly this version: another one may make other bytes. Built without optimising, for it runs for
+/// seconds and would be built for minutes.
+pub(super) fn tool(name: &str, version: &str, words: &[&str]) -> anyhow::Result<()> {
+    let said = answer(Command::new(shell::cargo()).args(words).arg("--version")).unwrap_or_default();
+    if said.split_whitespace().any(|word| word == version) {
+        return Ok(());
+    }
+    shell::say(&format!("{name} {version} is not installed; installing it\n"));
+    shell::run(&shell::cargo(), &["install", "--locked", "--debug", "--quiet", name, "--version", version])
+}
+
+/// The moment that all files of a release carry, in seconds: that of the last commit, unless somebody says.
+///
+/// # Errors
+///
+/// Where there is neither a commit nor `SOURCE_DATE_EPOCH`.
+pub(crate) fn epoch() -> anyhow::Result<String> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(said) => Ok(said),
+        Err(_) => git(&["log", "-1", "--format=%ct"]).context("set SOURCE_DATE_EPOCH where there is no git"),
+    }
+}
+
+/// What git says in this checkout.
+///
+/// # Errors
+///
+/// When git is missing or refuses.
+pub(super) fn git(args: &[&str]) -> anyhow::Result<String> {
+    let said = answer(Command::new("git").args(args).current_dir(shell::root()))?;
+    Ok(said.trim().to_owned())
+}
+
+/// What a program prints.
+pub(super) fn answer(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{command:?} did not print text"))
+}

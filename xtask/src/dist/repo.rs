@@ -1,0 +1,125 @@
+//! An apt repository: `pool/` with the packages, `dists/stable` with indexes of them and a signature over the indexes. Not
+//! here: where it is served.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use super::build::{answer, epoch};
+use super::sorted;
+use crate::shell;
+
+/// Whether the repository is signed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signing {
+    /// With the key in [`KEY`].
+    Key,
+    /// Not at all, because somebody said so.
+    Unsigned,
+}
+
+/// A secret key of OpenPGP: its armoured text, or the path of a file with it.
+const KEY: &str = "FUSIOND_SIGNING_KEY";
+const SUITE: &str = "dists/stable";
+
+/// Whether what signing needs is there.
+///
+/// # Errors
+///
+/// When there is no key and nobody said that none is wanted.
+pub(super) fn ready(signing: Signing) -> anyhow::Result<()> {
+    shell::need("apt-ftparchive", "apt-utils")?;
+    if signing == Signing::Unsigned {
+        return Ok(());
+    }
+    shell::need("gpg", "gpg")?;
+    if std::env::var(KEY).is_ok_and(|key| !key.is_empty()) {
+        return Ok(());
+    }
+    bail!("{KEY} holds no key (armoured text, or the path of a file with it): set it, or say --unsigned");
+}
+
+/// Writes the repository with the packages of `from`.
+///
+/// # Errors
+///
+/// When a file cannot be written or the key does not sign.
+pub(crate) fn write(folder: &Path, from: &Path, signing: Signing) -> anyhow::Result<()> {
+    let pool = folder.join("pool/main/f/fusiond");
+    std::fs::create_dir_all(&pool)?;
+    for path in sorted(from)?.iter().filter(|path| path.extension().is_some_and(|ending| ending == "deb")) {
+        let name = path.file_name().context("a package has a name")?;
+        std::fs::copy(path, pool.join(name)).with_context(|| format!("copying {}", path.display()))?;
+    }
+    index(folder)?;
+    release(folder)?;
+    if signing == Signing::Key {
+        sign(folder)?;
+    }
+    shell::say(&format!("the repository is in {}\n", folder.display()));
+    Ok(())
+}
+
+fn index(folder: &Path) -> anyhow::Result<()> {
+    for architecture in ["amd64", "arm64"] {
+        let place = folder.join(format!("{SUITE}/main/binary-{architecture}"));
+        std::fs::create_dir_all(&place)?;
+        let mut scan = Command::new("apt-ftparchive");
+        scan.args(["--arch", architecture, "packages", "pool"]).current_dir(folder);
+        std::fs::write(place.join("Packages"), answer(&mut scan)?)?;
+        answer(Command::new("gzip").args(["-9nkf", "Packages"]).current_dir(&place))?;
+    }
+    Ok(())
+}
+
+fn release(folder: &Path) -> anyhow::Result<()> {
+    let suite = folder.join(SUITE);
+    for name in ["Release", "Release.gpg", "InRelease"] {
+        // An index of the last time is not part of this one.
+        drop(std::fs::remove_file(suite.join(name)));
+    }
+    let fields = [
+        ("Origin", "fusiond"),
+        ("Label", "fusiond"),
+        ("Suite", "stable"),
+        ("Codename", "stable"),
+        ("Components", "main"),
+        ("Architectures", "amd64 arm64"),
+    ];
+    let mut list = Command::new("apt-ftparchive");
+    for (name, value) in fields {
+        list.arg("-o").arg(format!("APT::FTPArchive::Release::{name}={value}"));
+    }
+    list.args(["release", "."]).env("SOURCE_DATE_EPOCH", epoch()?).current_dir(&suite);
+    std::fs::write(suite.join("Release"), answer(&mut list)?).context("writing Release")
+}
+
+/// Signs in a keyring of its own, and writes the public half to where users find it.
+fn sign(folder: &Path) -> anyhow::Result<()> {
+    let home = tempfile::tempdir().context("a temporary folder")?;
+    let given = std::env::var(KEY).context("the key was there a moment ago")?;
+    let file = if given.contains("BEGIN PGP") {
+        let path = home.path().join("key.asc");
+        std::fs::write(&path, given)?;
+        path
+    } else {
+        PathBuf::from(given)
+    };
+    let gpg = || {
+        let mut gpg = Command::new("gpg");
+        gpg.args(["--batch", "--yes", "--quiet", "--homedir"])
+            .arg(home.path())
+            .current_dir(folder.join(SUITE));
+        gpg
+    };
+    answer(gpg().arg("--import").arg(&file)).context("importing the signing key")?;
+    let by = ["--pinentry-mode", "loopback", "--passphrase", "", "--digest-algo", "SHA512"];
+    answer(gpg().args(by).args(["--clearsign", "--output", "InRelease", "Release"])).context("signing")?;
+    answer(gpg().args(by).args(["--armor", "--detach-sign", "--output", "Release.gpg", "Release"]))
+        .context("signing")?;
+    answer(gpg().args(["--export", "--output"]).arg(folder.join("fusiond.gpg")))
+        .context("exporting the key")?;
+    answer(Command::new("gpgconf").arg("--homedir").arg(home.path()).args(["--kill", "all"]))?;
+    Ok(())
+}

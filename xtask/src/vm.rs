@@ -1,0 +1,74 @@
+//! `cargo xtask vm`: the packages on a machine with a real systemd: installed, used, broken, upgraded, removed.
+//!
+//! ```text
+//! image (cached) ─► packages of this checkout, in two revisions ─► boot ─► tests/vm/stories, one by one ─► report
+//! ```
+//!
+//! The full machine runs in qemu, with its own kernel and cgroup v2. The quick one is a container with systemd as its init
+//! (systemd-nspawn): it boots in a second, and leaves out what needs the other. Not here: what the stories look at.
+
+mod image;
+mod machine;
+mod report;
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use crate::dist::{self, Profile, Recipe};
+use crate::shell;
+
+/// Where the stories run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// In qemu.
+    Full,
+    /// In systemd-nspawn.
+    Quick,
+}
+
+/// Runs the stories, or those that are named.
+///
+/// # Errors
+///
+/// When the machine cannot be made or a story fails.
+pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
+    let (mut kind, mut profile, mut named) = (Kind::Full, Profile::Dev, Vec::new());
+    for flag in flags {
+        match *flag {
+            "--quick" => kind = Kind::Quick,
+            "--release" => profile = Profile::Release,
+            name if !name.starts_with('-') => named.push(name),
+            other => bail!("{other:?} is no flag of `vm`: --quick, --release, names of stories"),
+        }
+    }
+    if !fusion_tests::is_root() {
+        bail!("a machine is made by root: run `sudo cargo xtask vm`");
+    }
+    let cargo = tempfile::Builder::new().prefix("fusiond-vm-").tempdir().context("a temporary folder")?;
+    load(cargo.path(), profile, &named)?;
+    let image = image::cached(kind)?;
+    shell::say(match kind {
+        Kind::Full => "booting in qemu\n",
+        Kind::Quick => "booting in systemd-nspawn\n",
+    });
+    let told = machine::run(kind, &image, cargo.path())?;
+    told.judge()
+}
+
+/// What the machine is given: packages, stories, and which of them to run.
+fn load(folder: &Path, profile: Profile, named: &[&str]) -> anyhow::Result<()> {
+    let target = dist::target();
+    for revision in [1, 2] {
+        let out = folder.join(format!("deb{revision}"));
+        let recipe = Recipe { profile, target: target.clone(), revision, out };
+        if revision == 1 {
+            dist::programs(&recipe)?;
+            dist::stage(&recipe)?;
+        }
+        dist::debs(&recipe)?;
+    }
+    let from = shell::root().join("tests/vm");
+    shell::run("cp", &["-r", &format!("{}/.", from.display()), &folder.to_string_lossy()])?;
+    std::fs::write(folder.join("named"), named.join("\n")).context("naming the stories")
+}

@@ -1,0 +1,145 @@
+//! Booting: in systemd-nspawn on an overlay, in qemu on a copy-on-write disk, so that the image stays as it was. Not here:
+//! what the machine tells (`report`).
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+use super::Kind;
+use super::image::Image;
+use super::report::Report;
+use crate::shell;
+
+/// The longest that a machine may take from boot to boot, in seconds: several times what it needs where the host is loaded.
+const BOOT_SECONDS_MAX: &str = "1800";
+/// A machine is started again when a story asked for a reboot; none asks more often.
+const BOOTS_MAX: usize = 4;
+
+/// Boots until the stories are through.
+///
+/// # Errors
+///
+/// When a tool is missing or the machine does not start.
+pub(super) fn run(kind: Kind, image: &Image, cargo: &Path) -> anyhow::Result<Report> {
+    match kind {
+        Kind::Full => qemu(image, cargo),
+        Kind::Quick => nspawn(image, cargo),
+    }
+}
+
+fn nspawn(image: &Image, cargo: &Path) -> anyhow::Result<Report> {
+    shell::need("systemd-nspawn", "systemd-container")?;
+    let scratch = tempfile::tempdir().context("a temporary folder")?;
+    let root = Overlay::mount(&image.root(), scratch.path())?;
+    std::fs::write(cargo.join("report"), "")?;
+    let mut command = Command::new("timeout");
+    command.args([
+        "--kill-after=10",
+        BOOT_SECONDS_MAX,
+        "systemd-nspawn",
+        "--quiet",
+        "--register=no",
+        "--keep-unit",
+    ]);
+    command.args(["--machine=fusiond-vm", "--boot", "--console=pipe", "--directory"]).arg(&root.merged);
+    command.arg(format!("--bind={}:/vm", cargo.display()));
+    let console = console(cargo)?;
+    let status = command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console).status();
+    let status = status.context("cannot start systemd-nspawn")?;
+    let report = Report::read(&cargo.join("report"), &cargo.join("console"))?;
+    shell::say(&format!("the machine ended: {status}\n"));
+    Ok(report)
+}
+
+fn console(cargo: &Path) -> anyhow::Result<std::fs::File> {
+    std::fs::File::create(cargo.join("console")).context("the console's file")
+}
+
+/// An overlay over the image, unmounted when dropped.
+struct Overlay {
+    merged: std::path::PathBuf,
+    base: std::path::PathBuf,
+}
+
+impl Overlay {
+    /// On a tmpfs of its own: what lies below may be an overlay itself, which cannot carry another one.
+    fn mount(lower: &Path, base: &Path) -> anyhow::Result<Self> {
+        let overlay = Self { merged: base.join("merged"), base: base.to_owned() };
+        shell::run("mount", &["-t", "tmpfs", "-o", "mode=0755", "tmpfs", &base.to_string_lossy()])?;
+        for name in ["upper", "work", "merged"] {
+            std::fs::create_dir(base.join(name))?;
+        }
+        let options =
+            format!("lowerdir={0},upperdir={1}/upper,workdir={1}/work", lower.display(), base.display());
+        shell::run(
+            "mount",
+            &["-t", "overlay", "-o", &options, "overlay", &overlay.merged.to_string_lossy()],
+        )?;
+        Ok(overlay)
+    }
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        for path in [&self.merged, &self.base] {
+            shell::succeeds("umount", &["--lazy", &path.to_string_lossy()]);
+        }
+    }
+}
+
+fn qemu(image: &Image, cargo: &Path) -> anyhow::Result<Report> {
+    shell::need("qemu-system-x86_64", "qemu-system-x86")?;
+    shell::need("qemu-img", "qemu-utils")?;
+    let scratch = tempfile::tempdir().context("a temporary folder")?;
+    let (disk, load) = (scratch.path().join("disk.qcow2"), scratch.path().join("load.tar"));
+    let base = image.disk();
+    let args =
+        ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", &base.to_string_lossy(), &disk.to_string_lossy()];
+    shell::run("qemu-img", &args)?;
+    shell::run("tar", &["-cf", &load.to_string_lossy(), "-C", &cargo.to_string_lossy(), "."])?;
+    let told = cargo.join("report");
+    let mut whole = String::new();
+    for boot in 1..=BOOTS_MAX {
+        shell::say(&format!("boot {boot}\n"));
+        let status = started(image, &disk, &load, &told, cargo)?.wait()?;
+        whole.push_str(&String::from_utf8_lossy(&std::fs::read(&told)?));
+        std::fs::write(&told, &whole)?;
+        if !status.success() {
+            bail!("qemu ended with {status}; its console:\n{}", Report::tail(&cargo.join("console")));
+        }
+        let report = Report::read(&told, &cargo.join("console"))?;
+        if !report.wants_reboot() {
+            return Ok(report);
+        }
+    }
+    bail!("the machine wanted to be started more than {BOOTS_MAX} times")
+}
+
+/// Emulated: a host that is itself a machine of somebody may offer a `/dev/kvm` that does not hold. A reboot ends the
+/// program, so that the next boot is a start of its own.
+fn started(image: &Image, disk: &Path, load: &Path, told: &Path, cargo: &Path) -> anyhow::Result<Child> {
+    let [kernel, ramdisk] = image.boot();
+    let mut qemu = Command::new("timeout");
+    qemu.args(["--kill-after=10", BOOT_SECONDS_MAX, "qemu-system-x86_64", "-display", "none", "-no-reboot"]);
+    qemu.args([
+        "-nodefaults",
+        "-accel",
+        "kvm",
+        "-accel",
+        "tcg,thread=multi",
+        "-cpu",
+        "max",
+        "-smp",
+        "2",
+        "-m",
+        "2048",
+    ]);
+    qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(ramdisk);
+    qemu.args(["-append", "console=ttyS0 root=/dev/vda rw quiet systemd.show_status=0"]);
+    qemu.arg("-drive").arg(format!("file={},format=qcow2,if=virtio,cache=unsafe", disk.display()));
+    qemu.arg("-drive").arg(format!("file={},format=raw,if=virtio,readonly=on", load.display()));
+    qemu.arg("-serial").arg(format!("file:{}", cargo.join("console").display()));
+    qemu.arg("-serial").arg(format!("file:{}", told.display()));
+    qemu.stdin(Stdio::null()).spawn().context("cannot start qemu")
+}
