@@ -226,6 +226,20 @@ impl Diagnosis {
         self.checks.iter().map(row).collect()
     }
 
+    /// How many hold.
+    pub(crate) fn summary(&self) -> Cell {
+        let count = |status: &str| self.checks.iter().filter(|check| check.status == status).count();
+        let (weak, failed, all) = (count("weak"), count("failed"), self.checks.len());
+        match (weak, failed) {
+            (0, 0) => Cell::toned(format!("all {all} hold"), Tone::Good),
+            (weak, 0) => Cell::toned(format!("{} of {all} hold, {weak} in part", all - weak), Tone::Wary),
+            (weak, failed) => Cell::toned(
+                format!("{} of {all} hold, {weak} in part, {failed} not", all - weak - failed),
+                Tone::Bad,
+            ),
+        }
+    }
+
     /// What would mend the checks that are not well.
     pub(crate) fn remedies(&self) -> Vec<String> {
         let mendable = self.checks.iter().filter(|check| check.status != "ok" && !check.remedy.is_empty());
@@ -267,6 +281,7 @@ mod tests {
         let weak = Diagnosis::from(v1::Diagnosis { checks: vec![check("ok"), check("weak")] });
         assert!(!weak.failed());
         assert_eq!(weak.remedies(), ["cgroup: delegate one"]);
+        assert_eq!(weak.summary(), Cell::toned("1 of 2 hold, 1 in part", Tone::Wary));
         let failed = Diagnosis::from(v1::Diagnosis { checks: vec![check("failed")] });
         assert!(failed.failed());
         assert_eq!(

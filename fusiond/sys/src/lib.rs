@@ -10,6 +10,7 @@
 //! | [`peer`] | who is at the other end of a socket |
 //! | [`account`] | users and their groups |
 //! | [`folder`] | folders reached without following links, and their removal |
+//! | [`offer`] | which calls this kernel offers |
 //! | [`file`] | locks, sealed memory, room on disk |
 //!
 //! Not here: any policy. Where rustix has a safe function, callers use rustix.
@@ -20,6 +21,7 @@ pub mod caps;
 pub mod file;
 pub mod folder;
 pub mod helper;
+pub mod offer;
 pub mod peer;
 pub mod pidfd;
 pub mod process;

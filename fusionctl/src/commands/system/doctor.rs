@@ -37,6 +37,10 @@ pub(crate) async fn run(mut session: Session, Args {}: Args) -> Result<Exit, Sto
         for remedy in remedies {
             out.line(&format!("  {}", table::printable(&remedy)))?;
         }
+        out.line("")?;
+        for line in table::fields(&[("Guarantees", diagnosis.summary())]) {
+            out.line(&line)?;
+        }
         Ok(())
     })?;
     Ok(Exit::of_success(!diagnosis.failed()))

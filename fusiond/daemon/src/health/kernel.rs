@@ -1,13 +1,19 @@
 //! What the kernel offers: cgroups, pidfds, openat2, namespaces, limits. Not here: files of the daemon.
 
+use std::io;
+use std::os::unix::net::UnixStream;
+
+use fusion_sys::offer::Call;
+use fusion_sys::peer;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
-use super::{Check, Probe, Trees};
+use super::{Check, Probe, Status, Trees};
 use crate::config::Backend;
 
 pub(super) fn checks(probe: &Probe) -> Vec<Check> {
     let mut checks = vec![trees(&probe.trees, probe.config.runtime.backend)];
     checks.extend(guarantees(&probe.trees));
+    checks.extend(kernel(&rustix::system::uname().release().to_string_lossy(), &features()));
     checks.extend([
         pidfd(),
         openat2(&probe.paths.run),
@@ -21,7 +27,7 @@ pub(super) fn checks(probe: &Probe) -> Vec<Check> {
 }
 
 /// What gives an agent its own cgroup v2 subtree with controllers.
-const V2_REMEDY: &str = "boot with systemd.unified_cgroup_hierarchy=1; in a container, add --cgroupns=private and a writable \
+const V2_REMEDY: &str = "use Linux 5.14 or later; boot with systemd.unified_cgroup_hierarchy=1; in a container, add --cgroupns=private and a writable \
                          /sys/fs/cgroup; without root, start fusiond as a systemd user service with Delegate=yes";
 
 fn trees(trees: &Trees, wanted: Backend) -> Check {
@@ -87,6 +93,67 @@ fn guarantees(trees: &Trees) -> Vec<Check> {
         ),
     });
     checks
+}
+
+/// Something that this program uses where the kernel has it.
+struct Feature {
+    name: &'static str,
+    offered: io::Result<()>,
+    /// The Linux that brought it.
+    since: &'static str,
+    /// What is lost without it, and how bad that is.
+    lost: &'static str,
+    without: Status,
+}
+
+fn features() -> Vec<Feature> {
+    let (clone3, close_range) = (Call::Clone3.check(), Call::CloseRange.check());
+    let pinned = UnixStream::pair().and_then(|(one, _other)| peer::pidfd(&one).map(drop));
+    vec![
+        Feature {
+            name: "clone3",
+            offered: clone3,
+            since: "5.7",
+            lost: "a program moves itself into its cgroup, which costs milliseconds a task",
+            without: Status::Weak,
+        },
+        Feature {
+            name: "close_range",
+            offered: close_range,
+            since: "5.9",
+            lost: "no agent can be started: programs would inherit files that are not theirs",
+            without: Status::Failed,
+        },
+        Feature {
+            name: "peer pidfd",
+            offered: pinned,
+            since: "6.5",
+            lost: "a caller is known by a process number, which in a race may be another's by then",
+            without: Status::Weak,
+        },
+    ]
+}
+
+/// One line if all is there, else one for each that is not.
+fn kernel(release: &str, features: &[Feature]) -> Vec<Check> {
+    const NAME: &str = "kernel";
+    let missing: Vec<Check> = features.iter().filter_map(missing).collect();
+    let names: Vec<&str> = features.iter().map(|feature| feature.name).collect();
+    let all = Check::ok(NAME, format!("Linux {release} has {}", names.join(", ")));
+    if missing.is_empty() { vec![all] } else { missing }
+}
+
+fn missing(feature: &Feature) -> Option<Check> {
+    let error = feature.offered.as_ref().err()?;
+    Some(Check {
+        name: feature.name,
+        status: feature.without,
+        detail: format!("not offered ({error}): {}", feature.lost),
+        remedy: format!(
+            "use Linux {} or later; in a container, allow it in the seccomp profile",
+            feature.since
+        ),
+    })
 }
 
 fn pidfd() -> Check {
@@ -229,7 +296,6 @@ fn human(span: fusion_core::Millis) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
     use super::*;
 
     #[test]
@@ -252,6 +318,20 @@ mod tests {
         let none = trees(&Trees::None, Backend::None);
         assert_eq!(none.status, Status::Weak);
         assert!(none.detail.contains("forced") && !none.remedy.is_empty());
+    }
+
+    #[test]
+    fn what_the_kernel_lacks_says_what_is_lost_and_what_brings_it() {
+        let all = kernel("6.9", &features());
+        assert_eq!(all.len(), 1, "{all:?}");
+        let mut features = features();
+        features[1].offered = Err(io::ErrorKind::Unsupported.into());
+        features[2].offered = Err(io::ErrorKind::PermissionDenied.into());
+        let checks = kernel("5.4", &features);
+        let found: Vec<_> = checks.iter().map(|check| (check.name, check.status)).collect();
+        assert_eq!(found, [("close_range", Status::Failed), ("peer pidfd", Status::Weak)]);
+        assert!(checks[0].detail.contains("no agent can be started"), "{checks:?}");
+        assert!(checks[1].remedy.starts_with("use Linux 6.5 or later"), "{checks:?}");
     }
 
     #[test]

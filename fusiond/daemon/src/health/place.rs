@@ -8,7 +8,14 @@ use super::{Check, Probe};
 use crate::paths::Mode;
 
 pub(super) fn checks(probe: &Probe) -> Vec<Check> {
-    vec![shim(probe.shim.as_deref()), socket(probe), private(&probe.paths.state, probe), workspaces(probe)]
+    let lock = probe.paths.store.join("lock");
+    vec![
+        shim(probe.shim.as_deref()),
+        socket(probe),
+        private(&probe.paths.state, probe),
+        judge_lock(&lock, std::fs::read_to_string(&lock).ok().as_deref(), std::process::id()),
+        workspaces(probe),
+    ]
 }
 
 /// `fusion-shim --version` prints its name and this.
@@ -109,6 +116,34 @@ fn private(state: &Path, probe: &Probe) -> Check {
     Check::ok(NAME, format!("{}: store and records are closed to others", state.display()))
 }
 
+/// The lock is on the file, and the file says who took it last. Somebody who removes it lets a second daemon in.
+fn judge_lock(path: &Path, says: Option<&str>, own: u32) -> Check {
+    const NAME: &str = "state lock";
+    let shown = path.display();
+    let Some(says) = says else {
+        let detail = format!("{shown} is gone: a second daemon could open the same state");
+        return Check::failed(NAME, detail, "restart fusiond; agents go on");
+    };
+    match says.trim().parse::<u32>() {
+        Ok(pid) if pid == own => {
+            Check::ok(NAME, format!("held by this daemon (pid {pid}): no other one can open its state"))
+        }
+        Ok(pid) => {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+            let name = name.map_or_else(|_| "gone".to_owned(), |name| name.trim().to_owned());
+            let detail = format!(
+                "{shown} was replaced: process {pid} ({name}) took it, besides this daemon (pid {own})"
+            );
+            Check::failed(
+                NAME,
+                detail,
+                format!("end one of the two: kill {pid}, or kill {own}; agents go on"),
+            )
+        }
+        Err(_) => Check::failed(NAME, format!("{shown} names no process"), "restart fusiond; agents go on"),
+    }
+}
+
 fn workspaces(probe: &Probe) -> Check {
     const NAME: &str = "workspaces";
     let path = &probe.paths.workspaces;
@@ -136,4 +171,24 @@ fn workspaces(probe: &Probe) -> Check {
 fn closed_above(path: &Path) -> Option<&Path> {
     let closed = |path: &&Path| std::fs::metadata(path).is_ok_and(|seen| seen.mode() & 0o001 == 0);
     path.ancestors().filter(closed).last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    #[test]
+    fn the_lock_names_who_holds_it() {
+        let judge = |says: Option<&str>| judge_lock(Path::new("/s/lock"), says, 7);
+        assert_eq!(judge(Some("7\n")).status, Status::Ok);
+        let own = std::process::id();
+        let second = judge(Some(&format!("{own}\n")));
+        assert_eq!(second.status, Status::Failed);
+        assert!(second.detail.contains(&format!("process {own} (")), "{second:?}");
+        assert!(second.remedy.contains(&format!("kill {own}, or kill 7")), "{second:?}");
+        for says in [None, Some(""), Some("x")] {
+            assert_eq!(judge(says).status, Status::Failed);
+        }
+    }
 }
