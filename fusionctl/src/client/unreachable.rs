@@ -115,7 +115,8 @@ impl Around<'_> {
         let verb = verb_after(error);
         let start = match daemon {
             Daemon::System | Daemon::User | Daemon::Root(_) => {
-                format!("start it with {}{}", self.start(&daemon, verb), self.look_why(&daemon, error))
+                let start = self.start(&daemon, verb);
+                format!("{}{}", self.after_its_end(&daemon, &start), self.look_why(&daemon, error))
             }
             Daemon::Unknown => {
                 "name the socket of a daemon that runs: DIR/run/fusiond.sock of `fusiond --root DIR`"
@@ -125,6 +126,37 @@ impl Around<'_> {
         match named {
             NamedBy::Variable => format!("{start}; or unset FUSION_SOCKET for the usual sockets"),
             NamedBy::Flag | NamedBy::Nobody => start,
+        }
+    }
+
+    /// A daemon that lost its socket, as to a logout that emptied XDG_RUNTIME_DIR, still holds its state.
+    fn after_its_end(&self, daemon: &Daemon, start: &str) -> String {
+        match self.holder(daemon) {
+            Some(pid) => format!(
+                "process {pid} holds its state and does not listen: unless it has only begun, `{}kill {pid}` (agents go on), then {start}",
+                self.sudo_for(daemon)
+            ),
+            None => format!("start it with {start}"),
+        }
+    }
+
+    /// The daemon that has the lock of the usual state folder.
+    fn holder(&self, daemon: &Daemon) -> Option<u32> {
+        let state = match daemon {
+            Daemon::System => self.at("/var/lib/fusiond"),
+            Daemon::User => self.own_state()?,
+            Daemon::Root(root) => root.join("state"),
+            Daemon::Unknown => return None,
+        };
+        let pid: u32 = std::fs::read_to_string(state.join("store/lock")).ok()?.trim().parse().ok()?;
+        let name = std::fs::read_to_string(self.at(&format!("/proc/{pid}/comm"))).ok()?;
+        (name.trim() == "fusiond").then_some(pid)
+    }
+
+    fn sudo_for(&self, daemon: &Daemon) -> &'static str {
+        match daemon {
+            Daemon::System => self.sudo(),
+            Daemon::User | Daemon::Root(_) | Daemon::Unknown => "",
         }
     }
 
@@ -148,20 +180,22 @@ impl Around<'_> {
         let start = |daemon: &Daemon, path: &Path| {
             let verb = error(path).map_or("start", verb_after);
             let why = error(path).map_or("", |error| self.look_why(daemon, error));
-            (self.start(daemon, verb), why)
+            let start = self.start(daemon, verb);
+            (format!("{}{why}", self.after_its_end(daemon, &start)), start)
         };
-        let own = rootless(self.env)
-            .filter(|path| was_there(path) || self.has_unit("user") || self.has_own_state());
+        let own = rootless(self.env).filter(|path| {
+            was_there(path) || self.has_unit("user") || self.own_state().is_some_and(|state| state.is_dir())
+        });
         let own = own.map(|path| start(&Daemon::User, &path));
         let system = Path::new(SYSTEM);
         let is_installed =
             was_there(system) || self.has_unit("system") || self.at("/var/lib/fusiond").exists();
         let all = is_installed.then(|| start(&Daemon::System, system));
         match (own, all) {
-            (Some((own, _)), Some((all, _))) => {
+            (Some((_, own)), Some((_, all))) => {
                 format!("start yours with {own}, or that of the machine with {all}")
             }
-            (Some((start, why)), None) | (None, Some((start, why))) => format!("start it with {start}{why}"),
+            (Some((advice, _)), None) | (None, Some((advice, _))) => advice,
             (None, None) if self.uid == 0 => {
                 format!("start one: `fusiond` for every user, or `fusiond --root DIR` to try it; {BY_NAME}")
             }
@@ -171,10 +205,10 @@ impl Around<'_> {
         }
     }
 
-    fn has_own_state(&self) -> bool {
+    fn own_state(&self) -> Option<PathBuf> {
         let set = |name| (self.env)(name).filter(|value| value.is_absolute());
         let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
-        state.is_some_and(|state| state.join("fusiond").is_dir())
+        state.map(|state| state.join("fusiond"))
     }
 
     /// What lets this user in.
@@ -312,6 +346,19 @@ mod tests {
         let bare = Machine::new();
         bare.file("var/lib/fusiond/id", "");
         assert_eq!(bare.absent(7), "start it with `sudo fusiond`");
+    }
+
+    #[test]
+    fn a_daemon_that_lost_its_socket_is_ended_first() {
+        let machine = Machine::new();
+        machine.file("home/ada/.local/state/fusiond/store/lock", "4711\n");
+        assert_eq!(machine.absent(7), "start it with `fusiond --user`", "nobody has this number");
+        machine.file("proc/4711/comm", "fusiond\n");
+        let hint = machine.absent(7);
+        assert!(hint.contains("process 4711 holds its state and does not listen"), "{hint}");
+        assert!(hint.ends_with("`kill 4711` (agents go on), then `fusiond --user`"), "{hint}");
+        machine.file("proc/4711/comm", "another\n");
+        assert_eq!(machine.absent(7), "start it with `fusiond --user`");
     }
 
     #[test]
