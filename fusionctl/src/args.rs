@@ -87,12 +87,24 @@ pub(crate) enum Noun {
 
 /// The command line with what completes its values.
 pub(crate) fn command() -> clap::Command {
-    complete::with_values(Args::command())
+    complete::with_values(declared())
+}
+
+/// As declared; `-1` is a value where one may stand, so that what is wrong with it is said.
+fn declared() -> clap::Command {
+    fn take_numbers(command: clap::Command) -> clap::Command {
+        let take = |argument: clap::Arg| {
+            let takes = argument.is_positional() || argument.get_action().takes_values();
+            if takes { argument.allow_negative_numbers(true) } else { argument }
+        };
+        command.mut_args(take).mut_subcommands(take_numbers)
+    }
+    take_numbers(Args::command())
 }
 
 /// Reads the command line; help, version and mistakes are printed here.
 pub(crate) fn parse() -> Result<Args, Exit> {
-    let matches = Args::command().color(help_colour(std::env::args())).try_get_matches();
+    let matches = declared().color(help_colour(typed())).try_get_matches();
     matches.and_then(|matches| Args::from_arg_matches(&matches)).map_err(|error| answer(&error))
 }
 
@@ -105,9 +117,14 @@ fn answer(error: &clap::Error) -> Exit {
         drop(error.print());
         return if is_asked_for { Exit::Done } else { Exit::Usage };
     }
-    let format = if asks_for_json(std::env::args()) { Format::Json } else { Format::Table };
-    usage::complaint(error, std::env::args()).report(format);
+    let format = if asks_for_json(typed()) { Format::Json } else { Format::Table };
+    usage::complaint(error, typed()).report(format);
     Exit::Usage
+}
+
+/// The words of the command line; what is no UTF-8 in them is replaced, since clap is what refuses it.
+pub(crate) fn typed() -> impl Iterator<Item = String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned())
 }
 
 /// Whether help is coloured; clap itself heeds the environment.

@@ -79,7 +79,7 @@ impl Source {
     /// What begins with `current`.
     fn values(self, current: &OsStr) -> Vec<CompletionCandidate> {
         let Some(current) = current.to_str() else { return Vec::new() };
-        let typed: Vec<String> = std::env::args().skip_while(|word| word != "--").collect();
+        let typed: Vec<String> = crate::args::typed().skip_while(|word| word != "--").collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return Vec::new() };
         let Ok(host) = flag_value(&typed, "--host").map(Host::parse).transpose() else { return Vec::new() };

@@ -13,6 +13,7 @@ use tonic_types::StatusExt;
 
 use crate::colour;
 use crate::output::Format;
+use crate::table::printable;
 
 /// The exit codes that scripts may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +131,22 @@ pub(crate) struct Complaint {
     pub(crate) hint: Option<String>,
 }
 
+/// What to do about a file that cannot be read.
+const UNREADABLE: &[(io::ErrorKind, &str)] = &[
+    (io::ErrorKind::NotFound, "a path begins in the folder you are in, unless with a /"),
+    (io::ErrorKind::IsADirectory, "name a file in it"),
+    (io::ErrorKind::PermissionDenied, "`ls -l` shows who may read it"),
+    (io::ErrorKind::InvalidData, "only UTF-8 text is taken: `iconv -f latin1 -t utf-8 FILE` converts it"),
+];
+
+/// What to do about a file that cannot be written.
+const UNWRITABLE: &[(io::ErrorKind, &str)] = &[
+    (io::ErrorKind::NotFound, "make the folder first"),
+    (io::ErrorKind::AlreadyExists, "choose another name, or remove what is there"),
+    (io::ErrorKind::PermissionDenied, "choose a folder that you may write to"),
+    (io::ErrorKind::StorageFull, "free some space: `df -h` shows where"),
+];
+
 impl Complaint {
     /// A complaint without detail and hint.
     pub(crate) fn new(exit: Exit, code: &str, message: impl Into<String>) -> Self {
@@ -143,12 +160,18 @@ impl Complaint {
 
     /// A local file that cannot be read.
     pub(crate) fn unreadable(name: &str, error: &io::Error) -> Self {
-        Self::new(Exit::Usage, "file_unreadable", format!("cannot read {name}")).detail(error.to_string())
+        let complaint = Self::new(Exit::Usage, "file_unreadable", format!("cannot read {name}"));
+        let known = UNREADABLE.iter().find(|(kind, _)| *kind == error.kind());
+        let hint = known.map_or("see whether other programs can read it", |(_, hint)| hint);
+        complaint.detail(error.to_string()).hint(hint)
     }
 
     /// A local file that cannot be written.
     pub(crate) fn unwritable(name: &str, error: &io::Error) -> Self {
-        Self::new(Exit::Failed, "file_unwritable", format!("cannot write {name}")).detail(error.to_string())
+        let complaint = Self::new(Exit::Failed, "file_unwritable", format!("cannot write {name}"));
+        let known = UNWRITABLE.iter().find(|(kind, _)| *kind == error.kind());
+        let hint = known.map_or("see whether other programs can write there", |(_, hint)| hint);
+        complaint.detail(error.to_string()).hint(hint)
     }
 
     /// The same with more about it.
@@ -236,10 +259,11 @@ impl Complaint {
 
     fn lines(&self, colour: bool) -> String {
         let error = if colour { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
-        let mut text = format!("{error} {}\n", self.message);
+        // What others wrote must not steer a terminal.
+        let mut text = format!("{error} {}\n", printable(&self.message));
         for (name, words) in [("detail", &self.detail), ("hint", &self.hint)] {
             if let Some(words) = words {
-                text.push_str(&format!("  {name}: {words}\n"));
+                text.push_str(&format!("  {name}: {}\n", printable(words)));
             }
         }
         text

@@ -43,9 +43,9 @@ impl Parts {
     fn take(&mut self, line: &str) {
         let words = line.trim();
         if let Some(message) = line.strip_prefix("error: ") {
-            message.clone_into(&mut self.message);
+            self.message = in_words(message);
         } else if let Some(tip) = words.strip_prefix("tip: ") {
-            self.tips.push(tip.to_owned());
+            self.tips.extend(Some(tip).filter(|tip| is_of_use(tip)).map(str::to_owned));
         } else if words.starts_with("Usage: ") {
             self.in_usage = true;
         } else if !self.in_usage && !words.is_empty() && !words.starts_with("For more information") {
@@ -62,6 +62,30 @@ impl Parts {
             false => complaint.detail(details.join(", ")),
         }
     }
+}
+
+/// What the standard library says of numbers, said to people.
+const NUMBERS: &[(&str, &str)] = &[
+    ("invalid digit found in string", "it is no whole number"),
+    ("cannot parse integer from empty string", "it is no whole number"),
+    ("number too large to fit in target type", "it is too large"),
+    ("number too small to fit in target type", "it is too small"),
+];
+
+fn in_words(message: &str) -> String {
+    let range = message.rsplit_once(" is not in ");
+    if let Some((before, (least, most))) =
+        range.and_then(|(before, range)| Some((before, range.split_once("..=")?)))
+    {
+        return format!("{before} is not from {least} to {most}");
+    }
+    let known = NUMBERS.iter().find(|(said, _)| message.ends_with(said));
+    known.map_or_else(|| message.to_owned(), |(said, words)| message.replace(said, words))
+}
+
+/// Nobody who misspelt a flag wants to give it as a text.
+fn is_of_use(tip: &str) -> bool {
+    !tip.starts_with("to pass '-")
 }
 
 #[cfg(test)]
@@ -96,6 +120,19 @@ mod tests {
             )
         );
         assert!(of("fusionctl agent list --sate idle").hint.unwrap().contains("'--state'"));
+    }
+
+    #[test]
+    fn a_wrong_number_is_said_in_words() {
+        let wrong = of("fusionctl task submit x --priority high");
+        assert_eq!(wrong.message, "invalid value 'high' for '--priority <N>': it is no whole number");
+        let wrong = of("fusionctl task submit x --priority 10");
+        assert_eq!(wrong.message, "invalid value '10' for '--priority <N>': 10 is not from 0 to 9");
+        let wrong = of("fusionctl agent spawn x --profile p --frobnicate");
+        assert_eq!(
+            wrong.hint.as_deref(),
+            Some("`fusionctl agent spawn --help` shows what it takes, with examples")
+        );
     }
 
     #[test]

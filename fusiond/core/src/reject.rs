@@ -63,11 +63,14 @@ macro_rules! rejects {
 // Name, words: class and code; the message; what to do about it.
 rejects! {
     AgentNotFound { agent: String }: NotFound "agent_not_found"
-        "no agent \"{agent}\""
+        "no agent {agent:?}"
         => "`fusionctl agent list --all` shows yours";
     TaskNotFound { task: String }: NotFound "task_not_found"
-        "no task \"{task}\""
+        "no task {task:?}"
         => "`fusionctl task list` shows yours";
+    SubjectNotFound { subject: String }: NotFound "subject_not_found"
+        "no task and no agent {subject:?}"
+        => "`fusionctl task list` and `fusionctl agent list --all` show yours";
     AmbiguousId { kind: &'static str, part: String, count: usize }: Invalid "ambiguous_id"
         "\"{part}\" names {count} {kind}s"
         => "give more characters of the id";
@@ -78,7 +81,7 @@ rejects! {
         "the name \"{name}\" is taken by agent {agent}"
         => "choose another name, or terminate that agent first";
     NameInvalid { name: String }: Invalid "name_invalid"
-        "\"{name}\" is not a name for an agent"
+        "{name:?} is not a name for an agent"
         => "use 1 to 63 of a-z, A-Z, 0-9, '.', '_', '-', beginning with a letter or digit, not with agt_";
     AgentLimit { limit: u32 }: Limit "agent_limit"
         "the limit of {limit} agents is reached"
@@ -99,22 +102,22 @@ rejects! {
         "priority {priority} is out of range"
         => "use 0 to 9; 9 comes first, 5 is the default";
     CapabilityInvalid { name: String }: Invalid "capability_invalid"
-        "\"{name}\" is not a capability"
+        "{name:?} is not a capability"
         => "use 1 to 64 of a-z, A-Z, 0-9, '.', '_', '-', ':', '/', '+'";
     CapabilityLimit { count: usize }: Invalid "capability_limit"
         "{count} capabilities are too many"
         => "use at most 64";
     LabelInvalid { label: String }: Invalid "label_invalid"
-        "label \"{label}\" is not valid"
+        "label {label:?} is not valid"
         => "use KEY=VALUE: a key of 1 to 63 characters without spaces, a value of at most 255";
     LabelLimit { count: usize }: Invalid "label_limit"
         "{count} labels are too many"
         => "use at most 64";
     KeyInvalid { key: String }: Invalid "key_invalid"
-        "key \"{key}\" is not valid"
+        "key {key:?} is not valid"
         => "use 1 to 255 characters without control characters";
     KeyConflict { key: String, task: String }: Exists "key_conflict"
-        "key \"{key}\" belongs to task {task}, which asks for something else"
+        "key {key:?} belongs to task {task}, which asks for something else"
         => "use a new key for new work";
     DependencyLimit { count: usize }: Invalid "dependency_limit"
         "{count} dependencies are too many"
@@ -130,7 +133,7 @@ rejects! {
         => "mend what the message names and ask again; what is left costs no more than its room";
     TaskState { task: String, state: &'static str, verb: &'static str }: State "task_state"
         "task {task} is {state}: it cannot be {verb}"
-        => format!("`fusionctl why {task}` tells what it waits for");
+        => hint_task_state(task, state);
     DependencyEnded { task: String }: State "dependency_ended"
         "task {task} has ended without success: nothing can come after it"
         => "retry that task first, or leave it out of `after`";
@@ -157,7 +160,7 @@ rejects! {
         "the configuration has problems; what was in force stays in force"
         => "mend the file, see that `fusiond --check-config` is content, and reload again";
     ProfileNotFound { profile: String, nearest: Option<String> }: NotFound "profile_not_found"
-        "no profile \"{profile}\""
+        "no profile {profile:?}"
         => hint_profile(nearest.as_deref());
     CommandMissing { profile: String }: Invalid "command_missing"
         "profile \"{profile}\" needs a command"
@@ -191,12 +194,12 @@ rejects! {
         => "remove it: programs cannot be given NUL bytes";
     FieldMissing { field: &'static str }: Invalid "field_missing"
         "{field} is missing"
-        => "see `fusionctl help`";
+        => format!("give the {field}; an empty one counts as none");
     FieldInvalid { field: &'static str, value: String, expected: &'static str }: Invalid "field_invalid"
-        "{field} \"{value}\" is not valid: {expected}"
-        => "see `fusionctl help`";
+        "{field} {value:?} is not valid"
+        => format!("give {expected}");
     UserNotFound { user: String }: NotFound "user_not_found"
-        "no user \"{user}\" on this machine"
+        "no user {user:?} on this machine"
         => "use a login name of this machine";
     UserUnfit { user: String, reason: String }: Permission "user_unfit"
         "user \"{user}\" cannot own agents: {reason}"
@@ -226,10 +229,10 @@ rejects! {
         "task {task} has no result: it is {state}"
         => format!("`fusionctl task wait {task}` waits for its end");
     InputNotFound { input: String }: NotFound "input_not_found"
-        "no stored prompt \"{input}\""
+        "no stored prompt {input:?}"
         => "send it again: one that no task names is kept for an hour";
     SecretNotFound { name: String }: NotFound "secret_not_found"
-        "no secret \"{name}\""
+        "no secret {name:?}"
         => format!("`fusionctl secret list` shows yours; `fusionctl secret set {name}` makes it");
     SecretLimit { limit: usize, user: String }: Limit "secret_limit"
         "the limit of {limit} values of secrets for {user} is reached"
@@ -256,6 +259,16 @@ impl Reject {
             return problems;
         }
         ""
+    }
+}
+
+/// What has ended waits for nothing.
+fn hint_task_state(task: &str, state: &str) -> String {
+    match state {
+        "succeeded" | "failed" | "cancelled" | "timed_out" => {
+            format!("`fusionctl task show {task}` tells how it ended")
+        }
+        _ => format!("`fusionctl why {task}` tells what it waits for"),
     }
 }
 

@@ -37,6 +37,7 @@ const CONNECTIONS_MAX: usize = 256;
 /// What kept it from starting, or from closing cleanly.
 pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
     let paths = loaded.paths.clone();
+    inlet::refuse_in_use(&paths)?;
     remove_drafts(&paths.state);
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let vault = Vault::open(&paths.state, credentials.as_deref())?;

@@ -5,30 +5,56 @@
 use crate::api::{Connection, Origin};
 use crate::caller::Door;
 use crate::config::Socket;
-use crate::paths::{Mode, Paths};
+use crate::paths::{Mode, Paths, PathsError};
 use crate::runtime::AgentConnection;
 use rustix::fs::{AtFlags, CWD, Gid, Mode as FileMode, OFlags, chownat, open, openat, unlinkat};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
 /// The group that may connect in system mode.
 const GROUP: &str = "fusion";
 
-/// Opens the main socket. The store's lock is held: whatever lies there is of a daemon that is gone.
+/// A daemon with another store may use the same run folder: its agents must not be taken for what a crash left. Asked
+/// before anything is touched.
+///
+/// # Errors
+/// [`PathsError::SocketInUse`].
+pub fn refuse_in_use(paths: &Paths) -> Result<(), PathsError> {
+    let Ok(stream) = connect(paths) else { return Ok(()) };
+    // Who has closed it again has gone.
+    let Ok(peer) = fusion_sys::peer::credentials(&stream) else { return Ok(()) };
+    Err(PathsError::SocketInUse { path: paths.socket.clone(), pid: peer.pid })
+}
+
+fn connect(paths: &Paths) -> io::Result<UnixStream> {
+    let folder = open(&paths.run, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, FileMode::empty())?;
+    UnixStream::connect(short_path(&folder, &socket_name(paths)))
+}
+
+fn socket_name(paths: &Paths) -> String {
+    paths.socket.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// A socket's path may have 108 bytes (unix(7)); the way through the descriptor is always short.
+fn short_path(folder: &OwnedFd, name: &str) -> String {
+    format!("/proc/self/fd/{}/{name}", folder.as_raw_fd())
+}
+
+/// Opens the main socket. The store's lock is held, and nobody listens: whatever lies there is of a daemon that is gone.
 ///
 /// # Errors
 /// Those of bind(2), chmod(2) and chown(2).
 pub fn listen(paths: &Paths, settings: &Socket) -> io::Result<UnixListener> {
     let folder = open(&paths.run, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, FileMode::empty())?;
-    let name = paths.socket.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = socket_name(paths);
     match unlinkat(&folder, name.as_str(), AtFlags::empty()) {
         Ok(()) | Err(rustix::io::Errno::NOENT) => {}
         Err(error) => return Err(error.into()),
     }
-    // A socket's path may have 108 bytes (unix(7)); the way through the descriptor is always short.
-    let short = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+    let short = short_path(&folder, &name);
     let listener = UnixListener::bind(&short)?;
     let mode = settings.mode.unwrap_or_else(|| paths.socket_mode());
     let group = settings.group.clone().or_else(|| (paths.mode == Mode::System).then(|| GROUP.to_owned()));

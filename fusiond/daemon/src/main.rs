@@ -3,8 +3,10 @@
 //! Not for: anything that could be tested without a process of its own.
 
 use clap::Parser;
-use fusiond::config::{self, Args, Command, Loaded};
-use fusiond::{app, store, telemetry};
+use fusiond::config::{self, Args, Command, Loaded, Origin, Problem};
+use fusiond::paths::PathsError;
+use fusiond::store::OpenError;
+use fusiond::{app, engine, store, telemetry};
 use std::process::ExitCode;
 
 /// What sysexits.h calls `EX_CONFIG`: a restart would not help.
@@ -23,8 +25,11 @@ fn main() -> ExitCode {
     let loaded = match config::load(&args, config::process_environment) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            for problem in problems {
+            for problem in &problems {
                 telemetry::say(&format!("error: {problem}"));
+            }
+            if problems.iter().any(is_of_settings) {
+                telemetry::say(LOOK_AGAIN);
             }
             return ExitCode::from(EXIT_CONFIG);
         }
@@ -36,6 +41,17 @@ fn main() -> ExitCode {
     match &args.command {
         Some(Command::Restore { file }) => finish(restore(file, &loaded)),
         Some(Command::Completion { .. }) | None => finish(start(args, loaded)),
+    }
+}
+
+const LOOK_AGAIN: &str =
+    "  hint: nothing was started; `fusiond --check-config` with the same flags looks again";
+
+/// What is wrong with a flag says itself what to do.
+fn is_of_settings(problem: &Problem) -> bool {
+    match problem.place {
+        Origin::File(..) | Origin::Text(..) | Origin::Variable(_) => true,
+        Origin::Default | Origin::Flag(_) => false,
     }
 }
 
@@ -51,9 +67,20 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             telemetry::say(&format!("error: {error:#}"));
+            if let Some(hint) = hint(&error) {
+                telemetry::say(&format!("  hint: {hint}"));
+            }
             ExitCode::FAILURE
         }
     }
+}
+
+/// What to do about it, by the first cause that knows.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let places = cause.downcast_ref::<PathsError>().map(PathsError::hint);
+        places.or_else(|| cause.downcast_ref::<OpenError>().map(OpenError::hint))
+    })
 }
 
 fn start(args: Args, loaded: Loaded) -> anyhow::Result<()> {
@@ -65,7 +92,7 @@ fn start(args: Args, loaded: Loaded) -> anyhow::Result<()> {
 fn restore(file: &std::path::Path, loaded: &Loaded) -> anyhow::Result<()> {
     let paths = &loaded.paths;
     paths.prepare()?;
-    let backup = store::restore(file, &paths.store)?;
+    let backup = store::restore(file, &paths.store, engine::SCHEMA)?;
     print(format!("restored {} entries into {}\n", backup.entries, paths.store.display()).as_bytes());
     Ok(())
 }

@@ -114,6 +114,14 @@ pub enum PathsError {
         /// The widest that is accepted.
         expected: u32,
     },
+    /// Somebody listens on the socket, whatever state they serve.
+    #[error("the socket {path} is in use by process {pid}", path = path.display())]
+    SocketInUse {
+        /// Which.
+        path: PathBuf,
+        /// Who listens.
+        pid: u32,
+    },
 }
 
 impl PathsError {
@@ -139,6 +147,9 @@ impl PathsError {
             }
             Self::Loose { path, expected, .. } => {
                 format!("if nobody else needs more: chmod {expected:04o} {}", path.display())
+            }
+            Self::SocketInUse { pid, .. } => {
+                format!("end that daemon first (kill {pid}; agents go on), or give this one a --root DIR of its own")
             }
         }
     }

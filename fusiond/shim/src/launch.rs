@@ -158,15 +158,31 @@ fn invalid(stage: &str) -> ExitKind {
     }
 }
 
+/// The step that failed, in words: of a program, what is wrong with it.
 fn describe(error: &fusion_sys::spawn::SpawnError, program: &[u8], spec: &AttemptSpec) -> String {
     use fusion_sys::spawn::Stage;
+    use rustix::io::Errno;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let place = if error.stage == Stage::Exec {
-        format!(" of program {}", text(program))
-    } else if error.stage == Stage::Chdir {
-        format!(" to {}", text(&spec.cwd))
-    } else {
-        String::new()
-    };
-    format!("{}{place} failed: {}", error.stage, error.source)
+    let (stage, source) = (&error.stage, &error.source);
+    if error.stage == Stage::Chdir {
+        return format!("{stage} to {} failed: {source}", text(&spec.cwd));
+    }
+    if error.stage != Stage::Exec {
+        return format!("{stage} failed: {source}");
+    }
+    let name = text(program);
+    let is_path = program.contains(&b'/');
+    match Errno::from_io_error(source) {
+        Some(Errno::NOENT) if is_path => {
+            format!("there is no program {name}, or no interpreter that its first line names")
+        }
+        Some(Errno::NOENT) => format!("there is no program {name} in the agent's PATH"),
+        Some(Errno::ACCESS) => format!(
+            "{name} cannot be executed: it is a folder, or lacks the permission (chmod +x), or lies where this user may not pass"
+        ),
+        Some(Errno::NOEXEC) => format!(
+            "{name} is no program: neither a binary of this machine nor a script with a first line such as #!/bin/sh"
+        ),
+        _ => format!("{name} cannot be executed: {source}"),
+    }
 }

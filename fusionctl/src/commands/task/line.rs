@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::store::PROMPT_BYTES_MAX;
+use crate::near::nearest;
 use crate::units::{parse_duration, parse_instant};
 use crate::view::secret::parse_secret;
 use crate::view::word::{parse_word, wire_duration, wire_time};
@@ -90,7 +91,7 @@ fn set(request: &mut SubmitTaskRequest, key: &str, value: Value, now: Timestamp)
             request.secrets =
                 names.iter().map(|name| parse_secret(name)).collect::<Result<_, _>>().map_err(quoted)?;
         }
-        _ => return Err(format!("unknown key {key:?}; the nearest known key is {:?}", nearest(key))),
+        _ => return Err(unknown(key)),
     }
     Ok(())
 }
@@ -138,27 +139,11 @@ fn number(value: &Value, most: u32) -> Result<u32, String> {
     number.filter(|number| *number <= most).ok_or_else(|| format!("expected a whole number from 0 to {most}"))
 }
 
-/// The known key with the fewest changed letters; case and separators do not count.
-fn nearest(key: &str) -> &'static str {
-    let plain = |text: &str| text.replace(['_', '-', ' '], "").to_ascii_lowercase();
-    let wanted = plain(key);
-    KEYS.into_iter().min_by_key(|known| distance(&wanted, &plain(known))).expect("there are known keys")
-}
-
-/// Levenshtein's distance, in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for j in 0..b.len() {
-            let replaced = diagonal + usize::from(letter != b[j]);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
+fn unknown(key: &str) -> String {
+    match nearest(key, KEYS) {
+        Some(near) => format!("unknown key {key:?}; the nearest known key is {near:?}"),
+        None => format!("unknown key {key:?}; known are {}", KEYS.join(", ")),
     }
-    row[b.len()]
 }
 
 /// The parser counts lines from the start of what it was given, which here is always one line.
@@ -203,15 +188,13 @@ mod tests {
             refusal(r#"{"prompt": "p", "proirity": 3}"#),
             "unknown key \"proirity\"; the nearest known key is \"priority\""
         );
-        for (wrong, right) in [
-            ("idle_timeout", "idleTimeout"),
-            ("capability", "capabilities"),
-            ("cmd", "env"),
-            ("not-before", "notBefore"),
-        ] {
-            let found = nearest(wrong);
-            assert!(found == right || wrong == "cmd", "{wrong}: {found}");
+        for (wrong, right) in
+            [("idle_timeout", "idleTimeout"), ("capability", "capabilities"), ("not-before", "notBefore")]
+        {
+            assert_eq!(nearest(wrong, KEYS), Some(right), "{wrong}");
         }
+        let far = refusal(r#"{"prompt": "p", "colour": "red"}"#);
+        assert!(far.starts_with("unknown key \"colour\"; known are prompt, run, capabilities"), "{far}");
     }
 
     #[test]
@@ -240,10 +223,5 @@ mod tests {
     #[test]
     fn an_empty_prompt_is_for_the_daemon_to_judge() {
         assert_eq!(read(r#"{"prompt": ""}"#).unwrap().prompt, "");
-    }
-
-    #[test]
-    fn distances_count_changed_letters() {
-        assert_eq!((distance("", "abc"), distance("kitten", "sitting"), distance("key", "key")), (3, 3, 0));
     }
 }

@@ -339,7 +339,10 @@ impl Submission {
             self.progress.reached(entry.end);
             if let Content::Refused(why) = entry.content {
                 let message = format!("line {}: {why}", entry.line);
-                self.refuse(&Complaint::new(Exit::Failed, "invalid_line", message))?;
+                let complaint = Complaint::new(Exit::Failed, "invalid_line", message);
+                self.refuse(
+                    &complaint.hint("mend it and submit it again; the other lines do not wait for it"),
+                )?;
             }
         }
         Ok(())

@@ -24,6 +24,7 @@ macro_rules! rejects {
 rejects! {
     AgentNotFound { agent: "a" }
     TaskNotFound { task: "t" }
+    SubjectNotFound { subject: "s" }
     AmbiguousId { kind: "task", part: "abc", count: 2usize }
     NotPermitted { who: "user:1", what: "stopping all agents" }
     NameTaken { name: "a", agent: "agt_1" }

@@ -299,13 +299,22 @@ fn explain_subject(
         Ok(task) => (task.id.to_string(), task.state.word(), explain::explain_task(state, task.id, now)),
         Err(reject @ Reject::TaskNotFound { .. }) if text.starts_with(TaskId::PREFIX) => return Err(reject),
         Err(Reject::TaskNotFound { .. }) => {
-            let agent = state.find_agent(caller, text)?;
+            let agent = state.find_agent(caller, text).map_err(|reject| neither(reject, text))?;
             (agent.id.to_string(), agent.life.word(), explain::explain_agent(state, agent.id, now))
         }
         Err(other) => return Err(other),
     };
     let why = why.unwrap_or_else(|| explain::Explanation { summary: String::new(), reasons: Vec::new() });
     Ok(explanation(subject, word, why))
+}
+
+/// What begins as an agent's id is looked for as one alone.
+fn neither(reject: Reject, text: &str) -> Reject {
+    let is_id = text.starts_with(AgentId::PREFIX);
+    if is_id || !matches!(reject, Reject::AgentNotFound { .. }) {
+        return reject;
+    }
+    Reject::SubjectNotFound { subject: text.to_owned() }
 }
 
 fn explanation(subject: String, word: &str, why: explain::Explanation) -> v1::Explanation {

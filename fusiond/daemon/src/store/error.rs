@@ -109,6 +109,41 @@ pub enum OpenError {
     Commit(#[from] CommitError),
 }
 
+impl OpenError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        const BACKUP: &str = "bring back a backup: set the state folder aside, then `fusiond restore FILE`";
+        match self {
+            Self::Locked { pid: Some(pid), .. } => {
+                format!("one daemon serves a state: use the one that runs, or end it first: kill {pid}")
+            }
+            Self::Locked { pid: None, .. } => "one daemon serves a state: use the one that runs".to_owned(),
+            Self::NewerSchema { .. } => {
+                "install the newer fusiond again, or bring back a backup that this version wrote".to_owned()
+            }
+            Self::Config(_) => "mend the settings below [store]".to_owned(),
+            Self::Migration { .. } => {
+                "start the older fusiond again: nothing of its state is lost; and report this".to_owned()
+            }
+            Self::JournalDamaged { .. } | Self::Gap { .. } | Self::NoCheckpoint { .. } => BACKUP.to_owned(),
+            Self::NoSpace { dir, .. } => {
+                format!("free some space: du -xh --max-depth=2 {} | sort -h", dir.display())
+            }
+            Self::NotEmpty { dir } => format!("set it aside first: mv {0} {0}.old", dir.display()),
+            Self::BadCheckpoint { .. } => {
+                "give a whole file that `fusionctl system backup` wrote; another backup may be well"
+                    .to_owned()
+            }
+            Self::Io { path, .. } => {
+                format!("look at it and the folders above it: namei -l {}", path.display())
+            }
+            Self::Read(_) => "start it again: the database is rebuilt from the journal".to_owned(),
+            Self::Commit(_) => "look at the disk: df -h, dmesg | tail".to_owned(),
+        }
+    }
+}
+
 /// Why a batch was not committed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommitError {

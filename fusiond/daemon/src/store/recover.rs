@@ -55,7 +55,7 @@ pub(super) fn recover(config: &Config, home: &Home) -> Result<Recovered, OpenErr
         true => (make(config, home)?, None),
         false => find(config, home, &found)?,
     };
-    check_schema(config, tree.schema().map_err(io_error("read", &home.db))?)?;
+    check_schema(config.schema, tree.schema().map_err(io_error("read", &home.db))?)?;
     let replayed = replay_into(&mut tree, config, home, &found)?;
     let schema_found = tree.schema().map_err(io_error("read", &home.db))?;
     let mut checkpoint_seq = found.checkpoints.first().map_or(0, |(seq, _)| *seq);
@@ -110,9 +110,9 @@ fn exists(home: &Home) -> bool {
     home.db.symlink_metadata().is_ok()
 }
 
-fn check_schema(config: &Config, found: u32) -> Result<(), OpenError> {
-    match found > config.schema {
-        true => Err(OpenError::NewerSchema { found, known: config.schema }),
+fn check_schema(known: u32, found: u32) -> Result<(), OpenError> {
+    match found > known {
+        true => Err(OpenError::NewerSchema { found, known }),
         false => Ok(()),
     }
 }
@@ -138,7 +138,7 @@ fn make(config: &Config, home: &Home) -> Result<Tree, OpenError> {
 fn find(config: &Config, home: &Home, found: &Found) -> Result<(Tree, Option<Rebuilt>), OpenError> {
     let newest = newest_header(found);
     if let Some(header) = newest {
-        check_schema(config, header.schema)?;
+        check_schema(config.schema, header.schema)?;
     }
     let least = newest.map_or(0, |header| header.census.seq);
     let was_clean = home.take_clean()?;
@@ -185,7 +185,7 @@ fn rebuild(
         }
         match import(config, home, path) {
             Ok(header) => {
-                check_schema(config, header.schema)?;
+                check_schema(config.schema, header.schema)?;
                 let set_aside = exists(home).then(|| set_aside(&home.db)).transpose()?;
                 fs::rename(&home.building, &home.db).map_err(io_error("rename to", &home.db))?;
                 sync_folder(&home.dir)?;
@@ -240,7 +240,7 @@ fn replay_into(
     let mut scratch = Vec::new();
     let base = tree.census().seq;
     let replayed = replay::replay(&found.segments, base, |seq, schema, changes| {
-        check_schema(config, u32::from(schema))?;
+        check_schema(config.schema, u32::from(schema))?;
         for change in changes {
             let change = change.map_err(|batch::Malformed| malformed(home, seq))?;
             layer.insert(schema, change, &mut scratch);
@@ -284,13 +284,15 @@ pub(super) fn unwritten(path: &Path, e: BackupError) -> OpenError {
     }
 }
 
-/// Puts a backup into the empty or absent folder `dir`; the next [`super::Store::open`] builds the database
-/// from it.
+/// Puts a backup of the schema `known` or an older one into the empty or absent folder `dir`; the next
+/// [`super::Store::open`] builds the database from it.
 ///
 /// # Errors
-/// [`OpenError::NotEmpty`], [`OpenError::BadCheckpoint`] before anything is written, or the kernel's answer.
-pub fn restore(from: &Path, dir: &Path) -> Result<Backup, OpenError> {
+/// [`OpenError::NotEmpty`], [`OpenError::BadCheckpoint`], [`OpenError::NewerSchema`] before anything is written, or the
+/// kernel's answer.
+pub fn restore(from: &Path, dir: &Path, known: u32) -> Result<Backup, OpenError> {
     let (header, bytes) = checkpoint::read(from, |_, _| Ok(()))?;
+    check_schema(known, header.schema)?;
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(OpenError::NotEmpty { dir: dir.to_owned() });
     }

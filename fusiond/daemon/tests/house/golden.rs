@@ -14,7 +14,7 @@ fn load() -> State {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("store");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/house/v1.ckpt");
-    store::restore(&file, &dir).expect("the backup is whole");
+    store::restore(&file, &dir, engine::SCHEMA).expect("the backup is whole");
     let mut config = store::Config::new(&dir);
     config.probe = store::Probe::Skip;
     config.schema = engine::SCHEMA;

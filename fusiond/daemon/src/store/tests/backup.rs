@@ -40,7 +40,7 @@ fn a_backup_under_load_is_one_moment_and_restores_to_it() {
     assert_eq!(fs::metadata(&target).expect("it is there").len(), backup.bytes);
 
     let fresh = dir.path().join("restored");
-    assert_eq!(restore(&target, &fresh).expect("it restores"), backup);
+    assert_eq!(restore(&target, &fresh, 1).expect("it restores"), backup);
     let (store, opened) = open(&fresh);
     assert!(opened.seq == backup.seq && opened.rebuilt.is_some());
     let all = contents(&store);
@@ -48,7 +48,10 @@ fn a_backup_under_load_is_one_moment_and_restores_to_it() {
     let n = backup.seq.to_le_bytes().to_vec();
     assert_eq!((&all[0].1, &all[1].1), (&n, &n));
     assert_eq!(all.last().map(|(key, _)| key.clone()), Some(format!("task/{:08}", backup.seq)));
-    assert!(matches!(restore(&target, &fresh), Err(OpenError::NotEmpty { .. })));
+    assert!(matches!(restore(&target, &fresh, 1), Err(OpenError::NotEmpty { .. })));
+    let other = dir.path().join("other");
+    assert!(matches!(restore(&target, &other, 0), Err(OpenError::NewerSchema { found: 1, known: 0 })));
+    assert!(!other.exists(), "nothing was made");
 }
 
 #[test]
@@ -80,7 +83,7 @@ fn a_damaged_backup_is_refused_at_every_byte() {
     }
     fs::write(&target, [&whole[..], b"x"].concat()).expect("it writes");
     assert!(checkpoint::read(&target, |_, _| Ok(())).is_err(), "longer");
-    assert!(matches!(restore(&target, &dir.path().join("r")), Err(OpenError::BadCheckpoint { .. })));
+    assert!(matches!(restore(&target, &dir.path().join("r"), 1), Err(OpenError::BadCheckpoint { .. })));
     assert!(!dir.path().join("r").exists(), "nothing was made");
 }
 
@@ -89,7 +92,7 @@ fn a_damaged_backup_is_refused_at_every_byte() {
 fn the_golden_backup_of_schema_1_is_still_read() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/golden/schema-1.fusion-backup");
     let dir = tempfile::tempdir().expect("a folder");
-    restore(&golden, dir.path()).expect("it restores");
+    restore(&golden, dir.path(), 1).expect("it restores");
     let (store, opened) = open(dir.path());
     assert_eq!((opened.schema_found, opened.seq), (1, 3));
     let expected = [("event/00000000000000000001", "spawned"), ("task/tsk_1", "queued"), ("task/tsk_2", "")];
