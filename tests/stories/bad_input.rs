@@ -33,7 +33,7 @@ impl Transcript {
     #[track_caller]
     fn refused_at(&mut self, ctl: &Ctl, there: &Ctl, args: &[&str], stdin: &str) {
         let before = ctl.json(&["system", "status"])["lastSeq"].clone();
-        let chooses = args.iter().any(|arg| *arg == "-o");
+        let chooses = args.contains(&"-o");
         let mut all = if chooses { Vec::new() } else { vec!["-o", "json"] };
         all.extend_from_slice(args);
         let done = there.run_with(&all, stdin);

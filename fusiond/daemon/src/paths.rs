@@ -11,11 +11,15 @@
 //! The store and the records of incarnations are private (0700) below `state`, which itself lets users through where
 //! their workspaces lie in it. Not here: what is written into these folders.
 
+mod error;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, OFlags, openat};
+
+pub use self::error::PathsError;
 
 /// How a daemon runs: whom it serves and where its files lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,96 +67,6 @@ pub struct Paths {
     pub config: Option<PathBuf>,
     /// Folders with profiles; a later one overrides an earlier one.
     pub profiles: Vec<PathBuf>,
-}
-
-/// Places that cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum PathsError {
-    /// `--user` as root.
-    #[error("root cannot run a daemon for one user (--user)")]
-    UserIsRoot,
-    /// System mode without root.
-    #[error("the system's daemon must run as root, this is uid {uid}")]
-    NotRoot {
-        /// Who we are.
-        uid: u32,
-    },
-    /// `--user` without `XDG_RUNTIME_DIR`.
-    #[error("XDG_RUNTIME_DIR is not set to an absolute path")]
-    NoRuntimeDir,
-    /// `--user` without a home.
-    #[error("HOME is not set to an absolute path")]
-    NoHome,
-    /// A folder or file refuses.
-    #[error("cannot {verb} folder {path}", path = path.display())]
-    Folder {
-        /// What was tried.
-        verb: &'static str,
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// A folder belongs to somebody else.
-    #[error("folder {path} belongs to uid {owner}, expected uid {expected}", path = path.display())]
-    Owner {
-        /// Which.
-        path: PathBuf,
-        /// Whose it is.
-        owner: u32,
-        /// Whose it should be.
-        expected: u32,
-    },
-    /// A folder lets others do what they must not.
-    #[error("folder {path} has mode {mode:04o}, expected {expected:04o} or tighter", path = path.display())]
-    Loose {
-        /// Which.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-        /// The widest that is accepted.
-        expected: u32,
-    },
-    /// Somebody listens on the socket, whatever state they serve.
-    #[error("the socket {path} is in use by process {pid}", path = path.display())]
-    SocketInUse {
-        /// Which.
-        path: PathBuf,
-        /// Who listens.
-        pid: u32,
-    },
-}
-
-impl PathsError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::UserIsRoot => {
-                "start it without --user to serve all users, or with --root DIR to try it".into()
-            }
-            Self::NotRoot { .. } => "start it with --user, or with --root DIR to try it".into(),
-            Self::NoRuntimeDir => {
-                "log in through a session that sets it (loginctl enable-linger $USER), or set it to a folder of \
-                 yours with mode 0700, for example /run/user/$(id -u)"
-                    .into()
-            }
-            Self::NoHome => "set HOME, or XDG_STATE_HOME and XDG_CONFIG_HOME".into(),
-            Self::Folder { path, .. } => {
-                format!("look at it and the folders above it: namei -l {}", path.display())
-            }
-            Self::Owner { path, expected, .. } => {
-                format!("if it is meant for this daemon: chown {expected} {}", path.display())
-            }
-            Self::Loose { path, expected, .. } => {
-                format!("if nobody else needs more: chmod {expected:04o} {}", path.display())
-            }
-            Self::SocketInUse { pid, .. } => {
-                format!("end that daemon first (kill {pid}; agents go on), or give this one a --root DIR of its own")
-            }
-        }
-    }
 }
 
 /// Nobody but the daemon.

@@ -60,8 +60,8 @@ impl Starts {
 
 fn written(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
+    fs::write(&path, text).expect("our own folder can be written");
+    path.to_str().expect("plain letters").to_owned()
 }
 
 #[test]
@@ -205,10 +205,10 @@ fn restore(root: &str, backup: &str) {
 
 /// The check sum of a whole backup.
 fn sha256(bytes: &[u8], file: &Path) -> [u8; 32] {
-    fs::write(file, bytes).unwrap();
+    fs::write(file, bytes).expect("our own folder can be written");
     let output = Command::new("sha256sum").arg(file).output().expect("coreutils are everywhere");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let pair = |at: usize| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap();
+    let text = String::from_utf8(output.stdout).expect("hexadecimal digits");
+    let pair = |at: usize| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("two digits");
     std::array::from_fn(pair)
 }
 

@@ -155,8 +155,9 @@ fn bad_input_to_secrets_profiles_and_settings_is_told() {
 
 /// A reload with a problem in the file changes nothing.
 fn reload(told: &mut Transcript, ctl: &Ctl, config: &Path) {
-    let before = fs::read_to_string(config).unwrap();
-    fs::write(config, "[limits]\nmax_concurent_agents = 5\nmax_running = \"many\"\n").unwrap();
+    let before = fs::read_to_string(config).expect("it was written");
+    fs::write(config, "[limits]\nmax_concurent_agents = 5\nmax_running = \"many\"\n")
+        .expect("our own folder");
     told.refused(ctl, &["system", "reload"], "");
-    fs::write(config, before).unwrap();
+    fs::write(config, before).expect("our own folder");
 }
