@@ -24,6 +24,7 @@ mod profile;
 mod retention;
 mod run;
 mod secret;
+mod service_manager;
 mod survive;
 mod system;
 mod task;

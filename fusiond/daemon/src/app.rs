@@ -12,7 +12,7 @@ use crate::runtime::{self, BackendChoice, Runtime};
 use crate::store::{self, Opened, Store};
 use crate::vault::Vault;
 use crate::workspace::hide_from_git;
-use crate::{api, inlet, reload, shutdown};
+use crate::{api, inlet, reload, shutdown, systemd};
 use anyhow::Context;
 use fusion_core::{AgentId, State, Time};
 use std::path::{Path, PathBuf};
@@ -81,7 +81,9 @@ fn open_store(loaded: &Loaded, paths: &Paths) -> anyhow::Result<(Store, Opened)>
     let (store, opened) = Store::open(config)?;
     if let Some(rebuilt) = &opened.rebuilt {
         let reason = &rebuilt.reason;
-        tracing::error!(%reason, "the database was damaged and has been rebuilt from checkpoint and journal");
+        tracing::error!(
+            "the database was damaged and has been rebuilt from checkpoint and journal: {reason}"
+        );
     }
     if let Some(compacted) = &opened.compacted {
         let (from_bytes, to_bytes) = (compacted.from_bytes, compacted.to_bytes);
@@ -117,15 +119,15 @@ async fn serve(
     #[expect(clippy::disallowed_methods, reason = "bounded by the agents: each has a few outcomes under way")]
     let (outcome_sender, outcomes) = mpsc::unbounded_channel();
     let (agent_sender, agents) = mpsc::channel(CONNECTIONS_MAX);
-    let hands = hands_config(&loaded, &paths, &cgroup, &shim, epoch);
+    let mut hands = hands_config(&loaded, &paths, &cgroup, &shim, epoch);
+    hands.scopes = runtime::find_scopes(hands.backend).await;
     let reader = store.reader();
     let read_stored: runtime::ReadStored =
         Arc::new(move |prompt, to| engine::read_stored(&reader, prompt, to));
     let hands = Runtime::start(hands, outcome_sender, agent_sender, read_stored)?;
     hands.sweep(&known(&state));
     hide_workspaces(&paths)?;
-    let listener = inlet::listen(&paths, &loaded.config.socket)
-        .with_context(|| format!("opening the socket {}", paths.socket.display()))?;
+    let (listener, entrance) = Entrance::open(&paths, &loaded)?;
     let door = Door::open(paths.uid, &cgroup).context("asking the name service")?;
     let handle = tokio::runtime::Handle::current();
     let history = loaded.config.tasks.history;
@@ -161,16 +163,48 @@ async fn serve(
         // Sent, or dropped with the sender: both mean the end.
         drop(stopped.await);
     }));
-    // Where nobody waits for it, the notice goes nowhere.
-    drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), epoch, socket = %paths.socket.display(), "ready");
+    tell_ready(&engine, &paths, epoch);
 
     let ask = shutdown::wait(&paths, loaded.config.runtime.grace, asks).await.context("receiving signals")?;
-    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    systemd::stopping();
     tracing::info!(?ask, "stopping");
     leave.send_replace(true);
     shutdown::end_agents(&engine, paths.uid, ask).await;
-    finish(engine, stop_sender, server, &paths, hands).await
+    let store = finish(engine, stop_sender, server, hands).await?;
+    entrance.close(&paths);
+    Ok(store)
+}
+
+/// Whoever started the daemon may go on.
+fn tell_ready(engine: &Engine, paths: &Paths, epoch: u64) {
+    systemd::start_watchdog(engine.clone());
+    systemd::ready();
+    let (version, socket) = (env!("CARGO_PKG_VERSION"), paths.socket.display());
+    tracing::info!(epoch, "ready: version {version} on {socket}");
+}
+
+/// The main socket.
+struct Entrance {
+    /// Whether it goes with the daemon; the service manager keeps its own.
+    is_ours: bool,
+}
+
+impl Entrance {
+    fn open(paths: &Paths, loaded: &Loaded) -> anyhow::Result<(tokio::net::UnixListener, Self)> {
+        let handed =
+            systemd::inherited_listener().context("taking over the socket of the service manager")?;
+        let is_ours = handed.is_none();
+        let listener = handed.map_or_else(|| inlet::listen(paths, &loaded.config.socket), Ok);
+        let listener = listener.with_context(|| format!("opening the socket {}", paths.socket.display()))?;
+        Ok((listener, Self { is_ours }))
+    }
+
+    fn close(self, paths: &Paths) {
+        if self.is_ours {
+            // Gone already if somebody removed the folder.
+            drop(std::fs::remove_file(&paths.socket));
+        }
+    }
 }
 
 /// A root that somebody tries may lie in a git checkout.
@@ -193,7 +227,6 @@ async fn finish(
     engine: Engine,
     stop: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
-    paths: &Paths,
     hands: Runtime,
 ) -> anyhow::Result<Store> {
     let _server_may_have_ended = stop.send(());
@@ -202,8 +235,6 @@ async fn finish(
         abort.abort();
     }
     let store = engine.stop().await?;
-    // Gone already if somebody removed the folder.
-    drop(std::fs::remove_file(&paths.socket));
     hands.remove_empty_cgroups();
     Ok(store)
 }
@@ -225,6 +256,7 @@ fn hands_config(loaded: &Loaded, paths: &Paths, cgroup: &str, shim: &Path, epoch
         workspaces_root: paths.workspaces.clone(),
         shim_path: shim.to_owned(),
         backend: backend_choice(loaded.config.runtime.backend),
+        scopes: None,
         cgroup_name: cgroup.to_owned(),
         epoch,
         umask: 0o077,
@@ -236,6 +268,7 @@ fn hands_config(loaded: &Loaded, paths: &Paths, cgroup: &str, shim: &Path, epoch
 const fn backend_choice(backend: Backend) -> BackendChoice {
     match backend {
         Backend::Auto => BackendChoice::Auto,
+        Backend::Systemd => BackendChoice::Systemd,
         Backend::CgroupV2 => BackendChoice::CgroupV2,
         Backend::CgroupV1 => BackendChoice::CgroupV1,
         Backend::None => BackendChoice::None,
@@ -248,6 +281,7 @@ fn probe(loaded: &Loaded, paths: &Paths, hands: &Runtime, shim: PathBuf) -> Prob
     let controllers = named.into_iter().filter(|(_, how)| how.is_some()).map(|(name, _)| name.to_owned());
     let controllers = controllers.collect();
     let trees = match runtime::from_word(found.backend) {
+        Some(fusion_shim::cgroup::Kind::Systemd) => Trees::Systemd { controllers },
         Some(fusion_shim::cgroup::Kind::V2) => Trees::CgroupV2 { controllers },
         Some(fusion_shim::cgroup::Kind::V1) => Trees::CgroupV1 { controllers },
         Some(fusion_shim::cgroup::Kind::None) | None => Trees::None,

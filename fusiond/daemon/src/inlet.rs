@@ -77,7 +77,7 @@ pub async fn accept(listener: UnixListener, door: Door, connections: mpsc::Sende
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     // Out of descriptors: those that are served now give some back.
-                    tracing::warn!(%error, "a connection could not be taken");
+                    tracing::warn!("a connection could not be taken: {error}");
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                     continue;
                 }

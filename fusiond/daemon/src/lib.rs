@@ -16,6 +16,7 @@ pub mod reload;
 pub mod runtime;
 pub mod shutdown;
 pub mod store;
+pub mod systemd;
 pub mod telemetry;
 pub mod vault;
 pub mod workspace;

@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::paths::Paths;
 use crate::profile::{Library, Profiles, Trust};
 use crate::runtime::Runtime;
-use crate::telemetry;
+use crate::{systemd, telemetry};
 
 /// Asks that may wait; whoever asks waits for the answer, so more would be a flood.
 const ASKS_MAX: usize = 64;
@@ -107,7 +107,7 @@ fn load_shared(paths: &Paths) -> (Profiles, Vec<Problem>) {
 
 fn tell(problems: &[Problem]) {
     for problem in problems {
-        tracing::warn!(%problem, "a profile is left out");
+        tracing::warn!("a profile is left out: {problem}");
     }
 }
 
@@ -171,17 +171,14 @@ impl Task {
         }
     }
 
-    /// As systemd wants it of Type=notify-reload.
     async fn hangup(&mut self) {
-        let begun = sd_notify::NotifyState::monotonic_usec_now().ok();
-        let states: Vec<_> = [Some(sd_notify::NotifyState::Reloading), begun].into_iter().flatten().collect();
-        drop(sd_notify::notify(&states));
+        systemd::reloading();
         match self.reload().await {
             Ok(report) => tracing::info!(taken = ?report.changes.taken, waiting = ?report.changes.waiting,
                 profiles = report.profiles, "reloaded"),
-            Err(reject) => tracing::error!(%reject, detail = reject.detail(), "not reloaded"),
+            Err(reject) => tracing::error!(detail = reject.detail(), "not reloaded: {reject}"),
         }
-        drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+        systemd::ready();
     }
 
     async fn reload(&mut self) -> Result<Report, Reject> {

@@ -71,7 +71,7 @@ pub async fn end_agents(engine: &Engine, uid: u32, ask: Ask) {
     let limit = Duration::from_millis(grace.0 + MARGIN.0);
     match tokio::time::timeout(limit, ended).await {
         Ok(Ok(())) => {}
-        Ok(Err(reject)) => tracing::error!(%reject, "agents could not be stopped"),
+        Ok(Err(reject)) => tracing::error!("agents could not be stopped: {reject}"),
         Err(_) => tracing::warn!("some agents did not end in time; their shims go on ending them"),
     }
 }

@@ -28,14 +28,43 @@ pub struct AlreadySet;
 /// # Errors
 /// [`AlreadySet`] the second time.
 pub fn init(log: Log) -> Result<(), AlreadySet> {
-    let colours = match log.format {
+    let format = match log.format {
+        LogFormat::Auto if is_journal(io::stderr()) => LogFormat::Journald,
+        LogFormat::Auto => LogFormat::Text,
+        format @ (LogFormat::Text | LogFormat::Json | LogFormat::Journald) => format,
+    };
+    let colours = match format {
         LogFormat::Text if rustix::termios::isatty(io::stderr()) => Colours::On,
-        LogFormat::Text | LogFormat::Json | LogFormat::Journald => Colours::Off,
+        LogFormat::Auto | LogFormat::Text | LogFormat::Json | LogFormat::Journald => Colours::Off,
     };
     let (filter, handle) = reload::Layer::new(filter(log.level));
-    let subscriber = subscriber(log.format, filter, colours, io::stderr);
+    let subscriber = match (format, journal()) {
+        (LogFormat::Journald, Ok(journal)) => {
+            Box::new(tracing_subscriber::registry().with(filter).with(journal))
+        }
+        (format, _) => subscriber(format, filter, colours, io::stderr),
+    };
     tracing::subscriber::set_global_default(subscriber).map_err(|_| AlreadySet)?;
     LEVEL.set(handle).map_err(|_| AlreadySet)
+}
+
+/// Entries of the journal. Fields are named `FUSION_…`; priorities are those of the lines, see [`priority`].
+fn journal() -> io::Result<tracing_journald::Layer> {
+    let priorities = tracing_journald::PriorityMappings {
+        error: tracing_journald::Priority::Error,
+        warn: tracing_journald::Priority::Warning,
+        info: tracing_journald::Priority::Informational,
+        debug: tracing_journald::Priority::Debug,
+        trace: tracing_journald::Priority::Debug,
+    };
+    let layer = tracing_journald::layer()?.with_field_prefix(Some("FUSION".to_owned()));
+    Ok(layer.with_priority_mappings(priorities).with_syslog_identifier("fusiond".to_owned()))
+}
+
+/// Whether what is written there goes to the journal: systemd names its device and file number (systemd.exec(5)).
+pub(crate) fn is_journal(out: impl std::os::fd::AsFd) -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(out).is_ok_and(|seen| stream == format!("{}:{}", seen.st_dev, seen.st_ino))
 }
 
 /// The door to the level of the log that was set up.
@@ -68,7 +97,7 @@ where
     let heard = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(out).with_ansi(colours == Colours::On);
     match format {
-        LogFormat::Text => Box::new(heard.with(lines)),
+        LogFormat::Auto | LogFormat::Text => Box::new(heard.with(lines)),
         LogFormat::Json => Box::new(heard.with(lines.json().flatten_event(true))),
         LogFormat::Journald => {
             Box::new(heard.with(lines.event_format(Prioritised(Format::default().without_time()))))

@@ -19,6 +19,8 @@ use crate::wire::{Backend, Limits};
 /// What can be used here, with a base folder made in each hierarchy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ground {
+    /// The controllers (`memory`, `pids`, `cpu`) of scopes, where systemd makes them.
+    pub systemd: Option<Vec<String>>,
     /// The version 2 hierarchy, if it is writable and can kill and freeze.
     pub v2: Option<V2>,
     /// The version 1 hierarchies, if the freezer is writable.
@@ -50,6 +52,8 @@ pub struct V1 {
 /// A way to hold trees together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// A scope of systemd, which is a version 2 subtree that systemd has made.
+    Systemd,
     /// A version 2 subtree.
     V2,
     /// Version 1 hierarchies.
@@ -87,10 +91,11 @@ pub enum CgroupError {
     },
 }
 
-/// Looks at the mounts and makes a folder `base` where it may; best effort, so it never fails.
+/// Looks at the mounts and makes a folder `base` where it may; best effort, so it never fails. Where systemd lends
+/// scopes with these controllers, its version 2 hierarchy is left to it.
 #[must_use]
-pub fn probe(base: &str) -> Ground {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+pub fn probe(base: &str, systemd: Option<Vec<String>>) -> Ground {
+    let mounts = mounts();
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let hierarchy = |controller: &str| probe_v1(&mounts, &own, controller, base);
     let v1 = hierarchy("freezer").map(|freezer| V1 {
@@ -99,7 +104,25 @@ pub fn probe(base: &str) -> Ground {
         pids: hierarchy("pids"),
         cpu: hierarchy("cpu"),
     });
-    Ground { v2: probe_v2(&mounts, &own, base), v1 }
+    let v2 = if systemd.is_some() { None } else { probe_v2(&mounts, &own, base) };
+    Ground { systemd, v2, v1 }
+}
+
+/// Where the version 2 hierarchy is mounted, if it is.
+#[must_use]
+pub fn mount_v2() -> Option<PathBuf> {
+    mount_v2_in(&mounts())
+}
+
+fn mounts() -> String {
+    std::fs::read_to_string("/proc/self/mounts").unwrap_or_default()
+}
+
+fn mount_v2_in(mounts: &str) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| match fields(line) {
+        (path, "cgroup2", _) => Some(PathBuf::from(path)),
+        _ => None,
+    })
 }
 
 impl Ground {
@@ -121,6 +144,7 @@ impl Ground {
 
     fn has(&self, kind: Kind) -> bool {
         match kind {
+            Kind::Systemd => self.systemd.is_some(),
             Kind::V2 => self.v2.is_some(),
             Kind::V1 => self.v1.is_some(),
             Kind::None => true,
@@ -142,6 +166,8 @@ impl Ground {
         let name = format!("{agent}.{incarnation}");
         match kind {
             Kind::None => Ok(Backend::None),
+            // A scope needs a process first: see `furnish_scope`.
+            Kind::Systemd => Err(CgroupError::Unavailable(kind)),
             Kind::V2 => {
                 let v2 = self.v2.as_ref().ok_or(CgroupError::Unavailable(kind))?;
                 let path = v2.base.join(name);
@@ -186,6 +212,20 @@ pub fn furnish_v2(path: &Path, limits: &Limits) -> Result<Backend, CgroupError> 
         set(&agent, "pids.max", &pids.to_string())?;
     }
     Ok(Backend::CgroupV2 { path: text(path) })
+}
+
+/// Furnishes a scope that systemd has made around one process: that process goes to `shim/` first, for a cgroup with
+/// processes of its own can lend no controllers (the kernel's "no internal process" rule, cgroups(7)).
+///
+/// # Errors
+/// As [`furnish_v2`].
+pub fn furnish_scope(path: &Path, pid: u32, limits: &Limits) -> Result<Backend, CgroupError> {
+    let shim = path.join("shim");
+    make(&shim)?;
+    let procs = shim.join("cgroup.procs");
+    let moved = std::fs::write(&procs, pid.to_string());
+    moved.map_err(|source| CgroupError::File { verb: "enter", path: procs, source })?;
+    furnish_v2(path, limits)
 }
 
 fn create_v1(v1: &V1, name: &str, limits: &Limits) -> Result<Backend, CgroupError> {
@@ -276,7 +316,9 @@ fn folders(backend: &Backend) -> Vec<PathBuf> {
         Backend::None => Vec::new(),
         Backend::CgroupV2 { path } => {
             let path = Path::new(path);
-            vec![path.join("agent"), path.join("shim"), path.to_owned()]
+            // A scope's own folder is systemd's, which removes it when the last process is gone.
+            let own = path.extension().is_none_or(|kind| kind != "scope").then(|| path.to_owned());
+            [path.join("agent"), path.join("shim")].into_iter().chain(own).collect()
         }
         Backend::CgroupV1 { freezer, memory, pids, cpu } => {
             let optional = [memory, pids, cpu].into_iter().flatten();
@@ -310,10 +352,7 @@ pub(crate) fn pause(duration: Duration) {
 }
 
 fn probe_v2(mounts: &str, own: &str, base: &str) -> Option<V2> {
-    let mount = mounts.lines().find_map(|line| match fields(line) {
-        (path, "cgroup2", _) => Some(PathBuf::from(path)),
-        _ => None,
-    })?;
+    let mount = mount_v2_in(mounts)?;
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let own = mount.join(own.trim_end_matches('/'));
     // Beside the own cgroup, not in it: one with processes can lend no controllers.

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
             let _unread = std::io::Write::write_all(&mut std::io::stdout(), version.as_bytes());
             ExitCode::SUCCESS
         }
-        [state] => match startup::begin(state.as_ref()) {
+        [state] => match startup::begin(state.as_ref(), std::io::stdin().lock()) {
             Ok(begun) => engine::Engine::new(begun).run(),
             Err(startup::StartupError::NotMine(_)) => ExitCode::from(fusion_shim::names::EXIT_NOT_MINE),
             Err(error) => failed(&error.to_string(), &error),

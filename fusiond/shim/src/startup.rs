@@ -62,9 +62,10 @@ const IGNORED: [c_int; 3] = [1, 2, 13];
 const SIGTERM: c_int = 15;
 const SIGCHLD: c_int = 17;
 
-/// Begins in the run folder, the working directory. The caller's process ends with status 0 when all has succeeded;
-/// this returns in the detached child.
-pub(crate) fn begin(state: &Path) -> Result<Begun, StartupError> {
+/// Begins in the run folder, the working directory, as soon as `go` ends: until then the daemon houses this process. The
+/// caller's process ends with status 0 when all has succeeded; this returns in the detached child.
+pub(crate) fn begin(state: &Path, mut go: impl io::Read) -> Result<Begun, StartupError> {
+    io::copy(&mut go, &mut io::sink()).map_err(step("wait for the daemon's word"))?;
     let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = |path: &Path| openat(CWD, path, folder, Mode::empty()).map_err(io::Error::from);
     let run = open(Path::new(".")).map_err(step("open the run folder"))?;

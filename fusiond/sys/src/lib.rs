@@ -11,6 +11,7 @@
 //! | [`account`] | users and their groups |
 //! | [`folder`] | folders reached without following links, and their removal |
 //! | [`offer`] | which calls this kernel offers |
+//! | [`inherited`] | sockets that the service manager hands over |
 //! | [`file`] | locks, sealed memory, room on disk |
 //!
 //! Not here: any policy. Where rustix has a safe function, callers use rustix.
@@ -21,6 +22,7 @@ pub mod caps;
 pub mod file;
 pub mod folder;
 pub mod helper;
+pub mod inherited;
 pub mod offer;
 pub mod peer;
 pub mod pidfd;

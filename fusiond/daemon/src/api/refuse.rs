@@ -38,7 +38,7 @@ pub(crate) fn refuse(reject: &Reject) -> Status {
 
 /// A bug or a disk that does not answer: not the caller's fault.
 pub(crate) fn broken(what: &str, error: &dyn std::error::Error) -> Status {
-    tracing::error!(what, %error, "request failed");
+    tracing::error!(what, "request failed: {error}");
     let metadata = HashMap::from([("hint".to_owned(), "the daemon's log tells more".to_owned())]);
     let details = ErrorDetails::with_error_info("internal", DOMAIN, metadata);
     Status::with_error_details(Code::Internal, format!("{what}: {error}"), details)

@@ -155,7 +155,7 @@ impl ValueEnum for LogLevel {
 
 impl ValueEnum for LogFormat {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Text, Self::Json, Self::Journald]
+        &[Self::Auto, Self::Text, Self::Json, Self::Journald]
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
@@ -165,7 +165,7 @@ impl ValueEnum for LogFormat {
 
 impl ValueEnum for Backend {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Auto, Self::CgroupV2, Self::CgroupV1, Self::None]
+        &[Self::Auto, Self::Systemd, Self::CgroupV2, Self::CgroupV1, Self::None]
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
@@ -192,6 +192,7 @@ impl LogFormat {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::Text => "text",
             Self::Json => "json",
             Self::Journald => "journald",

@@ -111,6 +111,8 @@ pub enum Backend {
     /// The best that this machine offers.
     #[default]
     Auto,
+    /// Transient scopes of systemd, or a refusal to start.
+    Systemd,
     /// A cgroup v2 subtree, or a refusal to start.
     CgroupV2,
     /// Cgroup v1 hierarchies, or a refusal to start.
@@ -125,6 +127,7 @@ impl Backend {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Auto => "auto",
+            Self::Systemd => "systemd",
             Self::CgroupV2 => "cgroup-v2",
             Self::CgroupV1 => "cgroup-v1",
             Self::None => "none",
@@ -195,12 +198,15 @@ pub enum LogLevel {
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// [`Self::Journald`] where standard error is the journal's, [`Self::Text`] elsewhere.
     #[default]
+    Auto,
+    /// For people.
     Text,
     /// One JSON object a line.
     Json,
-    /// Text behind the priority prefix of sd-daemon(3), without a time of its own.
+    /// Entries of the journal with fields (`FUSION_AGENT=`, `FUSION_TASK=`, `FUSION_USER=`); where the journal's own
+    /// socket is closed, text behind the priority prefix of sd-daemon(3).
     Journald,
 }
 

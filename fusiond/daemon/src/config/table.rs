@@ -44,11 +44,11 @@ const TASKS: Kind = Kind::Count(1, COUNT_MAX);
 const WAIT: Kind = Kind::Span(Millis(1), Millis::from_secs(86_400));
 
 /// The words of `runtime.backend`.
-pub(super) const BACKENDS: &[&str] = &["auto", "cgroup-v2", "cgroup-v1", "none"];
+pub(super) const BACKENDS: &[&str] = &["auto", "systemd", "cgroup-v2", "cgroup-v1", "none"];
 /// The words of `log.level`.
 pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 /// The words of `log.format`.
-pub(super) const FORMATS: &[&str] = &["text", "json", "journald"];
+pub(super) const FORMATS: &[&str] = &["auto", "text", "json", "journald"];
 const PROVIDERS: &[&str] = &["openrouter", "openai-compatible", "anthropic", "plugin"];
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -163,8 +163,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     now(
         "log.format",
         Kind::Word(FORMATS),
-        "text",
-        "how a line looks; `journald` is text behind the priority of sd-daemon(3)",
+        "auto",
+        "how a line looks; `journald` has fields (`FUSION_AGENT=` …), `auto` is `journald` where standard error is the \
+         journal's, else `text`",
     ),
     optional(
         "socket.mode",

@@ -70,12 +70,16 @@ fn the_table_is_sound() {
     }
     let words = |all: &[&'static str], known: &[&str]| assert_eq!(all, known);
     words(
-        &[Backend::Auto, Backend::CgroupV2, Backend::CgroupV1, Backend::None].map(Backend::word),
+        &[Backend::Auto, Backend::Systemd, Backend::CgroupV2, Backend::CgroupV1, Backend::None]
+            .map(Backend::word),
         table::BACKENDS,
     );
     let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
     words(&levels.map(LogLevel::word), table::LEVELS);
-    words(&[LogFormat::Text, LogFormat::Json, LogFormat::Journald].map(LogFormat::word), table::FORMATS);
+    words(
+        &[LogFormat::Auto, LogFormat::Text, LogFormat::Json, LogFormat::Journald].map(LogFormat::word),
+        table::FORMATS,
+    );
     for variable in environment::VARIABLES {
         let Some(key) = variable.key else { continue };
         let setting = SETTINGS.iter().find(|setting| setting.key == key).unwrap();
@@ -171,7 +175,7 @@ const BAD_LINES: &[(&str, &str)] = &[
     ),
     (
         "[runtime]\nbackend = \"v2\"\n",
-        "f.toml:2: `runtime.backend`: expected one of \"auto\", \"cgroup-v2\", \"cgroup-v1\", \"none\", found \"v2\"",
+        "f.toml:2: `runtime.backend`: expected one of \"auto\", \"systemd\", \"cgroup-v2\", \"cgroup-v1\", \"none\", found \"v2\"",
     ),
     (
         "[workspaces]\npermissions = \"0o755\"\n",

@@ -18,6 +18,7 @@ mod prune;
 mod record;
 mod secrets;
 mod stored;
+mod tell;
 mod turn;
 mod waiters;
 
@@ -165,7 +166,7 @@ impl Engine {
     #[must_use]
     pub fn stored(&self, id: InputId) -> Option<Stored> {
         stored::find(&self.reader, id).unwrap_or_else(|error| {
-            tracing::error!(%error, %id, "a stored prompt could not be looked for");
+            tracing::error!(%id, "a stored prompt could not be looked for: {error}");
             None
         })
     }

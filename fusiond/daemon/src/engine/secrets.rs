@@ -94,7 +94,7 @@ pub(crate) fn veil(state: &State, reader: &Reader, vault: &Vault, mut outcome: O
         match &mask {
             Ok(mask) => veil_exit(exit, mask),
             Err(error) => {
-                tracing::error!(%agent, %error, "the last words of an attempt are withheld");
+                tracing::error!(%agent, "the last words of an attempt are withheld: {error}");
                 WITHHELD.clone_into(&mut exit.tail);
             }
         }

@@ -168,6 +168,9 @@ impl Loop {
         self.state.trim();
         self.runtime.remove_logs(logs, &self.handle);
         let out = std::mem::take(&mut self.out);
+        for event in &out.events {
+            super::tell::tell(&self.state, event);
+        }
         self.let_out(&out);
         for (answer, result) in after.answers {
             answer(&self.state, now, result);
@@ -264,7 +267,7 @@ impl Loop {
             self.sweep(now);
         }
         stored::keep(&reader, &mut self.batch, now, id, step).map_err(|error| {
-            tracing::error!(%error, %id, "a prompt could not be stored");
+            tracing::error!(%id, "a prompt could not be stored: {error}");
             Reject::InputNotFound { input: id.to_string() }
         })
     }
@@ -272,7 +275,7 @@ impl Loop {
     /// Puts the end of prompts that nobody has named for too long into the batch.
     fn sweep(&mut self, now: Time) {
         if let Err(error) = stored::sweep(&self.store.reader(), &mut self.batch, now) {
-            tracing::error!(%error, "stored prompts could not be looked through; they are kept");
+            tracing::error!("stored prompts could not be looked through; they are kept: {error}");
         }
     }
 
@@ -352,7 +355,7 @@ impl Loop {
 
     fn read_task(&self, id: TaskId) -> Option<Task> {
         record::stored_task(&self.store.reader(), id)
-            .inspect_err(|error| tracing::error!(%error, "an old task could not be read"))
+            .inspect_err(|error| tracing::error!("an old task could not be read: {error}"))
             .ok()
             .flatten()
     }
@@ -370,7 +373,7 @@ impl Loop {
         match self.pruner.look(&reader, &mut self.state, &mut self.batch, now) {
             Ok(pruned) => pruned.logs,
             Err(error) => {
-                tracing::error!(%error, "old history could not be read; it is kept");
+                tracing::error!("old history could not be read; it is kept: {error}");
                 Vec::new()
             }
         }
@@ -398,7 +401,7 @@ impl Loop {
                 Err(error) => {
                     // What is on disk is unknown now. Agents live on in their shims; the service manager
                     // starts the daemon again, and the journal tells what was kept.
-                    tracing::error!(%error, "the journal failed; ending at once");
+                    tracing::error!("the journal failed; ending at once: {error}");
                     std::process::abort();
                 }
             }

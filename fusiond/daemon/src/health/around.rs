@@ -6,12 +6,13 @@ use std::path::Path;
 use super::{Check, Probe};
 use crate::config::LogFormat;
 use crate::profile::{Profiles, Trust};
+use crate::telemetry;
 
 pub(super) fn checks(probe: &Probe) -> Vec<Check> {
     vec![
         profiles(probe),
         git(),
-        log(probe.config.log.format, std::env::var_os("JOURNAL_STREAM").is_some()),
+        log(probe.config.log.format, telemetry::is_journal(std::io::stderr())),
         landlock(Path::new("/sys/kernel/security/lsm")),
         processes(probe.paths.uid),
     ]
@@ -53,10 +54,12 @@ fn git() -> Check {
 fn log(format: LogFormat, has_journal: bool) -> Check {
     const NAME: &str = "log";
     match (format, has_journal) {
-        (LogFormat::Journald | LogFormat::Text | LogFormat::Json, true) => {
+        (LogFormat::Auto | LogFormat::Journald | LogFormat::Text | LogFormat::Json, true) => {
             Check::ok(NAME, "goes to the journal: journalctl -u fusiond")
         }
-        (LogFormat::Text | LogFormat::Json, false) => Check::ok(NAME, "goes to standard error"),
+        (LogFormat::Auto | LogFormat::Text | LogFormat::Json, false) => {
+            Check::ok(NAME, "goes to standard error")
+        }
         (LogFormat::Journald, false) => Check::weak(
             NAME,
             "log.format is \"journald\", but standard error does not go to the journal",

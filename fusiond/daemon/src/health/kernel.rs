@@ -34,9 +34,17 @@ fn trees(trees: &Trees, wanted: Backend) -> Check {
     const NAME: &str = "process trees";
     let forced = match wanted {
         Backend::Auto => "",
-        Backend::CgroupV2 | Backend::CgroupV1 | Backend::None => " (forced by runtime.backend)",
+        Backend::Systemd | Backend::CgroupV2 | Backend::CgroupV1 | Backend::None => {
+            " (forced by runtime.backend)"
+        }
     };
     match trees {
+        Trees::Systemd { .. } => Check::ok(
+            NAME,
+            format!(
+                "systemd scopes{forced}: kill and freeze reach every process of an agent, and it outlives the daemon"
+            ),
+        ),
         Trees::CgroupV2 { .. } => {
             Check::ok(NAME, format!("cgroup v2{forced}: kill and freeze reach every process of an agent"))
         }
@@ -57,7 +65,9 @@ fn trees(trees: &Trees, wanted: Backend) -> Check {
 /// One check for each limit, and one for knowing who was killed for want of memory.
 fn guarantees(trees: &Trees) -> Vec<Check> {
     let controllers: &[String] = match trees {
-        Trees::CgroupV2 { controllers } | Trees::CgroupV1 { controllers } => controllers,
+        Trees::Systemd { controllers }
+        | Trees::CgroupV2 { controllers }
+        | Trees::CgroupV1 { controllers } => controllers,
         Trees::None => &[],
     };
     let limit = |name: &'static str, controller: &str, flag: &str| match controllers
@@ -69,6 +79,10 @@ fn guarantees(trees: &Trees) -> Vec<Check> {
             name,
             format!("no {controller} controller: {flag} is not enforced for whole trees"),
             match trees {
+                Trees::Systemd { .. } => format!(
+                    "boot with a kernel that has the {controller} controller, and with \
+                     systemd.unified_cgroup_hierarchy=1; without root, Delegate={controller} for user@.service"
+                ),
                 Trees::CgroupV2 { .. } => {
                     format!("echo +{controller} > /sys/fs/cgroup/cgroup.subtree_control")
                 }

@@ -33,6 +33,11 @@ pub struct Probe {
 /// How process trees are held together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trees {
+    /// Scopes that systemd makes.
+    Systemd {
+        /// Of `memory`, `pids`, `cpu` those that can be used.
+        controllers: Vec<String>,
+    },
     /// A cgroup v2 subtree with these controllers.
     CgroupV2 {
         /// Of `memory`, `pids`, `cpu` those that can be used.

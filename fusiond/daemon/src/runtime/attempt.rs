@@ -392,6 +392,7 @@ mod tests {
             workspaces_root: "/".into(),
             shim_path: "/bin/fusion-shim".into(),
             backend: super::super::BackendChoice::None,
+            scopes: None,
             cgroup_name: String::new(),
             epoch: 1,
             umask: 0o077,

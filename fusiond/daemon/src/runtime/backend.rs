@@ -12,6 +12,8 @@ pub enum BackendChoice {
     /// The best one for each agent.
     #[default]
     Auto,
+    /// Scopes of systemd alone.
+    Systemd,
     /// Version 2 alone.
     CgroupV2,
     /// Version 1 alone.
@@ -26,6 +28,7 @@ impl BackendChoice {
     pub const fn forced(self) -> Option<Kind> {
         match self {
             Self::Auto => None,
+            Self::Systemd => Some(Kind::Systemd),
             Self::CgroupV2 => Some(Kind::V2),
             Self::CgroupV1 => Some(Kind::V1),
             Self::None => Some(Kind::None),
@@ -37,6 +40,7 @@ impl BackendChoice {
 #[must_use]
 pub const fn word(kind: Kind) -> &'static str {
     match kind {
+        Kind::Systemd => "systemd",
         Kind::V2 => "cgroup-v2",
         Kind::V1 => "cgroup-v1",
         Kind::None => "none",
@@ -46,7 +50,7 @@ pub const fn word(kind: Kind) -> &'static str {
 /// The kind of a [`word`].
 #[must_use]
 pub fn from_word(text: &str) -> Option<Kind> {
-    [Kind::V2, Kind::V1, Kind::None].into_iter().find(|kind| word(*kind) == text)
+    KINDS.into_iter().find(|kind| word(*kind) == text)
 }
 
 /// What this machine can hold, for `status` and `doctor`.
@@ -67,7 +71,7 @@ pub struct Capabilities {
 }
 
 /// In order of preference.
-const KINDS: [Kind; 3] = [Kind::V2, Kind::V1, Kind::None];
+const KINDS: [Kind; 4] = [Kind::Systemd, Kind::V2, Kind::V1, Kind::None];
 
 /// The backend for an agent with these limits: the first that holds all of them, of those that the settings allow.
 ///
@@ -108,6 +112,7 @@ fn allowed(ground: &Ground, choice: BackendChoice) -> impl Iterator<Item = Kind>
 /// Whether a kind can be used here.
 pub(super) fn has(ground: &Ground, kind: Kind) -> bool {
     match kind {
+        Kind::Systemd => ground.systemd.is_some(),
         Kind::V2 => ground.v2.is_some(),
         Kind::V1 => ground.v1.is_some(),
         Kind::None => true,
@@ -148,14 +153,16 @@ pub(super) fn check_change(
 }
 
 fn holds(ground: &Ground, kind: Kind, limit: &str) -> bool {
-    match (kind, &ground.v2, &ground.v1) {
-        (Kind::V2, Some(v2), _) => v2.controllers.iter().any(|name| name == limit),
-        (Kind::V1, _, Some(v1)) => match limit {
+    let among = |controllers: &Vec<String>| controllers.iter().any(|name| name == limit);
+    match kind {
+        Kind::Systemd => ground.systemd.as_ref().is_some_and(among),
+        Kind::V2 => ground.v2.as_ref().is_some_and(|v2| among(&v2.controllers)),
+        Kind::V1 => ground.v1.as_ref().is_some_and(|v1| match limit {
             "memory" => v1.memory.is_some(),
             "cpu" => v1.cpu.is_some(),
             _pids => v1.pids.is_some(),
-        },
-        (Kind::V2 | Kind::V1 | Kind::None, _, _) => false,
+        }),
+        Kind::None => false,
     }
 }
 
@@ -179,8 +186,9 @@ mod tests {
         let none = AgentLimits::default();
         let memory = AgentLimits { memory_bytes: Some(1), ..none };
         let cpu = AgentLimits { cpu_millis: Some(1), ..none };
-        let hybrid = Ground { v2: v2(&[]), v1: v1() };
-        let full = Ground { v2: v2(&["memory", "cpu", "pids"]), v1: v1() };
+        let hybrid = Ground { systemd: None, v2: v2(&[]), v1: v1() };
+        let full = Ground { systemd: None, v2: v2(&["memory", "cpu", "pids"]), v1: v1() };
+        let systemd = Ground { systemd: Some(vec!["pids".to_owned()]), v2: None, v1: v1() };
         let bare = Ground::default();
         let auto = BackendChoice::Auto;
         assert_eq!(choose_backend(&full, auto, &memory), Ok(Kind::V2));
@@ -188,6 +196,10 @@ mod tests {
         assert_eq!(choose_backend(&hybrid, auto, &memory), Ok(Kind::V1));
         assert_eq!(choose_backend(&hybrid, auto, &cpu), Err(Reject::LimitUnenforceable { limit: "cpu" }));
         assert_eq!(choose_backend(&bare, auto, &none), Ok(Kind::None));
+        assert_eq!(choose_backend(&systemd, auto, &none), Ok(Kind::Systemd));
+        assert_eq!(choose_backend(&systemd, auto, &memory), Ok(Kind::V1), "a hybrid machine");
+        let forced = choose_backend(&systemd, BackendChoice::Systemd, &memory);
+        assert_eq!(forced, Err(Reject::LimitUnenforceable { limit: "memory" }));
         assert_eq!(choose_backend(&full, BackendChoice::CgroupV1, &none), Ok(Kind::V1));
         let forced = choose_backend(&full, BackendChoice::None, &memory);
         assert_eq!(forced, Err(Reject::LimitUnenforceable { limit: "memory" }));

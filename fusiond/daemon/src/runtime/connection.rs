@@ -45,7 +45,7 @@ impl Connection {
     pub(super) fn send(&mut self, request: &Request) {
         if let Err(error) = encode_frame(request, &mut self.outbox) {
             // The doors limit what a request is made of to a quarter of a frame.
-            tracing::error!(error = %error, "a request to a shim does not fit in a frame");
+            tracing::error!("a request to a shim does not fit in a frame: {error}");
         }
     }
 

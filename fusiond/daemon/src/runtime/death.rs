@@ -69,7 +69,7 @@ pub(super) fn bury(shared: &Shared, life: Life, nonce: Option<Nonce>) -> io::Res
     }
     for backend in &backends {
         if let Err(error) = cgroup::remove(backend, CGROUP_PATIENCE) {
-            tracing::warn!(%life, error = %error, "a cgroup of a dead incarnation stays");
+            tracing::warn!(agent = %life.agent, "a cgroup of a dead incarnation stays: {error}");
         }
     }
     Ok(Burial::Done(testimony(shared, life, nonce, is_same_boot)?))

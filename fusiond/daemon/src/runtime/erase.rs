@@ -21,7 +21,9 @@ pub(super) fn erase(state_dir: &Path, leases: &[Lease]) {
         match erase_in(&folder, &serials) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(%error, folder = %folder.display(), "old logs could not be removed"),
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), "old logs could not be removed: {error}")
+            }
         }
     }
 }

@@ -246,11 +246,11 @@ impl Lane {
                 }
             },
             Look::Silent(connection) => {
-                tracing::warn!(%life, "a living shim does not answer");
+                tracing::warn!(agent = %life.agent, "a living shim does not answer");
                 self.seek(setup, Wait::Word(connection), pause, grace_until);
             }
             Look::Foreign(reason) => {
-                tracing::warn!(%life, reason, "ending a shim that does not serve this daemon");
+                tracing::warn!(agent = %life.agent, reason, "ending a shim that does not serve this daemon");
                 self.force(setup, None, grace_until).await;
             }
             Look::Unreachable => self.bury(setup, pause, grace_until).await,
@@ -275,7 +275,7 @@ impl Lane {
                 self.shim = Shim::Up(Box::new(up));
             }
             // Only a runtime that is ending refuses to watch a socket.
-            Err(error) => tracing::error!(%life, error = %error, "cannot listen for an agent"),
+            Err(error) => tracing::error!(agent = %life.agent, "cannot listen: {error}"),
         }
     }
 
@@ -359,7 +359,7 @@ impl Lane {
             Ok(Burial::Done(witness)) => self.tell_gone(life, witness, grace_until),
             Ok(Burial::Alive) => self.seek(setup, Wait::Until(Instant::now() + pause), pause, grace_until),
             Err(error) => {
-                tracing::error!(%life, error = %error, "a dead incarnation cannot be cleared away yet");
+                tracing::error!(agent = %life.agent, "a dead incarnation cannot be cleared away yet: {error}");
                 self.seek(setup, Wait::Until(Instant::now() + pause), pause, grace_until);
             }
         }
@@ -384,7 +384,7 @@ impl Lane {
                 .await;
             match struck {
                 Ok(witness) => return witness,
-                Err(error) => tracing::error!(%life, error = %error, "an incarnation cannot be ended yet"),
+                Err(error) => tracing::error!(agent = %life.agent, "a life cannot be ended yet: {error}"),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);

@@ -6,14 +6,14 @@
 use std::io::{self, Read};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::Uid;
-use fusion_shim::cgroup::Kind;
+use fusion_shim::cgroup::{self, CgroupError, Kind};
 use fusion_shim::names;
-use fusion_shim::wire::{IncarnationSpec, PROTOCOL, SEGMENT_BYTES_DEFAULT};
+use fusion_shim::wire::{Backend, IncarnationSpec, PROTOCOL, SEGMENT_BYTES_DEFAULT};
 use fusion_sys::pidfd::PidFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -26,6 +26,7 @@ use super::listener;
 use super::look::{Found, Look, look};
 use super::order::Setup;
 use super::places::Life;
+use super::scope::Tenant;
 
 /// What serving one incarnation takes besides its shim.
 pub(super) struct Prepared {
@@ -58,7 +59,7 @@ pub(super) async fn launch(shared: &Arc<Shared>, setup: &Arc<Setup>) -> Result<(
     if outcome.is_err() {
         let cleaned = shared.blocking(move |shared| clean(shared, life)).await;
         if let Err(error) = cleaned {
-            tracing::error!(%life, error = %error, "something of a failed launch stays until the next");
+            tracing::error!(agent = %life.agent, "something of a failed launch stays until the next: {error}");
         }
     }
     outcome
@@ -125,10 +126,17 @@ fn make_and_start(shared: &Shared, setup: &Setup, owner: &Owner) -> Result<Prepa
         .forget_dead(setup.agent, setup.incarnation)
         .map_err(said("remove an older life's folder"))?;
     shared.places.make(life, &shared.boot_id).map_err(said("make the folders of the incarnation"))?;
-    write_spec(shared, setup, owner)?;
-    let prepared = prepare(shared, setup, owner)?;
-    start_shim(shared, life)?;
-    Ok(prepared)
+    let mut shim = start_shim(shared, life)?;
+    let housed = house(shared, setup, owner, shim.id())
+        .and_then(|backend| write_spec(shared, setup, owner, backend))
+        .and_then(|()| prepare(shared, setup, owner));
+    if housed.is_err() {
+        // Its own child, not yet waited for: the number cannot mean another process.
+        let _ended_meanwhile = shim.kill();
+    }
+    let served = see_off(shim);
+    let prepared = housed?;
+    served.map(|()| prepared)
 }
 
 /// The user part of the workspace's path: as it was at the spawn, for a login name may change.
@@ -153,28 +161,43 @@ fn kind_of(shared: &Shared, setup: &Setup) -> Result<Kind, String> {
     match (choice, chosen) {
         (BackendChoice::Auto, Some(kind)) => Ok(kind),
         (BackendChoice::Auto, None)
-        | (BackendChoice::CgroupV2 | BackendChoice::CgroupV1 | BackendChoice::None, _) => {
-            choose_backend(ground, choice, &setup.limits).map_err(|reject| reject.to_string())
+        | (
+            BackendChoice::Systemd | BackendChoice::CgroupV2 | BackendChoice::CgroupV1 | BackendChoice::None,
+            _,
+        ) => choose_backend(ground, choice, &setup.limits).map_err(|reject| reject.to_string()),
+    }
+}
+
+/// Makes the place in which the incarnation lives. A scope is made around the shim; elsewhere the shim goes there.
+fn house(shared: &Shared, setup: &Setup, owner: &Owner, shim: u32) -> Result<Backend, String> {
+    let limits = super::words::wire_limits(&setup.limits);
+    let said = |error: CgroupError| {
+        let source =
+            std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
+        format!("{error}{source}")
+    };
+    match (kind_of(shared, setup)?, &shared.config.scopes) {
+        (Kind::Systemd, Some(scopes)) => {
+            let description = format!("fusiond agent {} ({}) of {}", setup.name, setup.profile, owner.name);
+            let tenant =
+                Tenant { life: setup.life(), owner: setup.owner, description: &description, pid: shim };
+            let folder = shared.handle.block_on(scopes.start(&tenant)).map_err(|error| error.sentence())?;
+            cgroup::furnish_scope(&folder, shim, &limits).map_err(said)
+        }
+        (kind, _) => {
+            shared.ground.create(kind, &setup.agent.to_string(), setup.incarnation, &limits).map_err(said)
         }
     }
 }
 
-fn write_spec(shared: &Shared, setup: &Setup, owner: &Owner) -> Result<(), String> {
-    let kind = kind_of(shared, setup)?;
-    let limits = super::words::wire_limits(&setup.limits);
-    let agent = setup.agent.to_string();
-    let backend = shared.ground.create(kind, &agent, setup.incarnation, &limits).map_err(|error| {
-        let source =
-            std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
-        format!("{error}{source}")
-    })?;
+fn write_spec(shared: &Shared, setup: &Setup, owner: &Owner, backend: Backend) -> Result<(), String> {
     let spec = IncarnationSpec {
         protocol: PROTOCOL,
-        agent,
+        agent: setup.agent.to_string(),
         incarnation: setup.incarnation,
         nonce: setup.nonce,
         identity: owner.identity.clone(),
-        limits,
+        limits: super::words::wire_limits(&setup.limits),
         backend,
         segment_bytes: SEGMENT_BYTES_DEFAULT,
     };
@@ -183,20 +206,25 @@ fn write_spec(shared: &Shared, setup: &Setup, owner: &Owner) -> Result<(), Strin
     std::fs::write(&path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
-/// Returns when the shim listens: its first process ends then.
-fn start_shim(shared: &Shared, life: Life) -> Result<(), String> {
+/// Starts the shim, which waits until its standard input ends: should the daemon die now, it finds no spec and leaves.
+fn start_shim(shared: &Shared, life: Life) -> Result<Child, String> {
     let program = &shared.config.shim_path;
-    let said = |what: &str, error: io::Error| format!("cannot {what} {}: {error}", program.display());
-    let mut child = Command::new(program)
+    Command::new(program)
         .arg(shared.places.state(life))
         .current_dir(shared.places.run(life))
         .env_clear()
         .env("FUSION_SOCKET", shared.places.agent_socket(life))
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| said("start", error))?;
+        .map_err(|error| format!("cannot start {}: {error}", program.display()))
+}
+
+/// Lets the shim go on; returns when it listens: its first process ends then.
+fn see_off(mut child: Child) -> Result<(), String> {
+    let said = |what: &str, error: io::Error| format!("cannot {what} the shim: {error}");
+    drop(child.stdin.take());
     let is_over = has_ended_within(child.id(), START_LIMIT).map_err(|error| said("wait for", error))?;
     if !is_over {
         // Its own child, not yet waited for: the number cannot mean another process.

@@ -64,7 +64,7 @@ pub(super) fn accept(
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%agent, error = %error, "cannot accept a connection of an agent");
+                    tracing::warn!(%agent, "cannot accept a connection of an agent: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

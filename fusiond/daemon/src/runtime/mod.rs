@@ -30,6 +30,7 @@ mod order;
 mod places;
 mod pools;
 mod readiness;
+mod scope;
 mod stored;
 mod sweep;
 mod words;
@@ -53,6 +54,7 @@ pub use self::order::{
     INPUT_PIECE_BYTES_MAX, INPUT_VERSION, InputError, InputNews, InputPiece, Order, Setup, TaskInput,
 };
 use self::places::Places;
+pub use self::scope::{Scopes, find_scopes};
 pub use self::stored::{InputId, ReadStored, StoredPrompt};
 use crate::config::NologinUsers;
 use crate::workspace::{RootError, Workspaces};
@@ -70,6 +72,8 @@ pub struct Config {
     pub shim_path: PathBuf,
     /// Which backends may be used.
     pub backend: BackendChoice,
+    /// Who makes scopes for agents, where systemd does.
+    pub scopes: Option<Scopes>,
     /// The name of this daemon's base folder in the cgroup hierarchies, unique for its state.
     pub cgroup_name: String,
     /// The number of this start of the daemon, higher than every one before.
@@ -165,7 +169,8 @@ impl Runtime {
         let boot_id = fusion_sys::process::boot_id().map_err(StartError::BootId)?;
         let places = Places::open(&config)?;
         let workspaces = Workspaces::open(&config.workspaces_root)?;
-        let ground = fusion_shim::cgroup::probe(&config.cgroup_name);
+        let systemd = config.scopes.as_ref().map(|scopes| scopes.controllers.clone());
+        let ground = fusion_shim::cgroup::probe(&config.cgroup_name, systemd);
         if let Some(kind) = config.backend.forced().filter(|kind| !backend::has(&ground, *kind)) {
             return Err(StartError::Backend(word(kind)));
         }

@@ -19,7 +19,7 @@ pub(super) fn begin(shared: &Arc<Shared>, known: &[(AgentId, u32)]) {
     let is_known = |life: &Life| known.get(&life.agent) == Some(&life.incarnation);
     let strays = list(shared.places.lives()).into_iter().filter(|life| !is_known(life));
     for life in strays {
-        tracing::warn!(%life, "ending an incarnation that is not known here");
+        tracing::warn!(agent = %life.agent, "ending an incarnation that is not known here");
         let shared = Arc::clone(shared);
         let handle = shared.handle.clone();
         handle.spawn(async move { end(&shared, life).await });
@@ -31,7 +31,7 @@ pub(super) fn begin(shared: &Arc<Shared>, known: &[(AgentId, u32)]) {
 
 fn list(found: io::Result<Vec<Life>>) -> Vec<Life> {
     found.unwrap_or_else(|error| {
-        tracing::error!(error = %error, "cannot list the run folder");
+        tracing::error!("cannot list the run folder: {error}");
         Vec::new()
     })
 }
@@ -39,12 +39,14 @@ fn list(found: io::Result<Vec<Life>>) -> Vec<Life> {
 async fn end(shared: &Arc<Shared>, life: Life) {
     match shared.blocking(move |shared| strike_and_bury(shared, life, None, None)).await {
         Ok(_witness) => forget(shared, life),
-        Err(error) => tracing::error!(%life, error = %error, "an incarnation cannot be ended"),
+        Err(error) => {
+            tracing::error!(agent = %life.agent, "an incarnation cannot be ended: {error}")
+        }
     }
 }
 
 fn forget(shared: &Shared, life: Life) {
     if let Err(error) = places::remove(&shared.places.gone(life)) {
-        tracing::warn!(%life, error = %error, "the folder of a dead incarnation stays");
+        tracing::warn!(agent = %life.agent, "the folder of a dead incarnation stays: {error}");
     }
 }

@@ -180,7 +180,7 @@ impl Applier {
     fn checkpoint_unasked(&mut self) -> io::Result<()> {
         let done = self.checkpoint();
         if let Err(e) = &done {
-            tracing::warn!(error = %e, "checkpoint failed; the journal is kept until one succeeds");
+            tracing::warn!("checkpoint failed; the journal is kept until one succeeds: {e}");
             self.checkpoint_not_before = Instant::now() + CHECKPOINT_RETRY;
         }
         inconsistency(&done)
@@ -195,7 +195,7 @@ impl Applier {
         let dropped = checkpoint::prune(&self.checkpoints, self.config.checkpoints_kept)
             .and_then(|oldest| oldest.map_or(Ok(0), |oldest| segment::drop_covered(&self.journal, oldest)));
         if let Err(e) = dropped {
-            tracing::warn!(error = %e, "old journal segments could not be dropped");
+            tracing::warn!("old journal segments could not be dropped: {e}");
         }
         Ok(backup)
     }

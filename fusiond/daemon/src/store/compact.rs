@@ -49,7 +49,7 @@ pub(super) fn put_back(home: &Home) -> Result<(), OpenError> {
 pub(super) fn sweep(home: &Home) -> bool {
     let swept = remove_folder(&home.replaced).and_then(|()| remove_folder(&home.building));
     if let Err(e) = &swept {
-        tracing::warn!(error = %e, "the remains of an earlier compaction only take space");
+        tracing::warn!("the remains of an earlier compaction only take space: {e}");
     }
     swept.is_ok()
 }
@@ -77,7 +77,7 @@ pub(super) fn compact(
         Ok(backup) => backup,
         Err(e @ BackupError::Inconsistent { .. }) => return Err(recover::unwritten(&path, e)),
         Err(e @ (BackupError::Closed | BackupError::Exists { .. } | BackupError::Io { .. })) => {
-            tracing::warn!(error = %e, "no checkpoint to compact the database from; it stays large");
+            tracing::warn!("no checkpoint to compact the database from; it stays large: {e}");
             return Ok(Done { tree, checkpoint_seq: None, compacted: None });
         }
     };
@@ -96,7 +96,7 @@ pub(super) fn compact(
         Ok(to_bytes) => {
             tracing::warn!(from_bytes, to_bytes, "compacting would not make the database smaller")
         }
-        Err(reason) => tracing::warn!(%reason, "the database could not be compacted; it stays large"),
+        Err(reason) => tracing::warn!("the database could not be compacted; it stays large: {reason}"),
     }
     sweep(home);
     Ok(done)

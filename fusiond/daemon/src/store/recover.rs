@@ -197,7 +197,7 @@ fn rebuild(
                 fs::remove_dir_all(&home.building).unwrap_or_default();
                 return Err(other);
             }
-            Err(bad) => tracing::warn!(error = %bad, "checkpoint is of no use"),
+            Err(bad) => tracing::warn!("checkpoint is of no use: {bad}"),
         }
     }
     Err(refusal)

@@ -48,7 +48,7 @@ pub(crate) struct Hands {
 /// The backends that this machine has.
 pub(crate) fn choices() -> Vec<BackendChoice> {
     let name = fresh_name();
-    let ground = probe(&name);
+    let ground = probe(&name, None);
     ground.remove_bases();
     let all = [
         (BackendChoice::CgroupV2, Kind::V2),
@@ -56,6 +56,7 @@ pub(crate) fn choices() -> Vec<BackendChoice> {
         (BackendChoice::None, Kind::None),
     ];
     let has = |kind| match kind {
+        Kind::Systemd => ground.systemd.is_some(),
         Kind::V2 => ground.v2.is_some(),
         Kind::V1 => ground.v1.is_some(),
         Kind::None => true,
@@ -234,7 +235,7 @@ impl Rig {
 
     /// The daemon's base folders in all hierarchies.
     fn cgroups(&self) -> Vec<PathBuf> {
-        let ground = probe(&self.cgroup_name);
+        let ground = probe(&self.cgroup_name, None);
         let v1 = ground.v1.map(|v1| [Some(v1.freezer), v1.memory, v1.pids, v1.cpu]);
         v1.into_iter().flatten().flatten().chain(ground.v2.map(|v2| v2.base)).collect()
     }
@@ -265,6 +266,7 @@ impl Hands {
             workspaces_root: root.join("workspaces"),
             shim_path: shim(),
             backend: choice,
+            scopes: None,
             cgroup_name: cgroup_name.to_owned(),
             epoch,
             umask: 0o077,

@@ -121,14 +121,19 @@ fn open(folder: &OwnedFd, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
     Ok(openat(folder, name, flags | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// One round against the whole folder of an incarnation; returns how many processes it held before.
+/// One round against the whole folder of an incarnation; returns how many processes it held before. The folder itself
+/// holds none, and in a user's scope its files are systemd's.
 pub(super) fn kill_whole(path: &Path) -> io::Result<u32> {
-    match std::fs::write(path.join("cgroup.kill"), "1") {
-        Ok(()) => {}
-        Err(error) if is_gone(&error) => return Ok(0),
-        Err(error) => return Err(error),
+    for part in ["shim", "agent"] {
+        match std::fs::write(path.join(part).join("cgroup.kill"), "1") {
+            Err(error) if !is_gone(&error) => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
     }
-    let events = std::fs::read_to_string(path.join("cgroup.events"))?;
+    let events = match std::fs::read_to_string(path.join("cgroup.events")) {
+        Err(error) if is_gone(&error) => return Ok(0),
+        other => other?,
+    };
     if value_of(&events, "populated") == Some(0) {
         return Ok(0);
     }

@@ -250,7 +250,7 @@ fn usage_is_observed_and_recorded() {
 
 #[test]
 fn an_attempt_beyond_its_memory_is_killed_and_the_record_says_so() {
-    let ground = cgroup::probe("fusion-shim-test-memory");
+    let ground = cgroup::probe("fusion-shim-test-memory", None);
     let limited = ground.v1.as_ref().is_some_and(|v1| v1.memory.is_some());
     let full = ground.v2.as_ref().is_some_and(|v2| v2.controllers.iter().any(|name| name == "memory"));
     ground.remove_bases();

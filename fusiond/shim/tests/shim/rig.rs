@@ -41,7 +41,7 @@ pub(crate) struct Daemon {
 
 /// Runs a test with every way to hold a tree that this machine has.
 pub(crate) fn with_each_backend(test: impl Fn(&mut Rig)) {
-    let ground = cgroup::probe(&base());
+    let ground = cgroup::probe(&base(), None);
     for kind in [Kind::V2, Kind::V1, Kind::None] {
         if ground.choose(cgroup::Wanted::Forced(kind)).is_ok() {
             eprintln!("backend {kind:?}");
@@ -70,7 +70,7 @@ impl Rig {
     pub(crate) fn with_segments(kind: Kind, limits: Limits, segment_bytes: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711)).expect("chmod");
-        let ground = cgroup::probe(&base());
+        let ground = cgroup::probe(&base(), None);
         let backend = ground.create(kind, "agt_test", 1, &limits).expect("cgroups");
         let identity = is_root().then(|| Identity { uid: UID, gid: UID + 1, groups: vec![UID + 3, UID + 2] });
         let spec = IncarnationSpec {
@@ -237,6 +237,7 @@ pub(crate) fn start_shim(run: &Path, state: &Path) -> ExitStatus {
     Command::new(env!("CARGO_BIN_EXE_fusion-shim"))
         .arg(state)
         .current_dir(run)
+        .stdin(std::process::Stdio::null())
         .status()
         .expect("the program runs")
 }

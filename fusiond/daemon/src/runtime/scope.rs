@@ -1,0 +1,223 @@
+//! Where systemd runs: a transient scope for each incarnation, made by the service manager, which then knows the agent
+//! by name, holds its user's limits, and ends it with the machine.
+//!
+//! ```text
+//! fusion.slice ─┬─ fusiond.service                              the daemon
+//!               └─ fusion-u<uid>.slice                          all agents of one user; the user's limits
+//!                  └─ fusion-agent-<id>-<n>.scope               one incarnation, Delegate=yes
+//!                     ├─ shim/                                  the shim
+//!                     └─ agent/                                 the attempts; limits, kill and freeze are here
+//! ```
+//!
+//! The interface is org.freedesktop.systemd1(5) on the system bus for root, on the session bus for everybody else. Each
+//! launch has a connection of its own: a bus that was restarted is no trouble, and an idle daemon hears nothing. Not
+//! here: what happens inside the scope (`fusion_shim::cgroup`).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fusion_core::Uid;
+use fusion_shim::cgroup;
+use tokio_stream::StreamExt as _;
+use zbus::wire::OwnedObjectPath;
+use zbus::{Connection, Proxy, Variant};
+
+use super::backend::BackendChoice;
+use super::places::Life;
+
+/// How long the service manager may take for one scope. It needs milliseconds.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long the bus may take to tell at the start whether there is a service manager.
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
+/// What a stop of the scope leaves to its shim, which itself gives the agent 8 s and then kills.
+const STOP_US: u64 = 15_000_000;
+
+/// The service manager does not make a scope.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ScopeError {
+    #[error("systemd does not answer on its bus")]
+    Bus(#[from] zbus::Error),
+    #[error("systemd did not answer within {} s", LIMIT.as_secs())]
+    Late,
+    #[error("systemd ended the job for {scope} with \"{result}\"")]
+    Job { scope: String, result: String },
+    #[error("the scope {0} is in no cgroup version 2 hierarchy")]
+    Place(String),
+}
+
+impl ScopeError {
+    /// One line with the cause.
+    pub(super) fn sentence(&self) -> String {
+        let cause = std::error::Error::source(self);
+        cause.map_or_else(|| self.to_string(), |cause| format!("{self}: {cause}"))
+    }
+}
+
+/// A service manager that makes scopes.
+#[derive(Clone, Debug)]
+pub struct Scopes {
+    /// The version 2 hierarchy.
+    mount: PathBuf,
+    /// Of `memory`, `pids`, `cpu` those that it can lend.
+    pub(super) controllers: Vec<String>,
+}
+
+/// What a scope is made for.
+pub(super) struct Tenant<'a> {
+    pub(super) life: Life,
+    pub(super) owner: Uid,
+    /// For people: `systemctl status` shows it.
+    pub(super) description: &'a str,
+    /// The first process, a child of the daemon that is not waited for yet.
+    pub(super) pid: u32,
+}
+
+/// The service manager, if one runs and the settings let it hold agents.
+pub async fn find_scopes(choice: BackendChoice) -> Option<Scopes> {
+    match choice {
+        BackendChoice::Auto | BackendChoice::Systemd => {}
+        BackendChoice::CgroupV2 | BackendChoice::CgroupV1 | BackendChoice::None => return None,
+    }
+    Scopes::look().await.unwrap_or_else(|error| {
+        tracing::warn!("systemd makes no scopes for agents: {}", error.sentence());
+        None
+    })
+}
+
+impl Scopes {
+    /// Looks for the service manager; `None` where systemd does not run.
+    ///
+    /// # Errors
+    /// It runs and cannot be asked, or there is no version 2 hierarchy.
+    pub(super) async fn look() -> Result<Option<Self>, ScopeError> {
+        // As sd_booted(3) has it.
+        if !std::path::Path::new("/run/systemd/system").is_dir() {
+            return Ok(None);
+        }
+        let mount = cgroup::mount_v2().ok_or_else(|| ScopeError::Place("of an agent".to_owned()))?;
+        let asked = async {
+            let manager = manager().await?;
+            manager.get_property::<String>("ControlGroup").await
+        };
+        let own = tokio::time::timeout(LOOK_LIMIT, asked).await.map_err(|_| ScopeError::Late)??;
+        let folder = mount.join(own.trim_matches('/'));
+        let all = std::fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+        let ours = |name: &&str| ["memory", "pids", "cpu"].contains(name);
+        let controllers = all.split_ascii_whitespace().filter(ours).map(str::to_owned).collect();
+        Ok(Some(Self { mount, controllers }))
+    }
+
+    /// Makes the scope of an incarnation around its first process; returns the scope's folder. A scope of that name
+    /// that an earlier try has left is stopped first.
+    ///
+    /// # Errors
+    /// [`ScopeError`]; there is no scope then, or it goes with its process.
+    pub(super) async fn start(&self, tenant: &Tenant<'_>) -> Result<PathBuf, ScopeError> {
+        let started = async {
+            let manager = manager().await?;
+            let scope = name(tenant.life);
+            match run(&manager, &scope, "StartTransientUnit", &start_words(&scope, tenant)).await {
+                Err(ScopeError::Bus(zbus::Error::MethodError(error, ..)))
+                    if error.as_str() == "org.freedesktop.systemd1.UnitExists" =>
+                {
+                    run(&manager, &scope, "StopUnit", &(&scope, "replace")).await?;
+                    run(&manager, &scope, "StartTransientUnit", &start_words(&scope, tenant)).await?;
+                }
+                other => other?,
+            }
+            self.folder_of(tenant.pid, &scope)
+        };
+        tokio::time::timeout(LIMIT, started).await.map_err(|_| ScopeError::Late)?
+    }
+
+    /// The scope's folder, as the kernel tells it of the process in it.
+    fn folder_of(&self, pid: u32, scope: &str) -> Result<PathBuf, ScopeError> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        let path = text.lines().find_map(|line| line.strip_prefix("0::/"));
+        let path = path.filter(|path| path.ends_with(scope));
+        path.map(|path| self.mount.join(path)).ok_or_else(|| ScopeError::Place(scope.to_owned()))
+    }
+}
+
+/// The unit of one incarnation. Dashes nest slices, not scopes.
+fn name(life: Life) -> String {
+    format!("fusion-agent-{}-{}.scope", life.agent, life.incarnation)
+}
+
+/// The unit that holds all agents of a user.
+fn slice(owner: Uid) -> String {
+    format!("fusion-u{}.slice", owner.0)
+}
+
+type Properties<'a> = Vec<(&'static str, Variant<'a>)>;
+/// Name, mode, properties, and units beside it, of which there are none.
+type StartWords<'a> = (&'a str, &'static str, Properties<'a>, Vec<(&'a str, Properties<'a>)>);
+
+/// `Before=` turns round at a stop: the daemon leaves first, and so takes no dying agent for a crashed one.
+fn start_words<'a>(scope: &'a str, tenant: &Tenant<'a>) -> StartWords<'a> {
+    let properties = vec![
+        ("Description", tenant.description.into()),
+        ("Slice", slice(tenant.owner).into()),
+        ("PIDs", vec![tenant.pid].into()),
+        ("Delegate", true.into()),
+        ("OOMPolicy", "continue".into()),
+        ("TimeoutStopUSec", STOP_US.into()),
+        ("CollectMode", "inactive-or-failed".into()),
+        ("Before", vec!["fusiond.service"].into()),
+    ];
+    (scope, "fail", properties, Vec::new())
+}
+
+/// The object that makes units; for everybody but root that of the user's own manager.
+async fn manager() -> zbus::Result<Proxy<'static>> {
+    let connection = match rustix::process::geteuid().is_root() {
+        true => Connection::system().await?,
+        false => Connection::session().await?,
+    };
+    let (service, path) = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1");
+    let builder = zbus::proxy::Builder::<Proxy<'_>>::new(&connection).destination(service).path(path);
+    let builder = builder.interface("org.freedesktop.systemd1.Manager");
+    builder.cache_properties(zbus::proxy::CacheProperties::No).build().await
+}
+
+/// Calls a method that begins a job, and waits for the job's end. The ear is opened before: a job may be quick.
+async fn run<B>(manager: &Proxy<'_>, scope: &str, method: &str, words: &B) -> Result<(), ScopeError>
+where
+    B: serde::Serialize + zbus::wire::DynamicType,
+{
+    let mut removed = manager.receive_signal("JobRemoved").await?;
+    let job: OwnedObjectPath = manager.call(method, words).await?;
+    while let Some(message) = removed.next().await {
+        let (_number, path, _unit, result): (u32, OwnedObjectPath, String, String) =
+            message.body().deserialize()?;
+        match (path == job, result.as_str()) {
+            (false, _) => {}
+            (true, "done") => return Ok(()),
+            (true, _) => return Err(ScopeError::Job { scope: scope.to_owned(), result }),
+        }
+    }
+    Err(ScopeError::Late)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fusion_core::AgentId;
+
+    #[test]
+    fn units_are_named_by_ids_alone() {
+        let life = Life { agent: AgentId(7), incarnation: 3 };
+        assert_eq!(name(life), format!("fusion-agent-{}-3.scope", AgentId(7)));
+        assert_eq!(slice(Uid(1000)), "fusion-u1000.slice");
+    }
+
+    #[test]
+    fn the_words_have_the_shape_that_the_manager_takes() {
+        let life = Life { agent: AgentId(7), incarnation: 3 };
+        let tenant = Tenant { life, owner: Uid(7), description: "fusiond agent a", pid: 9 };
+        let words = start_words("x.scope", &tenant);
+        assert_eq!(zbus::wire::DynamicType::signature(&words).to_string(), "(ssa(sv)a(sa(sv)))");
+        let pids = words.2.iter().find(|(name, _)| *name == "PIDs").map(|(_, value)| value.value_signature());
+        assert_eq!(pids.map(ToString::to_string).as_deref(), Some("au"));
+    }
+}
