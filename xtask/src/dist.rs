@@ -10,7 +10,7 @@
 
 mod build;
 mod judge;
-mod repo;
+pub(crate) mod repo;
 mod sbom;
 
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
         build_again(&out)?;
     }
     if let Some((folder, signing)) = wanted.repo {
-        repo::write(&folder, &out, signing)?;
+        repo::write(&folder, &out, &signing)?;
     }
     Ok(())
 }
@@ -52,7 +52,7 @@ fn make(profile: Profile) -> anyhow::Result<PathBuf> {
     if profile == Profile::Release {
         judge::sizes(&recipe)?;
     }
-    judge::packages(&made)?;
+    judge::packages(&made, profile)?;
     sbom::write(&out)?;
     checksums(&out)?;
     for entry in sorted(&out)? {
@@ -127,25 +127,24 @@ struct Wanted {
 impl Wanted {
     fn read(flags: &[&str]) -> anyhow::Result<Self> {
         let mut wanted = Self { profile: Profile::Release, check: false, repo: None };
-        let mut signing = repo::Signing::Key;
+        let (mut folder, mut unsigned) = (None, false);
         let mut flags = flags.iter();
         while let Some(flag) = flags.next() {
             match *flag {
                 "--check" => wanted.check = true,
                 "--dev" => wanted.profile = Profile::Dev,
                 "--repo" => {
-                    let folder = flags.next().context("--repo takes a folder")?;
-                    let folder = std::path::absolute(folder).context("naming the repository's folder")?;
-                    wanted.repo = Some((folder, repo::Signing::Key));
+                    let given = flags.next().context("--repo takes a folder")?;
+                    folder = Some(std::path::absolute(given).context("naming the repository's folder")?);
                 }
-                "--unsigned" => signing = repo::Signing::Unsigned,
+                "--unsigned" => unsigned = true,
                 other => bail!("{other:?} is no flag of `dist`: --check, --dev, --repo DIR, --unsigned"),
             }
         }
-        if let Some((_, how)) = &mut wanted.repo {
-            *how = signing;
+        if let Some(folder) = folder {
             // Before the build, which takes minutes.
-            repo::ready(signing)?;
+            let signing = if unsigned { repo::Signing::Unsigned } else { repo::key()? };
+            wanted.repo = Some((folder, signing));
         }
         Ok(wanted)
     }

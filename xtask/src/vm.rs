@@ -15,7 +15,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::dist::{self, Profile, Recipe};
+use crate::dist::{self, Profile, Recipe, repo};
 use crate::shell;
 
 /// Where the stories run.
@@ -68,7 +68,24 @@ fn load(folder: &Path, profile: Profile, named: &[&str]) -> anyhow::Result<()> {
         }
         dist::debs(&recipe)?;
     }
+    let key = signing_key(folder)?;
+    repo::write(&folder.join("repo"), &folder.join("deb1"), &repo::Signing::Key(key))?;
     let from = shell::root().join("tests/vm");
     shell::run("cp", &["-r", &format!("{}/.", from.display()), &folder.to_string_lossy()])?;
     std::fs::write(folder.join("named"), named.join("\n")).context("naming the stories")
+}
+
+/// A key for this run alone; returns the path of its file.
+fn signing_key(folder: &Path) -> anyhow::Result<String> {
+    shell::need("gpg", "gpg")?;
+    let home = tempfile::tempdir().context("a temporary folder")?;
+    let (home, file) = (home.path().to_string_lossy().into_owned(), folder.join("key.asc"));
+    let file = file.to_string_lossy().into_owned();
+    let gpg = ["--batch", "--quiet", "--homedir", &home, "--pinentry-mode", "loopback", "--passphrase", ""];
+    let make =
+        ["--quick-generate-key", "Stories of fusiond <stories@packages.invalid>", "ed25519", "sign", "1d"];
+    shell::run("gpg", &[&gpg[..], &make].concat())?;
+    shell::run("gpg", &[&gpg[..], &["--armor", "--output", &file, "--export-secret-keys"]].concat())?;
+    shell::run("gpgconf", &["--homedir", &home, "--kill", "all"])?;
+    Ok(file)
 }

@@ -1,5 +1,11 @@
-# The package alone makes a daemon that runs: groups, folders, units, socket, and the words for shell and man.
-dpkg -i /vm/deb1/fusiond_*.deb /vm/deb1/fusionctl_*.deb
+# A signed repository and the package alone make a daemon that runs: groups, folders, units, socket, and the words for
+# shell and man.
+install -m 644 /vm/repo/fusiond.gpg /usr/share/keyrings/fusiond.gpg
+echo 'deb [signed-by=/usr/share/keyrings/fusiond.gpg] file:/vm/repo stable main' >/etc/apt/sources.list.d/fusiond.list
+# Of this repository alone: the machine has no network.
+alone=(-o Dir::Etc::sourcelist=sources.list.d/fusiond.list -o Dir::Etc::sourceparts=/dev/null)
+apt-get "${alone[@]}" update
+apt-get "${alone[@]}" install -y --no-install-recommends fusiond fusionctl
 
 is "$(systemctl is-active fusiond.service)" active "the service"
 is "$(systemctl is-enabled fusiond.service)" enabled "the service"

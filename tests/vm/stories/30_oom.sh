@@ -4,10 +4,10 @@ member ada
 quiet=$(long_task ada quiet)
 as ada fusionctl agent spawn greedy --profile shell --memory 64M
 code=0
-as ada fusionctl task submit --agent greedy --key greedy --wait 'head -c 400M /dev/zero | tail -c 300M | wc -c' || code=$?
+as ada fusionctl task submit --agent greedy --key greedy --wait 'exec tail /dev/zero' || code=$?
 is "$code" 1 "the exit code"
 is "$(as ada fusionctl -o json task show key:greedy | jq -r '.attempts[-1].failure.code')" oom_killed "the failure"
-fusionctl -o jsonl event list | jq -e 'select(.type == "attempt.exited" and .data.oomKilled)' >/dev/null ||
+fusionctl -o jsonl event list | jq -s -e 'any(.[]; .type == "attempt.exited" and .data.oomKilled)' >/dev/null ||
     fail "no death certificate says it"
 as ada fusionctl task submit --agent greedy --key thrifty --wait 'echo still here'
 lives "$quiet"

@@ -12,14 +12,23 @@ dpkg -i /vm/deb2/fusiond_*.deb /vm/deb2/fusionctl_*.deb
 as ada fusionctl task show key:removed-long >/dev/null || fail "the state was lost"
 
 dpkg -P fusiond fusionctl
+rm -f /etc/apt/sources.list.d/fusiond.list /usr/share/keyrings/fusiond.gpg
+rm -rf /var/lib/apt/lists/*fusion* /var/lib/apt/lists/_vm_repo*
 getent group fusion fusion-admin && fail "groups are left"
 left=$(comm -13 /var/cache/fusion-stories/files <(list_files) | grep -i fusion | grep -v fusion-stories || true)
 [ -z "$left" ] || fail "files are left: $left"
 left=$(find /etc/systemd /run/systemd /var/lib/systemd -iname '*fusion*' | grep -v fusion-stories || true)
 [ -z "$left" ] || fail "files of units are left: $left"
-left=$(systemctl list-units --all --plain --no-legend 'fusion*' | grep -v fusion-stories || true)
+# Names that something refers to are known without a file; those are no units.
+left=$(
+    systemctl list-unit-files --no-legend 'fusion*' | grep -v fusion-stories || true
+    systemctl list-units --plain --no-legend --state=active,activating,failed 'fusion*' | grep -v fusion-stories || true
+)
 [ -z "$left" ] || fail "units are left: $left"
-left=$(find /sys/fs/cgroup -type d -name 'fusion*' | grep -v fusion-stories || true)
+# Hierarchies of version 1 are the host's, which a container sees with all that others made there.
+places=/sys/fs/cgroup
+[ -e /sys/fs/cgroup/cgroup.controllers ] || places=/sys/fs/cgroup/systemd
+left=$(find "$places" -type d -name 'fusion*' | grep -v fusion-stories || true)
 [ -z "$left" ] || fail "cgroups are left: $left"
 left=$(pgrep -a fusion || true)
 [ -z "$left" ] || fail "processes are left: $left"

@@ -183,7 +183,13 @@ pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
         let file = recipe.out.join(format!("{name}-{}.{}.rpm", recipe.version(), std::env::consts::ARCH));
         let (path, release) = (file.to_string_lossy(), format!("release = \"{}\"", recipe.revision));
         let args = ["generate-rpm", "-p", folder, "--profile", recipe.profile.name()];
-        let args = [&args[..], &["--target-dir", &target, "-s", &release, "-o", &path]].concat();
+        let packed = match recipe.profile {
+            Profile::Release => "zstd",
+            // The tool is not optimised, and these programs are large.
+            Profile::Dev => "none",
+        };
+        let more = ["--target-dir", &target, "-s", &release, "-o", &path, "--payload-compress", packed];
+        let args = [&args[..], &more].concat();
         shell::run_with(&shell::cargo(), &args, &[("SOURCE_DATE_EPOCH", &epoch)])?;
         made.push(file);
     }

@@ -11,33 +11,32 @@ use super::sorted;
 use crate::shell;
 
 /// Whether the repository is signed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Signing {
-    /// With the key in [`KEY`].
-    Key,
+    /// With this secret key of OpenPGP: its armoured text, or the path of a file with it.
+    Key(String),
     /// Not at all, because somebody said so.
     Unsigned,
 }
 
-/// A secret key of OpenPGP: its armoured text, or the path of a file with it.
+/// Where the environment has the key.
 const KEY: &str = "FUSIOND_SIGNING_KEY";
 const SUITE: &str = "dists/stable";
 
-/// Whether what signing needs is there.
+/// The key of the environment.
 ///
 /// # Errors
 ///
-/// When there is no key and nobody said that none is wanted.
-pub(super) fn ready(signing: Signing) -> anyhow::Result<()> {
-    shell::need("apt-ftparchive", "apt-utils")?;
-    if signing == Signing::Unsigned {
-        return Ok(());
+/// When there is none.
+pub(super) fn key() -> anyhow::Result<Signing> {
+    match std::env::var(KEY) {
+        Ok(key) if !key.is_empty() => Ok(Signing::Key(key)),
+        Ok(_) | Err(_) => {
+            bail!(
+                "{KEY} holds no key (armoured text, or the path of a file with it): set it, or say --unsigned"
+            )
+        }
     }
-    shell::need("gpg", "gpg")?;
-    if std::env::var(KEY).is_ok_and(|key| !key.is_empty()) {
-        return Ok(());
-    }
-    bail!("{KEY} holds no key (armoured text, or the path of a file with it): set it, or say --unsigned");
 }
 
 /// Writes the repository with the packages of `from`.
@@ -45,7 +44,8 @@ pub(super) fn ready(signing: Signing) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// When a file cannot be written or the key does not sign.
-pub(crate) fn write(folder: &Path, from: &Path, signing: Signing) -> anyhow::Result<()> {
+pub(crate) fn write(folder: &Path, from: &Path, signing: &Signing) -> anyhow::Result<()> {
+    shell::need("apt-ftparchive", "apt-utils")?;
     let pool = folder.join("pool/main/f/fusiond");
     std::fs::create_dir_all(&pool)?;
     for path in sorted(from)?.iter().filter(|path| path.extension().is_some_and(|ending| ending == "deb")) {
@@ -54,8 +54,8 @@ pub(crate) fn write(folder: &Path, from: &Path, signing: Signing) -> anyhow::Res
     }
     index(folder)?;
     release(folder)?;
-    if signing == Signing::Key {
-        sign(folder)?;
+    if let Signing::Key(key) = signing {
+        sign(folder, key)?;
     }
     shell::say(&format!("the repository is in {}\n", folder.display()));
     Ok(())
@@ -96,9 +96,9 @@ fn release(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Signs in a keyring of its own, and writes the public half to where users find it.
-fn sign(folder: &Path) -> anyhow::Result<()> {
+fn sign(folder: &Path, given: &str) -> anyhow::Result<()> {
+    shell::need("gpg", "gpg")?;
     let home = tempfile::tempdir().context("a temporary folder")?;
-    let given = std::env::var(KEY).context("the key was there a moment ago")?;
     let file = if given.contains("BEGIN PGP") {
         let path = home.path().join("key.asc");
         std::fs::write(&path, given)?;

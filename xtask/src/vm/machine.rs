@@ -1,7 +1,7 @@
 //! Booting: in systemd-nspawn on an overlay, in qemu on a copy-on-write disk, so that the image stays as it was. Not here:
 //! what the machine tells (`report`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -33,16 +33,19 @@ fn nspawn(image: &Image, cargo: &Path) -> anyhow::Result<Report> {
     let scratch = tempfile::tempdir().context("a temporary folder")?;
     let root = Overlay::mount(&image.root(), scratch.path())?;
     std::fs::write(cargo.join("report"), "")?;
-    let mut command = Command::new("timeout");
+    let home = Home::make()?;
+    let mut command = home.enter();
     command.args([
+        "timeout",
         "--kill-after=10",
         BOOT_SECONDS_MAX,
         "systemd-nspawn",
         "--quiet",
         "--register=no",
-        "--keep-unit",
     ]);
-    command.args(["--machine=fusiond-vm", "--boot", "--console=pipe", "--directory"]).arg(&root.merged);
+    command
+        .args(["--keep-unit", "--machine=fusiond-vm", "--boot", "--console=pipe", "--directory"])
+        .arg(&root.merged);
     command.arg(format!("--bind={}:/vm", cargo.display()));
     let console = console(cargo)?;
     let status = command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console).status();
@@ -56,10 +59,55 @@ fn console(cargo: &Path) -> anyhow::Result<std::fs::File> {
     std::fs::File::create(cargo.join("console")).context("the console's file")
 }
 
+/// Cgroups of this run, one in each hierarchy that systemd knows: what the container makes is made below them, and what is
+/// left of it, also after it was killed, ends with them.
+struct Home {
+    folders: Vec<PathBuf>,
+}
+
+impl Home {
+    fn make() -> anyhow::Result<Self> {
+        let base = Path::new("/sys/fs/cgroup");
+        let known = match base.join("cgroup.procs").exists() {
+            true => vec![base.to_owned()],
+            false => ["unified", "systemd"].map(|name| base.join(name)).to_vec(),
+        };
+        let name = format!("vm-{}", std::process::id());
+        let folders: Vec<PathBuf> =
+            known.iter().filter(|path| path.is_dir()).map(|path| path.join(&name)).collect();
+        for folder in &folders {
+            std::fs::create_dir(folder).with_context(|| format!("making the cgroup {}", folder.display()))?;
+        }
+        Ok(Self { folders })
+    }
+
+    /// What stands before a command that is to run in them.
+    fn enter(&self) -> Command {
+        let mut command = Command::new("sh");
+        let write = |folder: &PathBuf| format!("echo $$ > '{}/cgroup.procs'; ", folder.display());
+        let enter: String = self.folders.iter().map(write).collect();
+        command.args(["-c", &format!("{enter}exec \"$@\""), "sh"]);
+        command
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        for folder in &self.folders {
+            // Where there is none to be killed in this way, nothing is left to kill either: the other hierarchy did it.
+            drop(std::fs::write(folder.join("cgroup.kill"), "1"));
+            shell::succeeds(
+                "find",
+                &[&folder.to_string_lossy(), "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"],
+            );
+        }
+    }
+}
+
 /// An overlay over the image, unmounted when dropped.
 struct Overlay {
-    merged: std::path::PathBuf,
-    base: std::path::PathBuf,
+    merged: PathBuf,
+    base: PathBuf,
 }
 
 impl Overlay {
