@@ -14,6 +14,9 @@ use std::os::unix::net::UnixStream;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
+/// How long a daemon is waited for that goes while the next one comes.
+const STOPPING_MAX_S: i64 = 5;
+
 /// The group that may connect in system mode.
 const GROUP: &str = "fusion";
 
@@ -26,7 +29,18 @@ pub fn refuse_in_use(paths: &Paths) -> Result<(), PathsError> {
     let Ok(stream) = connect(paths) else { return Ok(()) };
     // Who has closed it again has gone.
     let Ok(peer) = fusion_sys::peer::credentials(&stream) else { return Ok(()) };
+    if ends_soon(&stream) {
+        return Ok(());
+    }
     Err(PathsError::SocketInUse { path: paths.socket.clone(), pid: peer.pid })
+}
+
+/// Whether the process that listens ends by itself, as one does that was just told to stop.
+fn ends_soon(stream: &UnixStream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let Ok(process) = fusion_sys::peer::pidfd(stream) else { return false };
+    let most = Timespec { tv_sec: STOPPING_MAX_S, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&most)).is_ok_and(|ended| ended > 0)
 }
 
 fn connect(paths: &Paths) -> io::Result<UnixStream> {
