@@ -21,25 +21,28 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use regex::Regex;
 
 use crate::{Deadline, files, processes, wait_readable};
 
-/// What a reader's shell has that a test's has not: a built checkout, `cargo` that needs not build it again, and
-/// `pkill` that means the daemon of this session alone.
+/// What a test's shell has that a reader's has not: `pkill` means the daemon of this session alone.
 const PRELUDE: &str = r#"
 exec 2>&1
 unset NO_COLOR FUSION_SOCKET XDG_RUNTIME_DIR
-cargo() { :; }
 pkill() { kill -9 "$daemon"; while kill -0 "$daemon"; do :; done 2>/dev/null; }
 "#;
 
-/// A daemon as the README starts it, for documents that go on from there.
-pub const STARTED: &str = "export PATH=\"$PWD/target/release:$PATH\"\nfusiond --root ./fusion 2> fusiond.log &\nexport FUSION_SOCKET=\"$PWD/fusion/run/fusiond.sock\"";
+/// Where the programs are built already.
+const BUILT: &str = "cargo() { :; }";
 
 /// How long it is looked again for what a document shows.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// The command that builds the programs, and how long it may take.
+const BUILD: &str = "cargo build";
+const BUILD_MAX: Duration = Duration::from_secs(3600);
 
 /// One command and what the document shows of its output.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,49 +54,119 @@ struct Step {
     shown: (usize, usize),
 }
 
-/// Runs a document; `before` is run first, unseen.
+/// What became of one command.
+#[derive(Debug)]
+pub struct Played {
+    /// The heading that it stands below.
+    pub heading: String,
+    /// The command, with the ids of this run.
+    pub command: String,
+    /// What it printed.
+    pub printed: Vec<String>,
+    /// When it began.
+    pub from: Instant,
+    /// When it had ended.
+    pub until: Instant,
+    /// How the output differs from the document, if it does.
+    pub wrong: Option<String>,
+}
+
+/// Runs a document in a shell of its own; `before` is run first, unseen.
 ///
 /// # Errors
 /// Each difference: where, what is shown, what was printed.
 ///
 /// # Panics
 /// When no shell can be run, or a command does not end in time.
-pub fn play(document: &Path, before: &str) -> Result<(), String> {
-    let text = fs::read_to_string(document).map_err(|error| format!("{}: {error}", document.display()))?;
+pub fn play(document: &Path, before: &str) -> Result<Vec<Played>, String> {
+    let mut shell = Shell::beside_the_programs();
+    shell.prepare(before);
+    let mut played = Vec::new();
+    follow(document, &mut shell, |step| played.push(step))?;
+    let wrong: Vec<&str> = played.iter().filter_map(|step| step.wrong.as_deref()).collect();
+    if wrong.is_empty() { Ok(played) } else { Err(wrong.join("\n\n")) }
+}
+
+/// The commands of the README that start a daemon and point to it, for documents that go on from there.
+///
+/// # Panics
+/// When the README does not begin so any more.
+#[must_use]
+pub fn started(readme: &Path) -> String {
+    let text = fs::read_to_string(readme).expect("there is a README");
     let lines: Vec<&str> = text.lines().collect();
-    let mut shell = Shell::start();
-    for command in before.lines() {
-        let printed = shell.run(command);
-        assert!(printed.is_empty(), "`{command}` printed {printed:?}");
-    }
+    let steps = steps(&lines);
+    let begin = steps.iter().take_while(|step| !step.command.starts_with("fusionctl"));
+    let commands: Vec<&str> =
+        begin.map(|step| step.command.as_str()).filter(|line| !line.starts_with(BUILD)).collect();
+    assert!(
+        commands.iter().any(|line| line.starts_with("fusiond ")),
+        "the README starts no daemon: {commands:?}"
+    );
+    commands.join("\n")
+}
+
+/// From the end of the build, or the first command, to the first result of a task; `None` when there was none.
+#[must_use]
+pub fn time_to_first_result(played: &[Played]) -> Option<Duration> {
+    let built = played.iter().find(|step| step.command.starts_with(BUILD)).map(|step| step.until);
+    let begin = built.or_else(|| played.first().map(|step| step.from))?;
+    let result = played.iter().find(|step| step.command.starts_with("fusionctl task result"))?;
+    Some(result.until.duration_since(begin))
+}
+
+/// Runs the commands of a document in `shell`; `tell` hears of each. With `UPDATE_DOCS=1` the document gets what was
+/// printed.
+///
+/// # Errors
+/// When the document cannot be read or written.
+///
+/// # Panics
+/// When a command does not end in time.
+pub fn follow(document: &Path, shell: &mut Shell, mut tell: impl FnMut(Played)) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", document.display());
+    let text = fs::read_to_string(document).map_err(failed)?;
+    let lines: Vec<&str> = text.lines().collect();
     let mut names = Names::default();
     let mut outputs = BTreeMap::new();
-    let mut wrong = Vec::new();
+    let mut any_wrong = false;
+    let updates = std::env::var_os("UPDATE_DOCS").is_some();
     for step in steps(&lines) {
         let shown = &lines[step.shown.0..step.shown.1];
-        let command = names.translate(&step.command);
-        let deadline = Deadline::after(LOOK_AGAIN);
-        let mut printed = shell.run(&command);
-        while only_looks(&command) && !alike(shown, &printed) && !deadline.is_over() {
-            printed = shell.run(&command);
-        }
+        let mut played = run_step(shell, &names.translate(&step.command), shown);
+        let printed = shell.as_shown(&played.printed);
         if !alike(shown, &printed) {
-            let name = document.display();
+            any_wrong = true;
+            let (name, line, command) = (document.display(), step.line, &step.command);
             let (shown, printed) = (shown.join("\n  "), printed.join("\n  "));
-            let line = step.line;
-            wrong.push(format!(
-                "{name}:{line}: $ {}\n shown:\n  {shown}\n printed:\n  {printed}",
-                step.command
-            ));
+            let wrong = format!("{name}:{line}: $ {command}\n shown:\n  {shown}\n printed:\n  {printed}");
+            played.wrong = Some(wrong).filter(|_| !updates);
         }
         names.learn(shown, &printed);
         outputs.insert(step.line, (step.shown, printed));
+        played.heading = heading_of(&lines, step.line);
+        tell(played);
     }
-    if std::env::var_os("UPDATE_DOCS").is_some() && !wrong.is_empty() {
-        fs::write(document, rewritten(&lines, &outputs)).map_err(|error| error.to_string())?;
-        return Ok(());
+    if updates && any_wrong {
+        fs::write(document, rewritten(&lines, &outputs)).map_err(failed)?;
     }
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n\n")) }
+    Ok(())
+}
+
+fn run_step(shell: &mut Shell, command: &str, shown: &[&str]) -> Played {
+    let from = Instant::now();
+    let deadline = Deadline::after(LOOK_AGAIN);
+    let mut printed = shell.run(command);
+    while only_looks(command) && !alike(shown, &shell.as_shown(&printed)) && !deadline.is_over() {
+        printed = shell.run(command);
+    }
+    let command = command.to_owned();
+    Played { heading: String::new(), command, printed, from, until: Instant::now(), wrong: None }
+}
+
+fn heading_of(lines: &[&str], line: usize) -> String {
+    let above = lines[..line].iter().rev().find_map(|line| line.strip_prefix("## "));
+    above.unwrap_or_default().to_owned()
 }
 
 /// Whether a command changes nothing: a reader who is faster than the daemon looks again.
@@ -230,9 +303,11 @@ impl Names {
     }
 }
 
-/// A bash in a folder of its own that looks like a built checkout.
-struct Shell {
-    folder: tempfile::TempDir,
+/// A bash in a folder that is, or looks like, a checkout.
+pub struct Shell {
+    folder: PathBuf,
+    /// Removed at the end.
+    _own: Option<tempfile::TempDir>,
     child: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
@@ -240,22 +315,51 @@ struct Shell {
 }
 
 impl Shell {
-    fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("fusion-docs-").tempdir().expect("a folder");
-        rustix::fs::chmod(folder.path(), rustix::fs::Mode::from_raw_mode(0o755)).expect("our own folder");
-        fs::create_dir(folder.path().join("target")).expect("our own folder can be written");
+    /// In a folder of its own that looks like a checkout where the programs under test were built.
+    fn beside_the_programs() -> Self {
+        let own = tempfile::Builder::new().prefix("fusion-docs-").tempdir().expect("a folder");
+        rustix::fs::chmod(own.path(), rustix::fs::Mode::from_raw_mode(0o755)).expect("our own folder");
+        fs::create_dir(own.path().join("target")).expect("our own folder can be written");
         let built = files::binary("fusiond");
         let built = built.parent().expect("a program lies in a folder");
-        std::os::unix::fs::symlink(built, folder.path().join("target/release")).expect("our own folder");
+        std::os::unix::fs::symlink(built, own.path().join("target/release")).expect("our own folder");
+        let folder = own.path().to_owned();
+        let mut shell = Self::start(folder.clone(), Some(own), &folder);
+        shell.prepare(BUILT);
+        shell
+    }
+
+    /// In a real checkout, where `cargo build` builds.
+    ///
+    /// # Panics
+    /// When bash cannot be started.
+    #[must_use]
+    pub fn in_checkout(folder: &Path) -> Self {
+        let home = std::env::var_os("HOME").map_or_else(|| folder.to_owned(), PathBuf::from);
+        Self::start(folder.to_owned(), None, &home)
+    }
+
+    fn start(folder: PathBuf, own: Option<tempfile::TempDir>, home: &Path) -> Self {
         let mut command = Command::new("bash");
-        command.args(["--noprofile", "--norc"]).current_dir(folder.path()).env("HOME", folder.path());
+        command.args(["--noprofile", "--norc"]).current_dir(&folder).env("HOME", home);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("bash can be started");
         let stdin = child.stdin.take().expect("stdin is a pipe");
         let stdout = child.stdout.take().expect("stdout is a pipe");
-        let mut shell = Self { folder, child, stdin, stdout, seen: Vec::new() };
-        shell.run(PRELUDE);
+        let mut shell = Self { folder, _own: own, child, stdin, stdout, seen: Vec::new() };
+        shell.prepare(PRELUDE);
         shell
+    }
+
+    /// Runs what no reader sees, which prints nothing.
+    ///
+    /// # Panics
+    /// When it prints something or does not end in time.
+    pub fn prepare(&mut self, commands: &str) {
+        for command in commands.lines() {
+            let printed = self.run(command);
+            assert!(printed.is_empty(), "`{command}` printed {printed:?}");
+        }
     }
 
     /// The lines that a command prints. One that starts a daemon in the background returns when that answers.
@@ -271,19 +375,27 @@ impl Shell {
         self.stdin.write_all(marked.as_bytes()).expect("the shell reads");
         let printed = self.until_mark(command);
         let text = String::from_utf8_lossy(&printed).into_owned();
-        let own = self.folder.path().to_string_lossy().into_owned();
-        let text = text.replace(&own, "/home/ada");
-        static ROOT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\broot\b").expect("it is well formed"));
-        let text = match files::is_root() {
-            true => ROOT.replace_all(&text.replace("root  ", "ada   "), "ada").into_owned(),
-            false => text,
-        };
         text.trim_end_matches('\n').lines().map(str::to_owned).collect()
+    }
+
+    /// As the documents show it: of `ada`, in her home.
+    fn as_shown(&self, printed: &[String]) -> Vec<String> {
+        static ROOT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\broot\b").expect("it is well formed"));
+        let own = self.folder.to_string_lossy().into_owned();
+        let shown = |line: &String| {
+            let line = line.replace(&own, "/home/ada");
+            match files::is_root() {
+                true => ROOT.replace_all(&line.replace("root  ", "ada   "), "ada").into_owned(),
+                false => line,
+            }
+        };
+        printed.iter().map(shown).collect()
     }
 
     fn until_mark(&mut self, command: &str) -> Vec<u8> {
         const MARK: &[u8] = b"\n\x01\n";
-        let deadline = Deadline::default();
+        let builds = command.starts_with(BUILD);
+        let deadline = if builds { Deadline::after(BUILD_MAX) } else { Deadline::default() };
         loop {
             if let Some(at) = self.seen.windows(MARK.len()).position(|part| part == MARK) {
                 let printed = self.seen.drain(..at + MARK.len()).take(at).collect();
@@ -304,9 +416,8 @@ impl Drop for Shell {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
-        let root: PathBuf = self.folder.path().to_path_buf();
-        processes::end_all(&root);
-        if let Ok(id) = fs::read_to_string(root.join("fusion/state/id")) {
+        processes::end_all(&self.folder);
+        if let Ok(id) = fs::read_to_string(self.folder.join("fusion/state/id")) {
             processes::remove_groups(&format!("fusion-{id}"));
         }
     }

@@ -8,6 +8,7 @@ mod client;
 mod demo;
 mod dist;
 mod docs;
+mod newcomer;
 mod shell;
 mod test;
 mod tidy;
@@ -37,6 +38,8 @@ usage: cargo xtask ERRAND
                             FUSIOND_SIGNING_KEY
   docs                      write everything anew that is generated: wire code, references, .env.example
   man [DIR]                 write the man pages [default: target/man]
+  newcomer [--warm]         clone, follow the README to the first result and the guide, and time it [--warm: reuse what
+                            is built here]
   tidy                      check the rules of the house that no compiler checks
   vm [--quick] [--release] [STORY…]
                             install the packages on a machine with systemd and run the stories of tests/vm there;
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(),
         ["dist", flags @ ..] => dist::run(flags),
         ["docs"] => docs::write(),
+        ["newcomer", flags @ ..] => newcomer::run(flags),
         ["man"] => docs::man("target/man"),
         ["man", folder] => docs::man(folder),
         ["test"] => test::run(),
