@@ -260,7 +260,7 @@ fn hands_config(loaded: &Loaded, paths: &Paths, cgroup: &str, shim: &Path, epoch
         cgroup_name: cgroup.to_owned(),
         epoch,
         umask: 0o077,
-        log_quota_bytes: loaded.config.runtime.log_quota_bytes,
+        log_quota: runtime::LogQuota::new(loaded.config.runtime.log_quota_bytes),
         nologin_users: paths.serves_all().then_some(loaded.config.nologin_users),
     }
 }

@@ -189,6 +189,8 @@ impl Task {
         let mut core = read.core;
         core.pools = self.parts.runtime.pools(&read.shared, &self.parts.started.paths);
         self.parts.engine.tell(Input::Configure(Box::new(core))).await?;
+        self.parts.engine.keep_history(read.loaded.config.tasks.history).await?;
+        self.parts.runtime.set_log_quota(read.loaded.config.runtime.log_quota_bytes);
         telemetry::set_level(read.loaded.config.log.level);
         let library = self.in_force.borrow().library.with_shared(read.shared);
         let report = Report { changes, notes: read.notes, profiles: library.shared_count() };

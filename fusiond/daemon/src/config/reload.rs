@@ -15,6 +15,8 @@ pub(super) const LIVE: &[&str] = &[
     "runtime.restart_backoff_max",
     "runtime.quarantine_crashes",
     "runtime.quarantine_window",
+    "runtime.log_quota",
+    "tasks.history",
     "tasks.retry_backoff",
     "tasks.retry_backoff_max",
     "tasks.ended_in_memory",

@@ -60,6 +60,8 @@ pub(crate) enum Message {
     Wait(Key, Box<dyn Watch>),
     /// The daemon's own inputs: settings.
     Own(Input),
+    /// How long history is kept from now on.
+    History(Millis),
     /// Leave the loop after the present turn.
     Stop(oneshot::Sender<Store>),
 }
@@ -213,6 +215,14 @@ impl Engine {
     /// [`Reject::Stopping`].
     pub async fn tell(&self, input: Input) -> Result<(), Reject> {
         self.send(Message::Own(input)).await
+    }
+
+    /// Keeps history for this long from now on.
+    ///
+    /// # Errors
+    /// [`Reject::Stopping`] when it has stopped.
+    pub async fn keep_history(&self, history: Millis) -> Result<(), Reject> {
+        self.send(Message::History(history)).await
     }
 
     /// Ends the loop after the present turn and hands the store back.

@@ -38,6 +38,11 @@ impl Pruner {
         Self { history, next_at: Some(Time(0)) }
     }
 
+    /// History is kept for this long from now on.
+    pub(crate) fn keep(&mut self, history: Millis) {
+        *self = Self::new(history);
+    }
+
     /// How long until the next look; `None` while there is no history.
     pub(crate) fn wait(&self, now: Time) -> Option<Duration> {
         self.next_at.map(|at| Duration::from_millis(at.since(now).0))
@@ -180,5 +185,20 @@ fn release_prompt(reader: &Reader, batch: &mut Batch, id: TaskId, now: Time) -> 
     match input.and_then(|input| input.stored) {
         Some(prompt) => stored::release(reader, batch, now, prompt.id, id),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_length_of_history_is_looked_at_at_once() {
+        let now = Time(1_000_000);
+        let mut pruner = Pruner { history: Millis::from_secs(86_400), next_at: None };
+        pruner.note_events(now);
+        assert!(!pruner.is_due(now));
+        pruner.keep(Millis::from_secs(3600));
+        assert!(pruner.is_due(now) && pruner.history == Millis::from_secs(3600));
     }
 }

@@ -220,6 +220,7 @@ impl Loop {
             Message::Look(look) => after.looks.push(look),
             Message::Wait(key, watch) => after.waits.push((key, watch)),
             Message::Own(input) => self.step_own(now, input),
+            Message::History(history) => self.pruner.keep(history),
             Message::Stop(sender) => after.stop = Some(sender),
         }
     }
@@ -442,6 +443,7 @@ fn input_bytes(message: &Message) -> usize {
         | Message::Look(_)
         | Message::Wait(..)
         | Message::Own(_)
+        | Message::History(_)
         | Message::Stop(_) => 0,
     }
 }
@@ -460,6 +462,8 @@ fn is_new_work(message: &Message) -> bool {
             )
         }
         Message::Keep { .. } => true,
-        Message::Look(_) | Message::Wait(..) | Message::Own(_) | Message::Stop(_) => false,
+        Message::Look(_) | Message::Wait(..) | Message::Own(_) | Message::History(_) | Message::Stop(_) => {
+            false
+        }
     }
 }

@@ -12,9 +12,9 @@ use fusion_core::workspace::{Seed, SeedHow};
 use fusion_shim::names;
 use fusion_shim::wire::{AttemptSpec, Content, Files, Output, Resource, Rlimit, StdinEnd};
 
-use super::Config;
 use super::identity::Owner;
 use super::order::{Setup, TaskInput};
+use super::{Config, LogQuota};
 use crate::vault::Value;
 
 type Variable = (Vec<u8>, Vec<u8>);
@@ -36,7 +36,7 @@ pub(super) struct Template {
     cwd: Vec<u8>,
     rlimits: Vec<Rlimit>,
     umask: u16,
-    log_quota_bytes: u64,
+    log_quota: LogQuota,
     /// The argv that fills the workspace, if something was asked for.
     seed: Option<Vec<Vec<u8>>>,
     /// Where the owner's settings of git and keys of ssh are.
@@ -99,7 +99,7 @@ impl Template {
             cwd: workspace.as_os_str().as_bytes().to_vec(),
             rlimits: rlimits(),
             umask: config.umask,
-            log_quota_bytes: config.log_quota_bytes,
+            log_quota: config.log_quota.clone(),
             seed: setup.seed.as_ref().map(|seed| seed_argv(setup, seed, &config.shim_path)),
             owner_home: owner.home.as_os_str().as_bytes().to_vec(),
         }
@@ -172,7 +172,7 @@ impl Template {
             rlimits: self.rlimits.clone(),
             umask: self.umask,
             no_new_privs: true,
-            log_quota_bytes: self.log_quota_bytes,
+            log_quota_bytes: self.log_quota.bytes(),
         }
     }
 
@@ -396,7 +396,7 @@ mod tests {
             cgroup_name: String::new(),
             epoch: 1,
             umask: 0o077,
-            log_quota_bytes: 1,
+            log_quota: LogQuota::new(1),
             nologin_users: None,
         };
         Template::new(&setup, &owner, Path::new("/ws"), Path::new("/run/agent.sock"), &config)

@@ -37,6 +37,7 @@ mod words;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusion_core::agent::AgentLimits;
@@ -80,10 +81,26 @@ pub struct Config {
     pub epoch: u64,
     /// The file mode creation mask of attempts.
     pub umask: u16,
-    /// Bytes of output kept of one attempt.
-    pub log_quota_bytes: u64,
+    /// How much output is kept of one attempt.
+    pub log_quota: LogQuota,
     /// Whether accounts that nobody can log in to may own agents; `None`: agents are the daemon's own user's alone.
     pub nologin_users: Option<NologinUsers>,
+}
+
+/// Bytes of output kept of an attempt, as of now. Every copy tells the same.
+#[derive(Clone, Debug)]
+pub struct LogQuota(Arc<AtomicU64>);
+
+impl LogQuota {
+    /// So many at first.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(bytes)))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A connection to the listener of an agent: whoever opened it is the agent.
@@ -156,6 +173,11 @@ struct Lanes(Mutex<HashMap<AgentId, mpsc::UnboundedSender<Vec<Order>>>>);
 const BLOCKING_MAX: usize = 16;
 
 impl Runtime {
+    /// So much output is kept of attempts that start from now on.
+    pub fn set_log_quota(&self, bytes: u64) {
+        self.shared.config.log_quota.0.store(bytes, Ordering::Relaxed);
+    }
+
     /// Opens the folders and looks at what the machine offers. Needs a tokio runtime around it.
     ///
     /// # Errors

@@ -270,7 +270,7 @@ impl Hands {
             cgroup_name: cgroup_name.to_owned(),
             epoch,
             umask: 0o077,
-            log_quota_bytes: 1 << 20,
+            log_quota: fusiond::runtime::LogQuota::new(1 << 20),
             nologin_users: None,
         };
         #[expect(clippy::disallowed_methods, reason = "a test sends few orders")]
