@@ -73,6 +73,14 @@ impl Telling {
                 secret.name, secret.owner.0
             ));
         }
+        for kept in world.state.profiles() {
+            for (name, applied) in &kept.texts {
+                self.put(&format!(
+                    "profile {name} of {} at {}: {}",
+                    kept.owner.0, applied.at.0, applied.toml
+                ));
+            }
+        }
         for (who, shim) in &world.shims.alive {
             let running = shim.running.as_ref().map(|run| (run.serial, run.task));
             let line = format!("shim {}.{} runs {running:?} frozen {}", who.0, who.1, shim.frozen);

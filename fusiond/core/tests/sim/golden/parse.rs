@@ -27,6 +27,17 @@ impl Session {
                 };
                 Command::UpdateAgent { agent: agent(name), change: Box::new(change) }
             }
+            ["profiles", "apply", pairs @ ..] => Command::ApplyProfiles {
+                owner: caller.uid,
+                profiles: pairs.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect(),
+            },
+            ["profiles", "apply-to", owner, name, toml] => Command::ApplyProfiles {
+                owner: Uid(number(owner)),
+                profiles: vec![((*name).to_owned(), (*toml).to_owned())],
+            },
+            ["profiles", "remove", name] => {
+                Command::RemoveProfile { owner: caller.uid, name: (*name).to_owned() }
+            }
             _ => return None,
         })
     }
