@@ -240,10 +240,17 @@ impl Diagnosis {
         }
     }
 
-    /// What would mend the checks that are not well.
+    /// What would mend the checks that are not well; one line for those that the same would mend.
     pub(crate) fn remedies(&self) -> Vec<String> {
         let mendable = self.checks.iter().filter(|check| check.status != "ok" && !check.remedy.is_empty());
-        mendable.map(|check| format!("{}: {}", check.name, check.remedy)).collect()
+        let mut found: Vec<(Vec<&str>, &str)> = Vec::new();
+        for check in mendable {
+            match found.iter_mut().find(|(_, remedy)| *remedy == check.remedy) {
+                Some((names, _)) => names.push(&check.name),
+                None => found.push((vec![&check.name], &check.remedy)),
+            }
+        }
+        found.iter().map(|(names, remedy)| format!("{}: {remedy}", names.join(", "))).collect()
     }
 }
 
@@ -281,6 +288,8 @@ mod tests {
         let weak = Diagnosis::from(v1::Diagnosis { checks: vec![check("ok"), check("weak")] });
         assert!(!weak.failed());
         assert_eq!(weak.remedies(), ["cgroup: delegate one"]);
+        let twice = Diagnosis::from(v1::Diagnosis { checks: vec![check("weak"), check("failed")] });
+        assert_eq!(twice.remedies(), ["cgroup, cgroup: delegate one"]);
         assert_eq!(weak.summary(), Cell::toned("1 of 2 hold, 1 in part", Tone::Wary));
         let failed = Diagnosis::from(v1::Diagnosis { checks: vec![check("failed")] });
         assert!(failed.failed());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Check, Probe};
 use crate::config::units::bytes_text;
+use crate::paths::Mode;
 
 pub(super) fn checks(probe: &Probe) -> Vec<Check> {
     let store = &probe.paths.store;
@@ -15,7 +16,7 @@ pub(super) fn checks(probe: &Probe) -> Vec<Check> {
         file_system(store),
         sync_price(store),
         room(store, probe.config.store.free_floor_bytes),
-        memory_run(&probe.paths.run),
+        memory_run(&probe.paths.run, &probe.paths.mode),
     ]
 }
 
@@ -135,7 +136,7 @@ fn rounded(bytes: u64) -> String {
     }
 }
 
-fn memory_run(run: &Path) -> Check {
+fn memory_run(run: &Path, mode: &Mode) -> Check {
     const NAME: &str = "run folder";
     let path = run.display();
     match kind_of(run) {
@@ -146,7 +147,11 @@ fn memory_run(run: &Path) -> Check {
                 format!(
                     "{path} is on a disk: it costs a little time per task, and old records stay after a reboot"
                 ),
-                "use system mode or --user, whose run folders are in memory; or put --root below /dev/shm or /run",
+                match mode {
+                    Mode::System => "mount a tmpfs on /run, as systemd does",
+                    Mode::User => "log in through a session that sets XDG_RUNTIME_DIR to a folder in memory",
+                    Mode::Root(_) => "put --root below /dev/shm or /run, or use system mode or --user",
+                },
             ),
         },
         Err(error) => Check::failed(NAME, format!("{path}: {error}"), "restart fusiond"),
@@ -180,7 +185,7 @@ mod tests {
 
     #[test]
     fn memory_is_told_from_disk() {
-        assert_eq!(memory_run(Path::new("/dev/shm")).status, Status::Ok);
+        assert_eq!(memory_run(Path::new("/dev/shm"), &Mode::User).status, Status::Ok);
         assert_eq!(file_system(Path::new("/dev/shm")).status, Status::Weak);
         assert_eq!(file_system(Path::new("/nonexistent")).status, Status::Failed);
     }

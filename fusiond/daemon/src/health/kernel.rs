@@ -11,8 +11,9 @@ use super::{Check, Probe, Status, Trees};
 use crate::config::Backend;
 
 pub(super) fn checks(probe: &Probe) -> Vec<Check> {
-    let mut checks = vec![trees(&probe.trees, probe.config.runtime.backend)];
-    checks.extend(guarantees(&probe.trees));
+    let v2 = v2_remedy(probe.paths.uid);
+    let mut checks = vec![trees(&probe.trees, probe.config.runtime.backend, v2)];
+    checks.extend(guarantees(&probe.trees, v2));
     checks.extend(kernel(&rustix::system::uname().release().to_string_lossy(), &features()));
     checks.extend([
         pidfd(),
@@ -27,10 +28,17 @@ pub(super) fn checks(probe: &Probe) -> Vec<Check> {
 }
 
 /// What gives an agent its own cgroup v2 subtree with controllers.
-const V2_REMEDY: &str = "use Linux 5.14 or later; boot with systemd.unified_cgroup_hierarchy=1; in a container, add --cgroupns=private and a writable \
-                         /sys/fs/cgroup; without root, start fusiond as a systemd user service with Delegate=yes";
+const fn v2_remedy(uid: u32) -> &'static str {
+    match uid {
+        0 => {
+            "use Linux 5.14 or later and boot with systemd.unified_cgroup_hierarchy=1; in a container, add \
+             --cgroupns=private and a writable /sys/fs/cgroup"
+        }
+        _ => "run it as a service of your own systemd that has Delegate=yes: systemctl --user edit fusiond",
+    }
+}
 
-fn trees(trees: &Trees, wanted: Backend) -> Check {
+fn trees(trees: &Trees, wanted: Backend, v2: &str) -> Check {
     const NAME: &str = "process trees";
     let forced = match wanted {
         Backend::Auto => "",
@@ -57,13 +65,13 @@ fn trees(trees: &Trees, wanted: Backend) -> Check {
             format!(
                 "descendants{forced}: a process that leaves its tree is found by its marker, and pause is by SIGSTOP"
             ),
-            V2_REMEDY,
+            v2,
         ),
     }
 }
 
 /// One check for each limit, and one for knowing who was killed for want of memory.
-fn guarantees(trees: &Trees) -> Vec<Check> {
+fn guarantees(trees: &Trees, v2: &str) -> Vec<Check> {
     let controllers: &[String] = match trees {
         Trees::Systemd { controllers }
         | Trees::CgroupV2 { controllers }
@@ -89,7 +97,7 @@ fn guarantees(trees: &Trees) -> Vec<Check> {
                 Trees::CgroupV1 { .. } => {
                     format!("mount -t cgroup -o {controller} {controller} /sys/fs/cgroup/{controller}")
                 }
-                Trees::None => V2_REMEDY.to_owned(),
+                Trees::None => v2.to_owned(),
             },
         ),
     };
@@ -319,17 +327,18 @@ mod tests {
             Trees::CgroupV2 { controllers: controllers.clone() },
             Trees::CgroupV1 { controllers: controllers.clone() },
         ] {
-            assert!(guarantees(&trees).iter().all(|check| check.status == Status::Ok));
-            assert_eq!(super::trees(&trees, Backend::Auto).status, Status::Ok);
+            assert!(guarantees(&trees, "").iter().all(|check| check.status == Status::Ok));
+            assert_eq!(super::trees(&trees, Backend::Auto, "").status, Status::Ok);
         }
     }
 
     #[test]
     fn what_is_missing_is_weak_and_says_how_to_get_it() {
-        let checks = guarantees(&Trees::CgroupV2 { controllers: vec!["pids".into()] });
+        let checks = guarantees(&Trees::CgroupV2 { controllers: vec!["pids".into()] }, "");
         assert_eq!(checks[0].remedy, "echo +memory > /sys/fs/cgroup/cgroup.subtree_control");
         assert_eq!(checks[2].status, Status::Ok);
-        let none = trees(&Trees::None, Backend::None);
+        let none = trees(&Trees::None, Backend::None, v2_remedy(7));
+        assert!(none.remedy.contains("systemctl --user") && v2_remedy(0).contains("boot with"));
         assert_eq!(none.status, Status::Weak);
         assert!(none.detail.contains("forced") && !none.remedy.is_empty());
     }
