@@ -1,6 +1,6 @@
 //! Stories of `system status|doctor|drain|reload|shutdown|backup|restore`.
 
-use fusion_tests::{Ctl, Daemon, processes};
+use fusion_tests::{Ctl, Daemon, binary, processes};
 use rustix::process::Signal;
 
 use crate::daemon_with_agent;
@@ -209,6 +209,31 @@ fn system_reload_takes_over_what_can_change_and_names_the_rest() {
 }
 
 #[test]
+fn system_reload_changes_how_much_output_and_history_is_kept() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    ctl.ok(&["agent", "spawn", "w", "--profile", "shell"]);
+    let bytes_kept = || {
+        let task = ctl.submit("yes | head -c 3000000", &["--capability", "sh"]);
+        ctl.ended(&task);
+        ctl.ok(&["task", "logs", &task, "--raw"]).len()
+    };
+    let config = daemon.folder().join("fusiond.toml");
+    let taken = |text: &str| {
+        std::fs::write(&config, text).expect("our own folder can be written");
+        ctl.json(&["system", "reload"])["taken"].clone()
+    };
+    assert!(bytes_kept() > 2_900_000);
+    assert_eq!(taken("[runtime]\nlog_quota = \"1MiB\"\n"), serde_json::json!(["runtime.log_quota"]));
+    assert!(bytes_kept() < 2_000_000, "of the same agent, from its next attempt on");
+    let oldest_is_there = |ctl: &Ctl| ctl.ok(&["-o", "json", "event", "list"]).contains("\"seq\": 1,");
+    assert!(oldest_is_there(&ctl));
+    let both = "[runtime]\nlog_quota = \"1MiB\"\n[tasks]\nhistory = \"1ms\"\n";
+    assert_eq!(taken(both), serde_json::json!(["tasks.history"]));
+    ctl.until("the oldest event is gone", |ctl| (!oldest_is_there(ctl)).then_some(()));
+}
+
+#[test]
 fn system_reload_by_signal_finds_new_profiles_and_tells_of_broken_ones() {
     let daemon = Daemon::start();
     let ctl = daemon.ctl();
@@ -243,4 +268,11 @@ fn system_status_shows_first_what_needs_somebody() {
     assert!(status["endedPerSecond"].as_f64().is_some_and(|rate| rate > 0.0), "{status}");
     let shown = ctl.ok(&["system", "status"]);
     assert!(shown.starts_with("Attention:  1 task failed"), "{shown}");
+    ctl.ok(&["system", "drain", "--off"]);
+    ctl.ok(&["agent", "spawn", "w", "--profile", "shell"]);
+    let ask = format!("{} task ask 'which one?'", binary("fusionctl").display());
+    let asking = ctl.submit(&ask, &["--capability", "sh"]);
+    ctl.task_in(&asking, "waiting_input");
+    let attention = ctl.json(&["system", "status"])["attention"].to_string();
+    assert!(attention.contains("1 task waiting for an answer: `fusionctl task list"), "{attention}");
 }

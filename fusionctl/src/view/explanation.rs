@@ -42,13 +42,18 @@ impl From<v1::Explanation> for Explanation {
 }
 
 impl Explanation {
-    /// The lines for people: the summary, then each reason with what would change it.
+    /// The lines for people: the summary, then each reason with what would change it. What the summary says already is
+    /// not said again.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("{} is {}: {}", self.subject, self.state, self.summary)];
         for reason in &self.reasons {
-            lines.push(format!("  {} ({})", reason.text, reason.code));
+            let is_said = reason.text == self.summary;
+            if !is_said {
+                lines.push(format!("  {} ({})", reason.text, reason.code));
+            }
             if !reason.remedy.is_empty() {
-                lines.push(format!("    to change that: {}", reason.remedy));
+                let indent = if is_said { "  " } else { "    " };
+                lines.push(format!("{indent}to change that: {}", reason.remedy));
             }
         }
         lines.iter().map(|line| printable(line)).collect()
@@ -84,5 +89,7 @@ mod tests {
                 "    to change that: spawn one"
             ]
         );
+        let alone = Explanation { summary: "no agent has gpu".to_owned(), ..explanation };
+        assert_eq!(alone.lines(), ["tsk_01 is queued: no agent has gpu", "  to change that: spawn one"]);
     }
 }

@@ -137,13 +137,19 @@ fn attention(state: &State, now: Time) -> Vec<String> {
             index.task_words.get("waiting_approval"),
             "task",
             "waiting for an approval",
-            "`fusionctl task list --state waiting_approval`",
+            "`fusionctl task list --state waiting_approval`, then `fusionctl task approve`",
+        ),
+        counted(
+            index.task_words.get("waiting_input"),
+            "task",
+            "waiting for an answer",
+            "`fusionctl task list --state waiting_input`, then `fusionctl task answer`",
         ),
         counted(
             Some(&failures),
             "task",
             "failed within the last hour",
-            "`fusionctl task list --state failed`, `fusionctl why TASK`",
+            "`fusionctl task list --state failed --state timed_out`, `fusionctl why TASK`",
         ),
         counted(index.agent_words.get("backoff"), "agent", "in backoff", "`fusionctl why AGENT`"),
         (state.meta.intake == Intake::Closed)
