@@ -26,6 +26,10 @@ const GROUP: &str = "fusion";
 /// # Errors
 /// [`PathsError::SocketInUse`].
 pub fn refuse_in_use(paths: &Paths) -> Result<(), PathsError> {
+    // The service manager listens for this daemon, and hands the socket over (sd_listen_fds(3)).
+    if std::env::var_os("LISTEN_FDS").is_some() {
+        return Ok(());
+    }
     let Ok(stream) = connect(paths) else { return Ok(()) };
     // Who has closed it again has gone.
     let Ok(peer) = fusion_sys::peer::credentials(&stream) else { return Ok(()) };
