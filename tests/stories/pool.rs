@@ -114,3 +114,32 @@ fn pool_of_a_profile_is_shown_and_a_wrong_one_is_left_out() {
     let shown = ctl.ok(&["profile", "show", "p"]);
     assert!(shown.contains("pool = {min = 0, max = 2, idle_timeout = \"5m\"}"), "{shown}");
 }
+
+#[test]
+fn pool_of_a_profile_that_a_user_applied_serves_that_user_and_has_the_path_that_it_names() {
+    let mut daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let profile = |env: &str| {
+        let text = format!(
+            "[profile.mine]\ncommand = [\"/bin/sh\"]\ncapabilities = [\"mine\"]\n{env}pool = {{max = 1, idle_timeout = \"10m\"}}\n"
+        );
+        let file = daemon.folder().join("mine.toml");
+        std::fs::write(&file, text).expect("our own folder can be written");
+        ctl.ok(&["profile", "apply", file.to_str().expect("plain letters")]);
+    };
+    profile("");
+    let task = ctl.submit("echo $PATH", &["--capability", "mine"]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    let path = ctl.ok(&["task", "result", &task]);
+    assert!(path.ends_with("/.local/bin:/usr/local/bin:/usr/bin:/bin"), "{path}");
+    let agent = ctl.json(&["agent", "list"])[0]["id"].as_str().unwrap().to_owned();
+    ctl.ok(&["agent", "terminate", &agent]);
+    profile("env = {PATH = \"/opt/mine:/usr/bin:/bin\"}\n");
+    daemon.kill9();
+    daemon.start_again();
+    let task = ctl.submit("echo $PATH", &["--capability", "mine"]);
+    ctl.ended(&task);
+    assert_eq!(ctl.ok(&["task", "result", &task]), "/opt/mine:/usr/bin:/bin");
+    ctl.ok(&["profile", "apply", "--remove", "mine"]);
+    ctl.until("nobody is kept for a profile that is gone", |ctl| (living(ctl) == 0).then_some(()));
+}

@@ -316,7 +316,7 @@ impl PoolIndex {
 impl UserIndex {
     fn move_pooled(&mut self, agent: &Agent, config: &Config, by: Step) {
         let pool = self.pools.entry(agent.spec.profile.clone()).or_default();
-        let asked = config.pools.get(&agent.spec.profile);
+        let asked = config.pools.of(agent.owner).get(&agent.spec.profile);
         pool.size = asked.map(|pool| (pool.min, pool.max, pool.idle_timeout));
         pool.move_agent(agent, by);
     }

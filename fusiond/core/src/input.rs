@@ -4,7 +4,7 @@
 
 use crate::agent::{AgentChange, Keep, SpawnAgent};
 use crate::ids::{AgentId, Uid};
-use crate::pool::Pools;
+use crate::pool::AllPools;
 use crate::profile::ProfileText;
 use crate::secret::SetSecret;
 use crate::state::Config;
@@ -24,7 +24,7 @@ pub enum Input {
     /// New settings are in force.
     Configure(Box<Config>),
     /// Other profiles are in force: these are their pools.
-    SetPools(Box<Pools>),
+    SetPools(Box<AllPools>),
     /// Somebody asks for something.
     Command {
         /// Who, proven by the kernel.

@@ -57,8 +57,7 @@ impl State {
         if self.meta.intake == Intake::Closed || !delegate::has_slot(self) || self.config.pools.is_empty() {
             return Ok(());
         }
-        let warm = self.config.pools.values().flat_map(|pool| &pool.warm);
-        for uid in self.index.users.keys().chain(warm) {
+        for uid in self.index.users.keys().chain(self.config.pools.warm()) {
             if let supply::Want::Agent(pool) = supply::want(self, *uid) {
                 return Err(format!("user {}: the pool {pool} should have grown", uid.0));
             }

@@ -9,7 +9,7 @@ use crate::event::{Event, EventKind};
 use crate::ids::{AgentId, SecretId, TaskId, Uid};
 use crate::index::Index;
 use crate::input::{Actor, Caller, Intake, Rights};
-use crate::pool::Pools;
+use crate::pool::AllPools;
 use crate::profile::UserProfiles;
 use crate::reject::Reject;
 use crate::secret::{self, Secret};
@@ -53,7 +53,7 @@ pub struct Config {
     /// How long the seeding of a workspace may take.
     pub seed_timeout: Millis,
     /// Pools of profiles.
-    pub pools: Pools,
+    pub pools: AllPools,
 }
 
 /// Whether root may own agents.
@@ -92,7 +92,7 @@ impl Default for Config {
             ended_in_memory: 10_000,
             grace: Millis::from_secs(10),
             seed_timeout: Millis::from_secs(600),
-            pools: Pools::new(),
+            pools: AllPools::default(),
         }
     }
 }

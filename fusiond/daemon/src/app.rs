@@ -132,7 +132,7 @@ async fn serve(
     let handle = tokio::runtime::Handle::current();
     let history = loaded.config.tasks.history;
     let library = reload::library(&paths, &state);
-    prepare_pools(&mut state, &names, hands.pools(library.shared(), &paths));
+    prepare_pools(&mut state, &names, hands.pools(&library, &paths));
     let runtime = hands.clone();
     let parts = engine::Parts { state, store, outcomes, runtime, history, vault: vault.clone(), handle };
     let engine = engine::start(parts, epoch).context("starting the engine")?;
@@ -215,8 +215,9 @@ fn hide_workspaces(paths: &Paths) -> anyhow::Result<()> {
 }
 
 /// What pools need from the start: who users are, and what the profiles ask for.
-fn prepare_pools(state: &mut State, names: &Names, pools: fusion_core::pool::Pools) {
-    for uid in state.owners().collect::<Vec<_>>() {
+fn prepare_pools(state: &mut State, names: &Names, pools: fusion_core::pool::AllPools) {
+    let with_profiles = state.profiles().map(|kept| kept.owner);
+    for uid in state.owners().chain(with_profiles).collect::<Vec<_>>() {
         state.learn_name(uid, &names.name(uid.0));
     }
     state.set_pools(pools);

@@ -187,12 +187,12 @@ impl Task {
         let read = read.map_err(|_| Reject::Stopping)??;
         let changes = config::changes(&self.parts.started, &self.last, &read.loaded);
         let mut core = read.core;
-        core.pools = self.parts.runtime.pools(&read.shared, &self.parts.started.paths);
+        let library = self.in_force.borrow().library.with_shared(read.shared);
+        core.pools = self.parts.runtime.pools(&library, &self.parts.started.paths);
         self.parts.engine.tell(Input::Configure(Box::new(core))).await?;
         self.parts.engine.keep_history(read.loaded.config.tasks.history).await?;
         self.parts.runtime.set_log_quota(read.loaded.config.runtime.log_quota_bytes);
         telemetry::set_level(read.loaded.config.log.level);
-        let library = self.in_force.borrow().library.with_shared(read.shared);
         let report = Report { changes, notes: read.notes, profiles: library.shared_count() };
         let config = Arc::new(read.loaded.config.clone());
         self.in_force.send_replace(InForce { config, library });
@@ -207,7 +207,10 @@ impl Task {
         let InForce { config, library } = self.in_force.borrow().clone();
         let (library, problems) = library.with_own(owner.0, kept.as_ref());
         tell(&problems);
+        let pools = self.parts.runtime.pools(&library, &self.parts.started.paths);
         self.in_force.send_replace(InForce { config, library });
+        // What it applied stands when the engine has stopped meanwhile.
+        drop(self.parts.engine.tell(Input::SetPools(Box::new(pools))).await);
     }
 }
 

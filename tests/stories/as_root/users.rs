@@ -184,3 +184,25 @@ fn users_see_and_use_their_own_profiles_alone() {
     assert_eq!(row.expect("the user has a row")["agents"], 1, "{status}");
     assert!(second.json(&["system", "status"])["users"].is_null());
 }
+
+#[test]
+fn users_pools_of_applied_profiles_serve_nobody_else() {
+    let (daemon, first, second) = daemon_with_two_users();
+    let text =
+        "[profile.mine]\ncommand = [\"/bin/sh\"]\ncapabilities = [\"mine\"]\npool = {max = 2, min = 1}\n";
+    let file = daemon.folder().join("mine.toml");
+    std::fs::write(&file, text).expect("our own folder can be written");
+    first.ok(&["profile", "apply", file.to_str().expect("plain letters")]);
+    // Its min is kept from the start.
+    let agents = first.until("one is there", |ctl| {
+        let agents = ctl.json(&["agent", "list"]);
+        (agents.as_array().map(Vec::len) == Some(1)).then_some(agents)
+    });
+    assert_eq!(agents[0]["user"], users::first().name);
+    let others = second.submit("id -u", &["--capability", "mine"]);
+    let own = first.submit("id -u", &["--capability", "mine"]);
+    assert_eq!(first.ended(&own)["state"], "succeeded");
+    assert_eq!(first.ok(&["task", "result", &own]), users::first().uid.to_string());
+    assert_eq!(second.json(&["agent", "list"]).as_array().map(Vec::len), Some(0));
+    assert_eq!(second.json(&["why", &others])["reasons"][0]["code"], "no_agent");
+}

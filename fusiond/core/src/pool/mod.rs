@@ -23,6 +23,34 @@ use std::collections::BTreeMap;
 /// All pools, by the name of their profile.
 pub type Pools = BTreeMap<String, Pool>;
 
+/// Whose pools there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllPools {
+    /// Of users without profiles of their own.
+    pub shared: Pools,
+    /// Of users with profiles of their own: all that are theirs, also those of profiles for everybody.
+    pub own: BTreeMap<Uid, Pools>,
+}
+
+impl AllPools {
+    /// The pools that one user's tasks may use.
+    #[must_use]
+    pub fn of(&self, uid: Uid) -> &Pools {
+        self.own.get(&uid).unwrap_or(&self.shared)
+    }
+
+    /// Whether nobody has any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_empty() && self.own.values().all(BTreeMap::is_empty)
+    }
+
+    /// For whom some are kept before there was any work.
+    pub(crate) fn warm(&self) -> impl Iterator<Item = &Uid> {
+        self.own.values().chain([&self.shared]).flat_map(BTreeMap::values).flat_map(|pool| &pool.warm)
+    }
+}
+
 /// What a profile says of its pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
@@ -47,7 +75,7 @@ impl State {
     }
 
     /// Puts the pools of other profiles in force.
-    pub fn set_pools(&mut self, pools: Pools) {
+    pub fn set_pools(&mut self, pools: AllPools) {
         self.config.pools = pools;
         self.reindex();
     }
@@ -59,8 +87,7 @@ impl State {
 
     /// Everybody's tasks and pools are looked at again.
     pub(crate) fn ready_all(&mut self) {
-        let warm = self.config.pools.values().flat_map(|pool| &pool.warm);
-        self.ready.extend(self.index.users.keys().chain(warm));
+        self.ready.extend(self.index.users.keys().chain(self.config.pools.warm()));
     }
 }
 
@@ -110,7 +137,8 @@ pub(crate) fn outlook(state: &State, task: &Task) -> Option<Reason> {
         return None;
     }
     let able = |(_, pool): &(&String, &Pool)| task.spec.capabilities.within(&pool.spec.capabilities);
-    let mut told = state.config.pools.iter().filter(able).map(|(name, pool)| tell(state, task, name, pool));
+    let pools = state.config.pools.of(task.owner).iter().filter(able);
+    let mut told = pools.map(|(name, pool)| tell(state, task, name, pool));
     let first = told.next()?;
     // One that is on its way is the better news.
     Some(if first.code == "pool_starting" { first } else { told.find(is_starting).unwrap_or(first) })

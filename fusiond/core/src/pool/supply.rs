@@ -78,11 +78,11 @@ fn needed(state: &State, user: &UserIndex, uid: Uid) -> Option<Option<String>> {
     let mut coming: BTreeMap<&str, usize> =
         user.pools.iter().map(|(name, pool)| (name.as_str(), pool.coming as usize)).collect();
     for (wanted, lane) in &user.open {
-        let waiting = without_coming(state, wanted, lane.len(), &mut coming);
+        let waiting = without_coming(state, uid, wanted, lane.len(), &mut coming);
         if waiting == 0 {
             continue;
         }
-        for (name, pool) in able(state, wanted) {
+        for (name, pool) in able(state, uid, wanted) {
             match room(user, name, pool) {
                 Room::Free => return Some(Some(name.clone())),
                 Room::Stuck => is_stuck = true,
@@ -95,7 +95,7 @@ fn needed(state: &State, user: &UserIndex, uid: Uid) -> Option<Option<String>> {
         let is_used = staying > 0 || pool.warm.contains(&uid);
         is_used && staying < pool.min && room(user, name, pool) == Room::Free
     };
-    match state.config.pools.iter().find(below_min) {
+    match state.config.pools.of(uid).iter().find(below_min) {
         Some((name, _)) => Some(Some(name.clone())),
         None => is_stuck.then_some(None),
     }
@@ -104,11 +104,12 @@ fn needed(state: &State, user: &UserIndex, uid: Uid) -> Option<Option<String>> {
 /// How many of `waiting` tasks nobody comes for yet; whoever comes is counted for one alone.
 fn without_coming<'a>(
     state: &'a State,
+    uid: Uid,
     wanted: &Capabilities,
     mut waiting: usize,
     coming: &mut BTreeMap<&'a str, usize>,
 ) -> usize {
-    for (name, _) in able(state, wanted) {
+    for (name, _) in able(state, uid, wanted) {
         if let Some(left) = coming.get_mut(name.as_str()) {
             let taken = waiting.min(*left);
             *left -= taken;
@@ -118,8 +119,12 @@ fn without_coming<'a>(
     waiting
 }
 
-fn able<'a>(state: &'a State, wanted: &Capabilities) -> impl Iterator<Item = (&'a String, &'a Pool)> {
-    state.config.pools.iter().filter(|(_, pool)| wanted.within(&pool.spec.capabilities))
+fn able<'a>(
+    state: &'a State,
+    uid: Uid,
+    wanted: &Capabilities,
+) -> impl Iterator<Item = (&'a String, &'a Pool)> {
+    state.config.pools.of(uid).iter().filter(|(_, pool)| wanted.within(&pool.spec.capabilities))
 }
 
 #[derive(PartialEq, Eq)]
@@ -145,7 +150,7 @@ pub(crate) fn name_of(state: &State, uid: Uid) -> String {
 }
 
 fn grow(state: &mut State, out: &mut Out, turn: Turn, uid: Uid, name: &str, nth: u64) {
-    let Some(pool) = state.config.pools.get(name) else { return };
+    let Some(pool) = state.config.pools.of(uid).get(name) else { return };
     let id = AgentId(turn.id(nth));
     let owner_name = name_of(state, uid);
     let mut spec = pool.spec.clone();

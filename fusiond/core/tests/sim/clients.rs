@@ -5,7 +5,7 @@
 use crate::rng::Rng;
 use fusion_core::agent::{AgentChange, AgentSpec, Keep, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
-use fusion_core::pool::{Pool, Pools};
+use fusion_core::pool::{AllPools, Pool, Pools};
 use fusion_core::profile::PROFILES_BYTES_MAX;
 use fusion_core::secret::{SecretUse, SetSecret};
 use fusion_core::task::submit::Admission;
@@ -185,9 +185,16 @@ pub(crate) fn pool(profile: &str, offered: Capabilities, min: u32, max: u32, idl
 }
 
 /// Some pools, or none.
-pub(crate) fn draw_pools(rng: &mut Rng) -> Pools {
+pub(crate) fn draw_pools(rng: &mut Rng) -> AllPools {
+    let shared = draw_some_pools(rng, &["p", "q"]);
+    let owners: Vec<Uid> = USERS.iter().filter(|_| rng.permille(200)).map(|uid| Uid(*uid)).collect();
+    let own = owners.into_iter().map(|uid| (uid, draw_some_pools(rng, &["p", "o"]))).collect();
+    AllPools { shared, own }
+}
+
+fn draw_some_pools(rng: &mut Rng, names: &[&str]) -> Pools {
     let mut pools = Pools::new();
-    for name in ["p", "q"] {
+    for name in names.iter().copied() {
         if rng.permille(400) {
             let min = u32::try_from(rng.below(2)).expect("small");
             let max = min + u32::try_from(rng.below(3)).expect("small");

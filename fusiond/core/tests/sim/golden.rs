@@ -115,7 +115,8 @@ impl Session {
                 self.world.shims.stuck.remove(&self.agents[*name]);
                 Ok(())
             }
-            ["pool", name, rest @ ..] => self.set_pool(name, rest),
+            ["pool", name, rest @ ..] => self.set_pool(None, name, rest),
+            ["own", uid, "pool", name, rest @ ..] => self.set_pool(Some(Uid(number(uid))), name, rest),
             ["why", name] => {
                 self.why(name);
                 Ok(())
@@ -138,12 +139,16 @@ impl Session {
         }
     }
 
-    fn set_pool(&mut self, name: &str, rest: &[&str]) -> Result<(), String> {
+    fn set_pool(&mut self, owner: Option<Uid>, name: &str, rest: &[&str]) -> Result<(), String> {
         let number_of = |flag, default| value(rest, flag).map_or(default, number);
         let idle = value(rest, "--idle").map_or(Millis::from_secs(60), millis);
         let offered = values(rest, "--capability").collect();
         let pool = clients::pool(name, offered, number_of("--min", 0), number_of("--max", 1), idle);
-        self.world.config.pools.insert(name.to_owned(), pool);
+        let pools = &mut self.world.config.pools;
+        match owner {
+            None => pools.shared.insert(name.to_owned(), pool),
+            Some(uid) => pools.own.entry(uid).or_insert(pools.shared.clone()).insert(name.to_owned(), pool),
+        };
         let pools = Box::new(self.world.config.pools.clone());
         self.world.take(Input::SetPools(pools))?.map(drop).map_err(|reject| reject.to_string())
     }

@@ -128,7 +128,7 @@ impl World {
             if now.agents <= then.agents {
                 continue;
             }
-            let max = self.state.config.pools.get(&name).map_or(0, |pool| pool.max);
+            let max = self.state.config.pools.of(uid).get(&name).map_or(0, |pool| pool.max);
             let limit = self.state.config.limits_of(uid).agents_max;
             let all = self.state.index().users.get(&uid).map_or(0, |user| user.agents);
             let is_stuck = |pool: &PoolIndex| {

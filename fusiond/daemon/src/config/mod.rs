@@ -250,7 +250,7 @@ impl Config {
             grace: self.runtime.grace,
             seed_timeout: self.workspaces.seed_timeout,
             // Those of the profiles come when the hands are there.
-            pools: fusion_core::pool::Pools::new(),
+            pools: fusion_core::pool::AllPools::default(),
         };
         (core, notes)
     }

@@ -74,6 +74,11 @@ impl Library {
         found.into_values().collect()
     }
 
+    /// The users with profiles of their own.
+    pub fn owners(&self) -> impl Iterator<Item = u32> {
+        self.own.keys().copied()
+    }
+
     /// The name that is nearest to one that there is not.
     #[must_use]
     pub fn nearest(&self, uid: u32, name: &str) -> Option<&str> {

@@ -4,17 +4,30 @@
 
 use super::{Runtime, word};
 use crate::paths::Paths;
-use crate::profile::{Kind, Profile, Profiles};
+use crate::profile::{APPLIED, Kind, Library, Profile};
 use fusion_core::Uid;
 use fusion_core::agent::{AgentLimits, AgentSpec, Recipe, RestartPolicy, Stay};
-use fusion_core::pool::{Pool, Pools};
+use fusion_core::pool::{AllPools, Pool, Pools};
 
 impl Runtime {
     /// The pools of all profiles that have one. For the core whenever the profiles change.
     #[must_use]
-    pub fn pools(&self, profiles: &Profiles, paths: &Paths) -> Pools {
-        let with_pool = profiles.list().filter(|profile| is_runnable(profile));
-        with_pool.filter_map(|profile| Some((profile.name.clone(), pool(profile, self, paths)?))).collect()
+    pub fn pools(&self, library: &Library, paths: &Paths) -> AllPools {
+        let own =
+            library.owners().map(|uid| (Uid(uid), self.some_pools(library.list(uid), Some(uid), paths)));
+        AllPools { shared: self.some_pools(library.shared().list(), None, paths), own: own.collect() }
+    }
+
+    fn some_pools<'a>(
+        &self,
+        profiles: impl IntoIterator<Item = &'a Profile>,
+        owner: Option<u32>,
+        paths: &Paths,
+    ) -> Pools {
+        let runnable = profiles.into_iter().filter(|profile| is_runnable(profile));
+        runnable
+            .filter_map(|profile| Some((profile.name.clone(), pool(profile, self, owner, paths)?)))
+            .collect()
     }
 }
 
@@ -23,7 +36,7 @@ fn is_runnable(profile: &Profile) -> bool {
     profile.kind == Kind::Exec && !profile.command.is_empty() && profile.sandbox.word() == "user"
 }
 
-fn pool(profile: &Profile, runtime: &Runtime, paths: &Paths) -> Option<Pool> {
+fn pool(profile: &Profile, runtime: &Runtime, owner: Option<u32>, paths: &Paths) -> Option<Pool> {
     let asked = profile.pool?;
     let limits = AgentLimits::default();
     let backend = word(runtime.choose_backend(&limits).ok()?);
@@ -53,7 +66,12 @@ fn pool(profile: &Profile, runtime: &Runtime, paths: &Paths) -> Option<Pool> {
         seed: None,
         recipe,
     };
-    // A daemon of one user knows for whom to keep agents at hand; one of all users waits for their work.
-    let warm = if paths.serves_all() { Vec::new() } else { vec![Uid(paths.uid)] };
+    // Whoever applied a profile wants its min at hand, and so does the one user of a daemon; one of all users
+    // waits for their work.
+    let warm = match owner.filter(|_| profile.source == APPLIED) {
+        Some(uid) => vec![Uid(uid)],
+        None if paths.serves_all() => Vec::new(),
+        None => vec![Uid(paths.uid)],
+    };
     Some(Pool { min: asked.min, max: asked.max, idle_timeout: asked.idle_timeout, warm, spec })
 }
