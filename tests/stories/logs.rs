@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
-use fusion_tests::{Ctl, Daemon};
+use fusion_tests::{Ctl, Daemon, Setup};
 use serde_json::Value;
 
 use crate::daemon_with_agent;
@@ -168,4 +168,44 @@ fn logs_followed_through_crashes_lose_and_repeat_nothing() {
             assert!(text == numbers(parity), "{stream}: {text}");
         }
     }
+}
+
+/// The lines without the tasks that they are of.
+fn words(logged: &str) -> Vec<&str> {
+    logged.lines().map(|line| line.split_once(" | ").map_or(line, |(_, word)| word)).collect()
+}
+
+#[test]
+fn agent_logs_reach_attempts_of_tasks_that_left_the_memory() {
+    let config = "[tasks]\nended_in_memory = 1\n".to_owned();
+    let mut daemon = Daemon::with(Setup { config, ..Setup::default() });
+    let ctl = daemon.ctl();
+    ctl.spawn_fake("a", &[]);
+    let say = |word: &str| {
+        let task = ctl.submit(&format!("say {word}"), &[]);
+        assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    };
+    for word in ["one", "two", "three"] {
+        say(word);
+    }
+    daemon.kill9();
+    daemon.start_again();
+    let quiet = ctl.submit("exit 0", &[]);
+    ctl.ended(&quiet);
+    say("four");
+    assert_eq!(words(&ctl.ok(&["agent", "logs", "a"])), ["one", "two", "three", "four"]);
+    assert_eq!(words(&ctl.ok(&["agent", "logs", "a", "--tail", "3"])), ["two", "three", "four"]);
+    assert_eq!(words(&ctl.ok(&["agent", "logs", "a", "--grep", "o", "--tail", "2"])), ["two", "four"]);
+    let follower = std::thread::spawn({
+        let ctl = ctl.clone();
+        move || ctl.run(&["agent", "logs", "a", "-f", "--tail", "4"])
+    });
+    for word in ["five", "six", "seven"] {
+        say(word);
+    }
+    ctl.ok(&["agent", "terminate", "a"]);
+    let followed = follower.join().expect("the follower does not panic").expect_code(0).stdout;
+    // It began somewhere among those that came meanwhile; from there on nothing is missing.
+    let (all, followed) = (["one", "two", "three", "four", "five", "six", "seven"], words(&followed));
+    assert!(all.ends_with(&followed) && followed.len() >= 4, "{followed:?}");
 }

@@ -81,9 +81,7 @@ fn load_attempts(store: &Store) -> Result<BTreeMap<TaskId, Vec<Attempt>>, LoadEr
     let mut found: BTreeMap<TaskId, Vec<Attempt>> = BTreeMap::new();
     let mut failure = None;
     store.load(record::ATTEMPT, |key, _, body| {
-        let id = key.get(record::ATTEMPT.len()..record::ATTEMPT.len() + 16);
-        let id = id.and_then(|bytes| bytes.try_into().ok()).map(|bytes| TaskId(u128::from_be_bytes(bytes)));
-        match (id, record::decode_attempt(body)) {
+        match (record::task_of_attempt(key), record::decode_attempt(body)) {
             (Some(id), Some(attempt)) => found.entry(id).or_default().push(attempt),
             (None, _) | (_, None) => failure = Some(shape(key, "attempt")),
         }

@@ -25,7 +25,7 @@ mod waiters;
 pub use load::{LoadError, load};
 pub use migrate::MIGRATIONS;
 pub use record::{
-    SCHEMA, attempts_of, decode_event, decode_task, event_key, input_key, stored_task, task_key,
+    SCHEMA, attempts_by, attempts_of, decode_event, decode_task, event_key, input_key, stored_task, task_key,
 };
 pub use secrets::{Unsealed, given_to, mask_of};
 pub use stored::{Keep, Kept, PIECE_BYTES, Stored, read_stored};

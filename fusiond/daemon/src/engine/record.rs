@@ -165,3 +165,22 @@ pub fn attempts_of(reader: &Reader, task: TaskId) -> Result<Vec<Attempt>, ReadEr
     let entries = reader.range(&prefix, None, usize::MAX, Direction::Ascending)?;
     Ok(entries.iter().filter_map(|entry| decode_attempt(&entry.body)).collect())
 }
+
+/// The stored attempts that an agent worked on, with their tasks. Looks at every stored attempt.
+///
+/// # Errors
+/// When the store does not answer.
+pub fn attempts_by(reader: &Reader, agent: AgentId) -> Result<Vec<(TaskId, Attempt)>, ReadError> {
+    let mut found = Vec::new();
+    reader.scan(ATTEMPT, |key, _, body| {
+        let attempt = decode_attempt(body).filter(|attempt| attempt.lease.agent == agent);
+        found.extend(task_of_attempt(key).zip(attempt));
+    })?;
+    Ok(found)
+}
+
+/// The task in the key of an attempt.
+pub(crate) fn task_of_attempt(key: &[u8]) -> Option<TaskId> {
+    let id = key.get(ATTEMPT.len()..ATTEMPT.len() + 16)?;
+    id.try_into().ok().map(|bytes| TaskId(u128::from_be_bytes(bytes)))
+}

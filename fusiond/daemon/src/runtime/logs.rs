@@ -3,6 +3,7 @@
 //! A place is one number: the bytes of both streams that were passed, dropped ones among them. Not here: the format of
 //! the files (`fusion_shim::log`), which attempt is meant, whether it has ended.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -225,6 +226,30 @@ impl Log {
     fn failure(&self, source: io::Error) -> LogError {
         LogError::Read { path: self.path.clone(), source }
     }
+}
+
+/// The attempts of an agent that left output, as incarnation and serial.
+pub(super) fn logged(state_dir: &Path, agent: AgentId) -> io::Result<BTreeSet<(u32, u32)>> {
+    let prefix = format!("{agent}.");
+    let mut found = BTreeSet::new();
+    for folder in std::fs::read_dir(state_dir.join("i"))? {
+        let folder = folder?;
+        let name = folder.file_name();
+        let incarnation = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse().ok());
+        let Some(incarnation) = incarnation else { continue };
+        for file in std::fs::read_dir(folder.path())? {
+            let serial = file?.file_name().to_str().and_then(serial_of_output);
+            found.extend(serial.map(|serial| (incarnation, serial)));
+        }
+    }
+    Ok(found)
+}
+
+/// The serial in the name of a file that holds output.
+fn serial_of_output(name: &str) -> Option<u32> {
+    let (serial, rest) = name.split_once('.')?;
+    let stream = rest.split('.').next()?;
+    if ["out", "err"].contains(&stream) { serial.parse().ok() } else { None }
 }
 
 /// The result that an attempt gave in a file, see [`fusion_shim::names::result`].

@@ -35,7 +35,7 @@ mod stored;
 mod sweep;
 mod words;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -278,6 +278,14 @@ impl Runtime {
     /// As [`logs::Log::open`].
     pub fn log(&self, agent: AgentId, incarnation: u32, serial: u32) -> Result<logs::Log, logs::LogError> {
         logs::Log::open(&self.shared.config.state_dir, agent, incarnation, serial)
+    }
+
+    /// The attempts of an agent that left output, as incarnation and serial. Blocks.
+    ///
+    /// # Errors
+    /// When the folder of logs cannot be read.
+    pub fn logged(&self, agent: AgentId) -> std::io::Result<BTreeSet<(u32, u32)>> {
+        logs::logged(&self.shared.config.state_dir, agent)
     }
 
     /// What an attempt left in its output file; empty if that was empty or absent. Blocks.

@@ -5,6 +5,7 @@
 //! ```
 //! Not for: results (`history`), the files (`runtime::logs`), masking itself (`crate::vault`).
 
+mod attempts;
 mod pump;
 mod select;
 mod sieve;
@@ -12,8 +13,9 @@ mod sieve;
 use super::Door;
 use super::refuse::refuse;
 use crate::runtime::logs::Cursor;
+use attempts::place;
 use fusion_core::task::Attempt;
-use fusion_core::{AgentId, Caller, Key, Reject, State, TaskId};
+use fusion_core::{Caller, Key, Reject, State, TaskId};
 use fusion_proto::v1;
 use pump::Tap;
 use select::{Selection, Start};
@@ -88,9 +90,10 @@ impl Door {
             let mut last = known.last().map_or((0, 0), |(_, attempt)| place(attempt));
             let starts = tap.plan(&door, known, from.as_ref()).await?;
             tap.pump_all(&door, starts).await?;
-            while follow && !tap.is_closed() && door.works_again(agent, last).await? {
+            while follow && !tap.is_closed() {
+                let Some(newest) = door.works_again(agent, last).await? else { break };
                 let fresh = door.attempts_of_agent(agent, last).await?;
-                last = fresh.last().map_or(last, |(_, attempt)| place(attempt));
+                last = fresh.last().map_or(newest, |(_, attempt)| place(attempt).max(newest));
                 let starts = fresh.into_iter().map(|(task, attempt)| Start::new(task, attempt)).collect();
                 tap.pump_all(&door, starts).await?;
             }
@@ -130,46 +133,6 @@ impl Door {
         };
         self.engine.wait(Key::Task(id), check).await.map_err(|reject| refuse(&reject))
     }
-
-    async fn attempts_of_agent(
-        &self,
-        agent: AgentId,
-        last: (u32, u32),
-    ) -> Result<Vec<(TaskId, Attempt)>, Status> {
-        let known = self.engine.look(move |state, _| attempts_on(state, agent, last)).await;
-        known.map_err(|reject| refuse(&reject))
-    }
-
-    /// Waits until the agent has an attempt after `last`; false when it will have none.
-    async fn works_again(&self, agent: AgentId, last: (u32, u32)) -> Result<bool, Status> {
-        let check = move |state: &State| match state.agent(agent) {
-            None => Some(false),
-            Some(agent) if agent.is_terminated() => Some(false),
-            Some(found) => {
-                let working = found.life.work().is_some_and(|work| (found.incarnation, work.serial) > last);
-                // An attempt may have come and gone since the last look.
-                let worked = found.next_serial > 1 && (found.incarnation, found.next_serial - 1) > last;
-                (working || (worked && !attempts_on(state, agent, last).is_empty())).then_some(true)
-            }
-        };
-        self.engine.wait(Key::Agent(agent), check).await.map_err(|reject| refuse(&reject))
-    }
-}
-
-/// Where an attempt stands in the life of its agent.
-fn place(attempt: &Attempt) -> (u32, u32) {
-    (attempt.lease.incarnation, attempt.lease.serial)
-}
-
-/// The agent's attempts after `last`, oldest first. One pass over the tasks in memory.
-fn attempts_on(state: &State, agent: AgentId, last: (u32, u32)) -> Vec<(TaskId, Attempt)> {
-    let attempts = state.tasks().flat_map(|task| task.attempts.iter().map(move |attempt| (task.id, attempt)));
-    let mut found: Vec<(TaskId, Attempt)> = attempts
-        .filter(|(_, attempt)| attempt.lease.agent == agent && place(attempt) > last)
-        .map(|(task, attempt)| (task, attempt.clone()))
-        .collect();
-    found.sort_by_key(|(_, attempt)| place(attempt));
-    found
 }
 
 fn cursor_of(place: &v1::LogPlace) -> Cursor {
