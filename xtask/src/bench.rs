@@ -4,6 +4,7 @@
 //! stories show.
 
 pub(crate) mod agents;
+pub(crate) mod bulk;
 pub(crate) mod overhead;
 pub(crate) mod peers;
 pub(crate) mod probe;

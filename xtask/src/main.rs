@@ -27,6 +27,7 @@ usage: cargo xtask ERRAND
   bench agents [--agents N] memory, wake-ups and adoption of many idle agents; death, replacement and freeze of one
   bench overhead [--rounds N]
                             what supervision costs a task that computes, and one that writes a gigabyte
+  bench bulk [--count N]    cancel, retry, hold, release and update of many tasks against their submit
   bench submit [--count N]  the time of one submit against a raw probe, and from submit to process
   chaos kill [--cycles N] [--seed N]
                             kill -9 of the daemon at random points under load; count what is lost
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["bench", "tasks", flags @ ..] => bench::tasks::run(flags),
         ["bench", "submit", flags @ ..] => bench::submit::run(flags),
+        ["bench", "bulk", flags @ ..] => bench::bulk::run(flags),
         ["bench", "agents", flags @ ..] => bench::agents::run(flags),
         ["bench", "overhead", flags @ ..] => bench::overhead::run(flags),
         ["bench", "probe", socket, file] => bench::probe::serve(socket, file),

@@ -23,6 +23,10 @@ use tonic::Status;
 /// Changes of one stream that may be under way; bounds memory when the client does not read.
 const CHANGES_IN_FLIGHT: usize = 4096;
 
+/// The same where each task may have to be read from disk before the engine goes on: bounds how long
+/// others wait for their turn.
+const RECALLS_IN_FLIGHT: usize = 256;
+
 /// What is done to each task.
 #[derive(Clone)]
 enum Verb {
@@ -32,6 +36,17 @@ enum Verb {
     Release,
     Resolve(Resolution),
     Update(Arc<v1::UpdateTaskRequest>),
+}
+
+impl Verb {
+    const fn in_flight(&self) -> usize {
+        match self {
+            Self::Retry => RECALLS_IN_FLIGHT,
+            Self::Cancel(_) | Self::Hold | Self::Release | Self::Resolve(_) | Self::Update(_) => {
+                CHANGES_IN_FLIGHT
+            }
+        }
+    }
 }
 
 /// What became of one task; the permit is freed when the transport has taken it.
@@ -89,7 +104,7 @@ impl Door {
         let (answers, stream) = mpsc::unbounded_channel();
         let door = self.clone();
         tokio::spawn(async move {
-            let slots = Arc::new(Semaphore::new(CHANGES_IN_FLIGHT));
+            let slots = Arc::new(Semaphore::new(verb.in_flight()));
             for name in ask.tasks {
                 let Ok(permit) = slots.clone().acquire_owned().await else { return };
                 // A client that has gone wants no more of it; a stopped engine takes no more.
