@@ -145,3 +145,27 @@ fn run_interactive_passes_on_what_is_typed_and_its_end() {
     let script = ctl.run_with(&["run", "-i", "shell"], "echo typed; exit 4\n");
     assert_eq!(script.expect_code(4).stdout, "typed\n");
 }
+
+#[test]
+fn agent_send_reaches_a_program_behind_a_prompt_that_is_stored_apart() {
+    let mut daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut bell = daemon.fifo("bell");
+    let prompt = stream(7, 2 << 20);
+    let file = daemon.folder().join("prompt");
+    std::fs::write(&file, &prompt).expect("our own folder can be written");
+    agent_of_steps(
+        &ctl,
+        &[&format!("copy {}", prompt.len()), &format!("ring {}", bell.path()), "hear", "hear"],
+    );
+    let task = ctl.id(&["task", "submit", "-i", "--input-file", file.to_str().expect("plain letters")]);
+    bell.next_line();
+    daemon.kill9();
+    daemon.start_again();
+    ctl.ok(&["agent", "send", "a", "late", "--close"]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    let logged = ctl.run(&["task", "logs", "--raw", &task]).expect_code(0).stdout;
+    let heard = logged.strip_prefix(std::str::from_utf8(&prompt).expect("the stream is text"));
+    let heard = heard.expect("the prompt comes first").trim_start_matches('\n');
+    assert!(["heard: \nheard: late\n", "heard: late\nsilence\n"].contains(&heard), "{heard:?}");
+}

@@ -19,6 +19,15 @@ pub(crate) struct Input {
     writers: VecDeque<Writer>,
     /// The end was asked for: nothing comes behind it.
     ending: bool,
+    /// What comes before all pieces, as long as there is more of it.
+    prompt: Option<Prompt>,
+}
+
+/// A prompt that is too long to wait in memory.
+struct Prompt {
+    file: OwnedFd,
+    /// Whether what was read so far ends a line: the rest is read line by line.
+    ends_line: bool,
 }
 
 struct Piece {
@@ -47,6 +56,9 @@ pub(crate) enum Answer {
 /// What waits of all writers together. The first content of a task has room of its own.
 const PENDING_BYTES_MAX: usize = 256 << 10;
 
+/// What waits of a prompt in a file.
+const PROMPT_PIECE_BYTES: usize = 64 << 10;
+
 /// Writers that are remembered; the one that wrote longest ago is forgotten.
 const WRITERS_MAX: usize = 64;
 
@@ -59,6 +71,7 @@ impl Input {
             pending_bytes: 0,
             writers: VecDeque::new(),
             ending: false,
+            prompt: None,
         };
         if !first.is_empty() {
             input.pending.push_back(Piece { writer: PROMPT_WRITER, end: 0, bytes: first, written: 0 });
@@ -66,14 +79,19 @@ impl Input {
         input
     }
 
+    /// The same with the content of a file that comes first, and ends with a line.
+    pub(crate) fn behind(pipe: OwnedFd, file: OwnedFd) -> Self {
+        Self { prompt: Some(Prompt { file, ends_line: true }), ..Self::new(pipe, Vec::new()) }
+    }
+
     /// The pipe, if something waits for it.
     pub(crate) fn waiting(&self) -> Option<&OwnedFd> {
-        (!self.pending.is_empty()).then_some(&self.pipe)
+        (!self.pending.is_empty() || self.prompt.is_some()).then_some(&self.pipe)
     }
 
     /// Whether the end has been reached: the pipe is to be closed.
     pub(crate) fn is_over(&self) -> bool {
-        self.ending && self.pending.is_empty()
+        self.ending && self.waiting().is_none()
     }
 
     /// Takes a piece in line. Pieces of one writer come in order, or again.
@@ -117,7 +135,9 @@ impl Input {
     /// reads any more.
     pub(crate) fn write(&mut self) -> Result<Vec<(u64, u64)>, Errno> {
         let mut taken = Vec::new();
-        while let Some(piece) = self.pending.front_mut() {
+        loop {
+            self.read_on()?;
+            let Some(piece) = self.pending.front_mut() else { break };
             match rustix::io::write(&self.pipe, &piece.bytes[piece.written..]) {
                 Ok(count) => piece.written += count,
                 Err(Errno::AGAIN) => break,
@@ -133,6 +153,29 @@ impl Input {
             }
         }
         Ok(taken)
+    }
+
+    /// The next piece of the prompt, once the pipe has the one before.
+    fn read_on(&mut self) -> Result<(), Errno> {
+        let Some(prompt) = &mut self.prompt else { return Ok(()) };
+        if self.pending.front().is_some_and(|piece| piece.writer == PROMPT_WRITER) {
+            return Ok(());
+        }
+        let mut bytes = vec![0; PROMPT_PIECE_BYTES];
+        let count = rustix::io::retry_on_intr(|| rustix::io::read(&prompt.file, &mut bytes))?;
+        bytes.truncate(count);
+        if let Some(last) = bytes.last() {
+            prompt.ends_line = *last == b'\n';
+        } else {
+            if !prompt.ends_line {
+                bytes.push(b'\n');
+            }
+            self.prompt = None;
+        }
+        if !bytes.is_empty() {
+            self.pending.push_front(Piece { writer: PROMPT_WRITER, end: 0, bytes, written: 0 });
+        }
+        Ok(())
     }
 
     /// Writers whose pieces wait.
@@ -191,6 +234,24 @@ mod tests {
         }
         assert!(input.waiting().is_none());
         assert_eq!(input.offer(3, 0, piece, false), Answer::Later);
+    }
+
+    #[test]
+    fn a_prompt_in_a_file_comes_first_and_in_pieces() {
+        let mut prompt = vec![b'p'; PROMPT_PIECE_BYTES * 3 + 1];
+        let file = fusion_sys::file::sealed_memory("prompt", &prompt).unwrap();
+        let (end, write_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+        let mut input = Input::behind(write_end, file);
+        assert!(input.waiting().is_some());
+        assert_eq!(input.offer(7, 0, b"typed".to_vec(), true), Answer::Later);
+        let mut seen = Vec::new();
+        while !input.is_over() {
+            input.write().unwrap();
+            assert!(input.pending_bytes + input.pending.len() * PROMPT_PIECE_BYTES < PENDING_BYTES_MAX);
+            seen.extend(read(&end));
+        }
+        prompt.extend_from_slice(b"\ntyped");
+        assert!(seen == prompt, "{} bytes came", seen.len());
     }
 
     #[test]

@@ -72,22 +72,24 @@ fn standard_input(
     spec: &AttemptSpec,
     serial: u32,
 ) -> io::Result<(Option<OwnedFd>, Option<Input>)> {
-    let first = match &spec.stdin {
-        Content::Empty => &[][..],
-        Content::Inline(bytes) => bytes,
-        // Too long to wait in memory for a program that reads: it has an end.
-        Content::Laid => return Ok((Some(files::take_laid(begun, serial)?), None)),
-    };
-    match (spec.stdin_end, first) {
-        (StdinEnd::Closed, []) => Ok((None, None)),
-        (StdinEnd::Closed, _) => Ok((Some(fusion_sys::file::sealed_memory("stdin", first)?), None)),
-        (StdinEnd::Open, _) => {
+    match (spec.stdin_end, &spec.stdin) {
+        (StdinEnd::Closed, Content::Empty) => Ok((None, None)),
+        (StdinEnd::Closed, Content::Inline(bytes)) => {
+            Ok((Some(fusion_sys::file::sealed_memory("stdin", bytes)?), None))
+        }
+        (StdinEnd::Closed, Content::Laid) => Ok((Some(files::take_laid(begun, serial)?), None)),
+        (StdinEnd::Open, first) => {
             let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC)?;
             rustix::io::ioctl_fionbio(&write_end, true)?;
             if begun.spec.identity.is_some() {
                 rustix::fs::fchmod(&read_end, Mode::from_raw_mode(0o644))?;
             }
-            Ok((Some(read_end), Some(Input::new(write_end, first.to_vec()))))
+            let input = match first {
+                Content::Empty => Input::new(write_end, Vec::new()),
+                Content::Inline(bytes) => Input::new(write_end, bytes.clone()),
+                Content::Laid => Input::behind(write_end, files::take_laid(begun, serial)?),
+            };
+            Ok((Some(read_end), Some(input)))
         }
     }
 }
