@@ -206,3 +206,41 @@ fn users_pools_of_applied_profiles_serve_nobody_else() {
     assert_eq!(second.json(&["agent", "list"]).as_array().map(Vec::len), Some(0));
     assert_eq!(second.json(&["why", &others])["reasons"][0]["code"], "no_agent");
 }
+
+#[test]
+fn users_secrets_are_neither_seen_nor_given_to_others() {
+    let (daemon, first, second) = daemon_with_two_users();
+    let _set = first.run_with(&["secret", "set", "token"], "hunter2hunter2").expect_code(0);
+    let _own = second.run_with(&["secret", "set", "token"], "another-value").expect_code(0);
+    let _only = first.run_with(&["secret", "set", "only"], "first-alone").expect_code(0);
+    assert_eq!(second.json(&["secret", "list"]).as_array().map(Vec::len), Some(1));
+    assert_eq!(second.refused(3, &["secret", "remove", "only"])["code"], "secret_not_found");
+    let name = users::first().name;
+    for verb in [&["secret", "list", "--user", &name][..], &["secret", "remove", "only", "--user", &name]] {
+        assert_eq!(second.refused(5, verb)["code"], "not_permitted", "{verb:?}");
+    }
+    let foreign = second.refused(3, &["task", "submit", "--secret", "only", "echo $only"]);
+    assert_eq!(foreign["code"], "secret_not_found");
+    second.ok(&["agent", "spawn", "b", "--profile", "shell", "--secret", "token=TOKEN"]);
+    let task = second.submit("test \"$TOKEN\" = another-value", &[]);
+    assert_eq!(second.ended(&task)["state"], "succeeded", "each is given the value of its owner");
+    assert_eq!(second.json(&["event", "list"]).to_string().matches("only").count(), 0);
+    // Sealed for one user, a value cannot be opened as another's: it is in no file in the clear.
+    let found = std::process::Command::new("grep").args(["-rl", "first-alone"]).arg(daemon.root()).output();
+    assert!(found.expect("grep can be started").stdout.is_empty());
+}
+
+#[test]
+fn users_stored_prompts_are_of_each_alone_also_where_they_are_alike() {
+    let (daemon, first, second) = daemon_with_two_users();
+    let file = daemon.folder().join("prompt");
+    std::fs::write(&file, "x".repeat(2 << 20)).expect("our own folder can be written");
+    let submit =
+        ["task", "submit", "--capability", "fly", "--input-file", file.to_str().expect("plain letters")];
+    let [one, again, other] = [&first, &first, &second].map(|ctl| {
+        let task = ctl.id(&submit);
+        ctl.json(&["task", "show", &task])["input"].as_str().expect("it is stored apart").to_owned()
+    });
+    assert_eq!(one, again, "it is stored once");
+    assert_ne!(one, other, "nobody learns by a name what others have");
+}
