@@ -9,6 +9,16 @@ use clap::Subcommand;
 use super::Session;
 use crate::error::{Exit, Stop};
 
+/// Which secret.
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// By which name agents are given it
+    name: String,
+    /// Owner; others than yourself for administrators only
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+}
+
 /// What to do with secrets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {

@@ -2,6 +2,7 @@
 
 use fusion_proto::v1::RemoveSecretRequest;
 
+use super::Named;
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::view::secret::Secret;
@@ -17,17 +18,15 @@ given it, so that its output stays masked.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// Which
-    name: String,
-    /// Owner; others than yourself for administrators only
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
+    #[command(flatten)]
+    secret: Named,
 }
 
 /// Removes it.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
-    let request = RemoveSecretRequest { name: args.name, user: args.user.unwrap_or_default() };
+    let Named { name, user } = args.secret;
+    let request = RemoveSecretRequest { name, user: user.unwrap_or_default() };
     let answer = link.secrets().remove_secret(request).await?.into_inner();
     session.out.made(&Secret::from(answer))?;
     Ok(Exit::Done)

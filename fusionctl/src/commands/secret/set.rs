@@ -6,6 +6,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use fusion_proto::v1::SetSecretRequest;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
+use super::Named;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 use crate::view::secret::Secret;
@@ -26,18 +27,16 @@ const VALUE_BYTES_MAX: u64 = (16 << 10) + 3;
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// By which name agents are given it
-    name: String,
-    /// Owner; others than yourself for administrators only
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
+    #[command(flatten)]
+    secret: Named,
 }
 
 /// Reads the value and sets it.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
-    let value = if io::stdin().is_terminal() { ask(&args.name).await? } else { read()? };
+    let Named { name, user } = args.secret;
+    let value = if io::stdin().is_terminal() { ask(&name).await? } else { read()? };
     let link = session.link().await?;
-    let request = SetSecretRequest { name: args.name, value, user: args.user.unwrap_or_default() };
+    let request = SetSecretRequest { name, value, user: user.unwrap_or_default() };
     // Setting the same value twice is one value more to keep, and no harm.
     let answer = link.repeat(async || link.secrets().set_secret(request.clone()).await).await?;
     session.out.made(&Secret::from(answer))?;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::change::{self, Change, Confirm};
-use super::selection::Selection;
+use super::change::{self, Change, Which};
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::units::parse_duration;
@@ -21,9 +20,7 @@ Examples:
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
-    selection: Selection,
-    #[command(flatten)]
-    confirm: Confirm,
+    chosen: Which,
     /// Time between TERM and KILL [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     grace: Option<Duration>,
@@ -32,5 +29,5 @@ pub(crate) struct Args {
 /// Cancels each; chosen by label or state, those that have not ended.
 pub(crate) async fn run(session: Session, args: Args) -> Result<Exit, Stop> {
     let change = Change::Cancel(args.grace.map(wire_duration));
-    change::run(session, args.selection, false, args.confirm, change).await
+    change::run(session, args.chosen, false, change).await
 }

@@ -38,9 +38,11 @@ pub(super) enum Change {
     Update(Box<UpdateTaskRequest>),
 }
 
-/// How a verb that chooses by label or state is confirmed.
+/// Which tasks, and how a choice by label or state is confirmed.
 #[derive(Debug, clap::Args)]
-pub(super) struct Confirm {
+pub(super) struct Which {
+    #[command(flatten)]
+    selection: Selection,
     /// Do not ask on a terminal before more than one task is changed by --label or --state
     #[arg(long, short)]
     yes: bool,
@@ -137,12 +139,11 @@ impl Change {
 /// Does it to all that are chosen, and prints what became of each.
 pub(super) async fn run(
     mut session: Session,
-    selection: Selection,
+    which: Which,
     dead: bool,
-    confirm: Confirm,
     change: Change,
 ) -> Result<Exit, Stop> {
-    let chosen = selection.choose(dead)?;
+    let chosen = which.selection.choose(dead)?;
     let (names, is_alone, link) = match chosen {
         Chosen::Named(names) => {
             let is_alone = names.len() == 1;
@@ -152,7 +153,7 @@ pub(super) async fn run(
             let filter = change.narrow(filter)?;
             let link = session.link().await?;
             let found = matching(&link, filter).await?;
-            if found.len() > 1 && !confirm.yes && !agreed(&question(&found, &change))? {
+            if found.len() > 1 && !which.yes && !agreed(&question(&found, &change))? {
                 return Err(Complaint::new(Exit::Failed, "not_confirmed", "nothing was changed").into());
             }
             (found.into_iter().map(|(id, _)| id).collect(), false, link)

@@ -1,7 +1,6 @@
 //! `task hold`: keeps tasks that have not started from starting.
 
-use super::change::{self, Change, Confirm};
-use super::selection::Selection;
+use super::change::{self, Change, Which};
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
@@ -17,12 +16,10 @@ Examples:
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
-    selection: Selection,
-    #[command(flatten)]
-    confirm: Confirm,
+    chosen: Which,
 }
 
 /// Holds each; chosen by label or state, those that have not started.
 pub(crate) async fn run(session: Session, args: Args) -> Result<Exit, Stop> {
-    change::run(session, args.selection, false, args.confirm, Change::Hold).await
+    change::run(session, args.chosen, false, Change::Hold).await
 }

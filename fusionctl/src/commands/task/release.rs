@@ -1,7 +1,6 @@
 //! `task release`: lets held tasks go on.
 
-use super::change::{self, Change, Confirm};
-use super::selection::Selection;
+use super::change::{self, Change, Which};
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
@@ -15,12 +14,10 @@ Examples:
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
-    selection: Selection,
-    #[command(flatten)]
-    confirm: Confirm,
+    chosen: Which,
 }
 
 /// Releases each; chosen by label or state, those that are held.
 pub(crate) async fn run(session: Session, args: Args) -> Result<Exit, Stop> {
-    change::run(session, args.selection, false, args.confirm, Change::Release).await
+    change::run(session, args.chosen, false, Change::Release).await
 }

@@ -2,8 +2,7 @@
 
 use fusion_proto::v1::Resolution;
 
-use super::change::{self, Change, Confirm};
-use super::selection::Selection;
+use super::change::{self, Change, Which};
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
@@ -18,9 +17,7 @@ Examples:
 #[command(group = clap::ArgGroup::new("resolution").required(true))]
 pub(crate) struct Args {
     #[command(flatten)]
-    selection: Selection,
-    #[command(flatten)]
-    confirm: Confirm,
+    chosen: Which,
     /// Queue it again
     #[arg(long, group = "resolution")]
     retry: bool,
@@ -46,5 +43,5 @@ impl Args {
 /// Decides each; chosen by label or state, those that are lost.
 pub(crate) async fn run(session: Session, args: Args) -> Result<Exit, Stop> {
     let change = Change::Resolve(args.resolution());
-    change::run(session, args.selection, false, args.confirm, change).await
+    change::run(session, args.chosen, false, change).await
 }

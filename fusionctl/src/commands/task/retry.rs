@@ -1,7 +1,6 @@
 //! `task retry`: queues ended tasks again.
 
-use super::change::{self, Change, Confirm};
-use super::selection::Selection;
+use super::change::{self, Change, Which};
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
@@ -16,9 +15,7 @@ Examples:
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
-    selection: Selection,
-    #[command(flatten)]
-    confirm: Confirm,
+    chosen: Which,
     /// Only tasks that failed for good; without labels, all of these
     #[arg(long)]
     dead: bool,
@@ -26,5 +23,5 @@ pub(crate) struct Args {
 
 /// Queues each; chosen by label or state, those that ended without success.
 pub(crate) async fn run(session: Session, args: Args) -> Result<Exit, Stop> {
-    change::run(session, args.selection, args.dead, args.confirm, Change::Retry).await
+    change::run(session, args.chosen, args.dead, Change::Retry).await
 }

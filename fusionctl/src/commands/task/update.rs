@@ -6,8 +6,7 @@ use std::time::Duration;
 use fusion_proto::v1::{OnLost, UpdateTaskRequest};
 use jiff::Timestamp;
 
-use super::change::{self, Change, Confirm};
-use super::selection::Selection;
+use super::change::{self, Change, Which};
 use super::submit::prompt;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
@@ -29,9 +28,7 @@ Examples:
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
-    selection: Selection,
-    #[command(flatten)]
-    confirm: Confirm,
+    chosen: Which,
     #[command(flatten)]
     edits: Edits,
 }
@@ -98,9 +95,9 @@ fn or_none<T: Clone + Send + Sync + 'static>(
 
 /// Changes each; chosen by label or state, those that have not started.
 pub(crate) async fn run(session: Session, args: Args) -> Result<Exit, Stop> {
-    let Args { selection, confirm, edits } = args;
+    let Args { chosen, edits } = args;
     let update = Change::Update(Box::new(request(edits)?));
-    change::run(session, selection, false, confirm, update).await
+    change::run(session, chosen, false, update).await
 }
 
 fn request(args: Edits) -> Result<UpdateTaskRequest, Stop> {

@@ -65,10 +65,9 @@ pub(crate) fn decide(
     task: &str,
     answer: Answer,
 ) -> Result<Done, Reject> {
-    let found = state.find_task(caller, task)?;
-    let id = found.id;
     // A question is for a person: an agent could else give itself leave.
-    retry::demand_owner(caller, LEAVE)?;
+    let found = retry::find_for_owner(state, caller, task, LEAVE)?;
+    let id = found.id;
     let Some(question) = found.open_question() else {
         return Err(super::wrong_state(id, &found.state, "answered"));
     };

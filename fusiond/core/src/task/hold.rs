@@ -54,8 +54,7 @@ pub(crate) fn decide(
     caller: Caller,
     task: &str,
 ) -> Result<Done, Reject> {
-    let found = state.find_task(caller, task)?;
-    retry::demand_owner(caller, LEAVE)?;
+    let found = retry::find_for_owner(state, caller, task, LEAVE)?;
     let (id, owner) = (found.id, found.owner);
     if matches!(found.state, TaskState::Held(_)) {
         return Ok(Done::Task(id));

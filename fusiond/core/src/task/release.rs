@@ -19,8 +19,7 @@ pub(crate) fn decide(
     caller: Caller,
     task: &str,
 ) -> Result<Done, Reject> {
-    let found = state.find_task(caller, task)?;
-    retry::demand_owner(caller, LEAVE)?;
+    let found = retry::find_for_owner(state, caller, task, LEAVE)?;
     let (id, owner) = (found.id, found.owner);
     let next = match &found.state {
         TaskState::Held(held) => held.wait.clone().into_state(turn.now),

@@ -43,8 +43,7 @@ pub(crate) fn decide(
     task: &str,
     resolution: Resolution,
 ) -> Result<Done, Reject> {
-    let found = state.find_task(caller, task)?;
-    retry::demand_owner(caller, LEAVE)?;
+    let found = retry::find_for_owner(state, caller, task, LEAVE)?;
     let (id, owner) = (found.id, found.owner);
     if !matches!(found.state, TaskState::Lost { .. }) {
         return Err(super::wrong_state(id, &found.state, "resolved"));

@@ -70,6 +70,18 @@ fn without_request(state: &State, mut old: Task) -> Task {
     old
 }
 
+/// The task that `text` names, for a verb that agents have no leave for.
+pub(crate) fn find_for_owner<'a>(
+    state: &'a State,
+    caller: Caller,
+    text: &str,
+    leave: &'static str,
+) -> Result<&'a Task, Reject> {
+    let found = state.find_task(caller, text)?;
+    demand_owner(caller, leave)?;
+    Ok(found)
+}
+
 /// Only people decide about tasks that do not run.
 pub(crate) fn demand_owner(caller: Caller, what: &'static str) -> Result<(), Reject> {
     match caller.rights {

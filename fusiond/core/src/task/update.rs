@@ -79,8 +79,7 @@ pub(crate) fn decide(
     caller: Caller,
     ask: UpdateTask,
 ) -> Result<Done, Reject> {
-    let found = state.find_task(caller, &ask.task)?;
-    retry::demand_owner(caller, LEAVE)?;
+    let found = retry::find_for_owner(state, caller, &ask.task, LEAVE)?;
     let (id, owner) = (found.id, found.owner);
     let wait =
         Wait::of(&found.state, turn.now).ok_or_else(|| super::wrong_state(id, &found.state, "updated"))?;
