@@ -54,7 +54,16 @@ impl Ctl {
     /// The command `fusionctl --socket … args`, ready to be started.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary("fusionctl"));
+        self.prepare(Command::new(binary("fusionctl")), args)
+    }
+
+    /// The same, started by another program: `command` ends where the name of ours is due.
+    pub(crate) fn command_by(&self, mut command: Command, args: &[&str]) -> Command {
+        command.arg(binary("fusionctl"));
+        self.prepare(command, args)
+    }
+
+    fn prepare(&self, mut command: Command, args: &[&str]) -> Command {
         command.arg("--socket").arg(&self.socket).args(args).env_remove("FUSION_SOCKET").stdin(Stdio::null());
         if let Some(user) = &self.user {
             // std sets the groups to none and then the ids, in the order that setuid(2) asks for.

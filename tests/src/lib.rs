@@ -38,6 +38,7 @@ pub use self::files::{binary, is_root, use_binaries_in};
 pub use self::instant::instant;
 pub use self::ledger::{Entry, Ledger};
 pub use self::stream::stream;
+pub use self::terminal::Terminal;
 pub use self::users::TestUser;
 pub use self::wait::{Deadline, wait_for_exit, wait_readable};
 pub use self::watch::Watch;

@@ -169,3 +169,25 @@ fn agent_send_reaches_a_program_behind_a_prompt_that_is_stored_apart() {
     let heard = heard.expect("the prompt comes first").trim_start_matches('\n');
     assert!(["heard: \nheard: late\n", "heard: late\nsilence\n"].contains(&heard), "{heard:?}");
 }
+
+#[test]
+fn agent_attach_on_a_terminal_detaches_by_keys_and_leaves_the_program_alone() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    agent_of_steps(&ctl, &["hear", "hear", "hear"]);
+    let task = ctl.submit("prompt", &["-i"]);
+    ctl.task_in(&task, "running");
+    let mut terminal = ctl.terminal(&["agent", "attach", "a", "--tail", "all"]);
+    terminal.shows("heard: prompt");
+    terminal.types("one\n");
+    terminal.shows("heard: one");
+    terminal.types("\x10\x11");
+    let _detached = terminal.done().expect_code(0);
+    assert_eq!(ctl.json(&["task", "show", &task])["state"], "running");
+    let mut terminal = ctl.terminal(&["agent", "attach", "a", "--tail", "all", "--detach-keys", "ctrl-x"]);
+    terminal.shows("heard: one");
+    terminal.types("\x18");
+    let _detached = terminal.done().expect_code(0);
+    ctl.ok(&["agent", "send", "a", "two"]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+}

@@ -156,3 +156,32 @@ fn run_ends_with_an_agent_that_is_terminated_and_is_not_retried_without_one() {
     daemon.start_again();
     assert_eq!(ctl.json(&["task", "show", &task])["failure"]["code"], "agent_gone");
 }
+
+#[test]
+fn run_interrupted_twice_on_a_terminal_kills_at_once() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let script = "ignore-term\nsay begun\nstall";
+    let mut terminal = ctl.terminal(&["run", "command", script, "--", &fake()]);
+    terminal.shows("begun");
+    terminal.types("\x03");
+    terminal.shows("once more kills it at once");
+    terminal.types("\x03");
+    terminal.shows("killing it");
+    let _killed = terminal.done().expect_code(130);
+    let task = ctl.json(&["task", "list"])[0].clone();
+    assert_eq!(task["state"], "cancelled");
+    assert_eq!(task["attempts"][0]["signal"], 9, "its ten seconds of grace were cut short: {task}");
+    assert!(daemon.processes().is_empty());
+}
+
+#[test]
+fn run_interactive_on_a_terminal_speaks_with_the_program() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut terminal = ctl.terminal(&["run", "-i", "command", "first", "--", &fake(), "hear", "hear"]);
+    terminal.shows("heard: first");
+    terminal.types("second\n");
+    let _ended = terminal.done().expect_code(0);
+    assert_eq!(ctl.json(&["task", "list"])[0]["state"], "succeeded");
+}

@@ -212,3 +212,45 @@ fn without_its_host_key_nothing_is_served_that_could_hold_a_secret() {
     let next = ctl.submit("true", &[]);
     assert_eq!(ctl.ended(&next)["failure"]["code"], "secret_missing");
 }
+
+#[test]
+fn secrets_outlive_a_change_of_the_host_key() {
+    let (mut daemon, ctl) = daemon_with_secret();
+    spawn_shell(&ctl, "a", &["--secret", "TOKEN"]);
+    let old = ctl.submit("echo $TOKEN", &[]);
+    ctl.ended(&old);
+    let key = daemon.root().join("state/host.key");
+    let previous = daemon.root().join("state/host.key.previous");
+    daemon.kill9();
+    let first = std::fs::read(&key).expect("there is a key");
+    std::fs::rename(&key, &previous).expect("root may");
+    daemon.start_again();
+    assert_ne!(std::fs::read(&key).expect("a new one was made"), first);
+    assert!(daemon.log().contains("the previous one can be removed"), "{}", daemon.log());
+    daemon.kill9();
+    std::fs::remove_file(&previous).expect("root may");
+    daemon.start_again();
+    assert_eq!(ctl.ok(&["task", "logs", &old]), "***");
+    let new = ctl.submit(&format!("test ${{#TOKEN}} = {}", CANARY.len()), &[]);
+    assert_eq!(ctl.ended(&new)["state"], "succeeded");
+    assert!(holders(&daemon.root().join("state/store")).is_empty());
+}
+
+#[test]
+fn secret_set_on_a_terminal_asks_and_does_not_show_what_is_typed() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut terminal = ctl.terminal(&["secret", "set", "TOKEN"]);
+    terminal.shows("Value of TOKEN: ");
+    terminal.types(&format!("{CANARY}\n"));
+    let done = terminal.done().expect_code(0);
+    assert!(!done.stdout.contains(CANARY), "{done}");
+    spawn_shell(&ctl, "a", &["--secret", "TOKEN"]);
+    let task = ctl.submit(&format!("test $TOKEN = {CANARY}"), &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded", "the line break is not part of it");
+    let mut terminal = ctl.terminal(&["secret", "set", "OTHER"]);
+    terminal.shows("Value of OTHER: ");
+    terminal.types("\x03");
+    assert_ne!(terminal.done().code, 0);
+    assert_eq!(ctl.ok(&["-q", "secret", "list"]), "TOKEN");
+}

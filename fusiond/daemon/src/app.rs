@@ -41,7 +41,7 @@ pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
     remove_drafts(&paths.state);
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let vault = Vault::open(&paths.state, credentials.as_deref())?;
-    let (store, opened) = open_store(&loaded, &paths)?;
+    let (mut store, opened) = open_store(&loaded, &paths)?;
     let names = Names::default();
     let (core, notes) = loaded.config.core(|name| names.uid(name).ok().flatten());
     for note in loaded.notes.iter().chain(&notes) {
@@ -49,6 +49,9 @@ pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
     }
     let state = engine::load(&store, core)
         .context("loading the state; `fusionctl system restore` brings back a backup")?;
+    if vault.has_previous() {
+        change_key(&state, &mut store, &vault)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -58,6 +61,14 @@ pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
     // Tasks that still hold a door would keep it open.
     runtime.shutdown_timeout(STREAMS_GRACE);
     store.close().context("closing the store; nothing is lost, the next start repeats the journal")
+}
+
+/// From the key before the present one to the present one.
+fn change_key(state: &State, store: &mut Store, vault: &Vault) -> anyhow::Result<()> {
+    let engine::Resealed { values, lost } =
+        engine::reseal(state, store, vault).context("sealing the secrets with the new host key")?;
+    tracing::info!(values, lost, "all secrets are sealed with the host key; the previous one can be removed");
+    Ok(())
 }
 
 /// Copies of the state that a crash left half made.

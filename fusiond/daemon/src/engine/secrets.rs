@@ -5,7 +5,7 @@
 //! (`fusion_core::secret`).
 
 use crate::engine::record;
-use crate::store::Reader;
+use crate::store::{Batch, CommitError, ReadError, Reader, Store};
 use crate::vault::{Cut, Mask, Value, Vault};
 use fusion_core::task::{Exit, ExitKind};
 use fusion_core::{AgentId, Outcome, Secret, State, TaskId};
@@ -15,6 +15,20 @@ const TAIL_BYTES: u64 = fusion_shim::wire::TAIL_BYTES_MAX as u64;
 
 /// In place of words that could not be masked.
 const WITHHELD: &str = "(withheld: a secret cannot be opened with this host's key)";
+
+/// Sealed values that are written as one record.
+const RESEAL_BYTES: usize = 1 << 20;
+
+/// Values that could not be sealed anew.
+#[derive(Debug, thiserror::Error)]
+pub enum ResealError {
+    /// The store does not answer.
+    #[error("reading sealed values")]
+    Read(#[from] ReadError),
+    /// It does not take them.
+    #[error("writing sealed values")]
+    Commit(#[from] CommitError),
+}
 
 /// Values to be masked, of which one cannot be opened: what may hold it must not be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +81,41 @@ fn open(reader: &Reader, vault: &Vault, secret: &Secret) -> Result<Value, Unseal
     let sealed = reader.get(&record::sealed_key(secret.id)).map_err(|error| failed(error.to_string()))?;
     let sealed = sealed.ok_or_else(|| failed("its stored bytes are gone".to_owned()))?;
     vault.unseal(secret.owner, &secret.name, &sealed).map_err(|error| failed(error.to_string()))
+}
+
+/// What became of the values that the key before the present one had sealed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Sealed anew with the present key.
+    pub values: usize,
+    /// Those that neither key opens.
+    pub lost: usize,
+}
+
+/// Seals every value with the present key. A crash in between leaves some with this and some with the key before it,
+/// which opens them as ever; the next start goes on.
+///
+/// # Errors
+/// When the store does not answer.
+pub fn reseal(state: &State, store: &mut Store, vault: &Vault) -> Result<Resealed, ResealError> {
+    let reader = store.reader();
+    let (mut batch, mut resealed) = (Batch::new(), Resealed::default());
+    for secret in state.secrets() {
+        let key = record::sealed_key(secret.id);
+        let Some(sealed) = reader.get(&key)?.filter(|sealed| vault.is_outdated(sealed)) else { continue };
+        match vault.unseal(secret.owner, &secret.name, &sealed) {
+            Ok(value) => {
+                batch.put(&key, &vault.seal(secret.owner, &secret.name, &value));
+                resealed.values += 1;
+            }
+            Err(_) => resealed.lost += 1,
+        }
+        if batch.bytes() > RESEAL_BYTES {
+            store.commit(&mut batch)?;
+        }
+    }
+    store.commit(&mut batch)?;
+    Ok(resealed)
 }
 
 /// Masks the words of programs in news before anything else sees them: they are stored and told.

@@ -15,6 +15,10 @@ use zeroize::Zeroizing;
 pub const KEY_CREDENTIAL: &str = "fusiond-host-key";
 /// The name of the file in the state folder.
 pub const KEY_FILE: &str = "host.key";
+/// The names of the key before the present one, as long as something may be sealed with it.
+pub const PREVIOUS_CREDENTIAL: &str = "fusiond-host-key-previous";
+/// See [`PREVIOUS_CREDENTIAL`].
+pub const PREVIOUS_FILE: &str = "host.key.previous";
 
 const KEY_BYTES: usize = 32;
 /// A key as text: 64 digits and the end of the line.
@@ -57,9 +61,7 @@ pub(super) struct HostKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl HostKey {
     pub(super) fn find(state: &Path, credentials: Option<&Path>) -> Result<Self, KeyError> {
-        if let Some(credential) = credentials.map(|folder| folder.join(KEY_CREDENTIAL))
-            && credential.exists()
-        {
+        if let Some(credential) = credential(credentials, KEY_CREDENTIAL) {
             return read(&credential);
         }
         let path = state.join(KEY_FILE);
@@ -69,6 +71,14 @@ impl HostKey {
                 read(&path)
             }
             other => other,
+        }
+    }
+
+    pub(super) fn find_previous(state: &Path, credentials: Option<&Path>) -> Result<Option<Self>, KeyError> {
+        let path = credential(credentials, PREVIOUS_CREDENTIAL);
+        match read(&path.unwrap_or_else(|| state.join(PREVIOUS_FILE))) {
+            Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
         }
     }
 
@@ -84,6 +94,10 @@ impl HostKey {
         let whole: [u8; 32] = digest.finalize().into();
         whole[..8].try_into().expect("eight of thirty-two bytes")
     }
+}
+
+fn credential(folder: Option<&Path>, name: &str) -> Option<PathBuf> {
+    folder.map(|folder| folder.join(name)).filter(|credential| credential.exists())
 }
 
 fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyError {

@@ -10,7 +10,7 @@ mod key;
 mod mask;
 mod matcher;
 
-pub use key::{KEY_CREDENTIAL, KEY_FILE, KeyError};
+pub use key::{KEY_CREDENTIAL, KEY_FILE, KeyError, PREVIOUS_CREDENTIAL, PREVIOUS_FILE};
 pub use mask::{Cut, End, Mask, Masker, STARS, Span};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -67,18 +67,35 @@ pub enum OpenError {
     Damaged,
 }
 
-/// Seals and opens. Cheap to clone.
+/// Seals with the host key, and opens what it or the key before it has sealed. Cheap to clone.
 #[derive(Clone)]
-pub struct Vault(Arc<HostKey>);
+pub struct Vault {
+    key: Arc<HostKey>,
+    previous: Option<Arc<HostKey>>,
+}
 
 impl Vault {
     /// Reads the host key from the credentials of the service, else from the state folder, where it is made if it is
-    /// missing.
+    /// missing; and the key before it, where one was left.
     ///
     /// # Errors
     /// [`KeyError`]: no key is used that others could read or have written.
     pub fn open(state: &Path, credentials: Option<&Path>) -> Result<Self, KeyError> {
-        HostKey::find(state, credentials).map(|key| Self(Arc::new(key)))
+        // Looked for first: one that may not be used is told before a new one is made.
+        let previous = HostKey::find_previous(state, credentials)?.map(Arc::new);
+        Ok(Self { key: Arc::new(HostKey::find(state, credentials)?), previous })
+    }
+
+    /// Whether the key before this one is there, too.
+    #[must_use]
+    pub fn has_previous(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// Whether these bytes were sealed with another key than the present one.
+    #[must_use]
+    pub fn is_outdated(&self, sealed: &[u8]) -> bool {
+        sealed.get(1..=KEY_ID_BYTES).is_none_or(|id| id != self.key.id())
     }
 
     /// The stored form of a value.
@@ -91,11 +108,11 @@ impl Vault {
         getrandom::fill(&mut nonce).expect("the kernel gives entropy after boot");
         let aad = associated(owner, name);
         let payload = Payload { msg: value.expose(), aad: &aad };
-        let body = self.cipher().encrypt(&XNonce::from(nonce), payload);
+        let body = cipher(&self.key).encrypt(&XNonce::from(nonce), payload);
         let body = body.expect("a value is far below the limit of the cipher");
         let mut sealed = Vec::with_capacity(HEADER_BYTES + body.len());
         sealed.push(VERSION);
-        sealed.extend_from_slice(&self.0.id());
+        sealed.extend_from_slice(&self.key.id());
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(&body);
         sealed
@@ -112,21 +129,20 @@ impl Vault {
         if version != [VERSION] {
             return Err(OpenError::Damaged);
         }
-        if id != self.0.id() {
-            return Err(OpenError::OtherKey);
-        }
+        let key = [Some(&self.key), self.previous.as_ref()].into_iter().flatten().find(|key| key.id() == id);
+        let key = key.ok_or(OpenError::OtherKey)?;
         let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| OpenError::Damaged)?;
         let aad = associated(owner, name);
-        let opened = self.cipher().decrypt(&XNonce::from(nonce), Payload { msg: body, aad: &aad });
+        let opened = cipher(key).decrypt(&XNonce::from(nonce), Payload { msg: body, aad: &aad });
         opened.map(Value::new).map_err(|_| OpenError::Damaged)
     }
+}
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        let mut key = Key::from(*self.0.expose());
-        let cipher = XChaCha20Poly1305::new(&key);
-        key.as_mut_slice().zeroize();
-        cipher
-    }
+fn cipher(key: &HostKey) -> XChaCha20Poly1305 {
+    let mut key = Key::from(*key.expose());
+    let cipher = XChaCha20Poly1305::new(&key);
+    key.as_mut_slice().zeroize();
+    cipher
 }
 
 fn associated(owner: Uid, name: &str) -> Vec<u8> {
@@ -157,6 +173,27 @@ mod tests {
         assert_eq!(open(7, "other"), Err(OpenError::Damaged));
         assert!(!sealed.windows(7).any(|window| window == b"hunter2"));
         assert_ne!(sealed, vault.seal(Uid(7), "token", &value), "the nonce is drawn anew");
+    }
+
+    #[test]
+    fn what_the_key_before_has_sealed_opens_as_long_as_that_key_is_there() {
+        let (folder, old) = vault();
+        let value = Value::new(b"hunter2hunter2".to_vec());
+        let before = old.seal(Uid(7), "token", &value);
+        let path = |name: &str| folder.path().join(name);
+        std::fs::rename(path(KEY_FILE), path(PREVIOUS_FILE)).expect("its owner may");
+        let both = Vault::open(folder.path(), None).expect("a new key beside the old one");
+        assert!(both.has_previous() && both.is_outdated(&before));
+        let opened = both.unseal(Uid(7), "token", &before).expect("it opens");
+        let anew = both.seal(Uid(7), "token", &opened);
+        assert!(!both.is_outdated(&anew));
+        std::fs::remove_file(path(PREVIOUS_FILE)).expect("its owner may");
+        let new = Vault::open(folder.path(), None).expect("the new key");
+        assert_eq!(
+            new.unseal(Uid(7), "token", &anew).map(|value| value.expose().to_vec()),
+            Ok(value.expose().to_vec())
+        );
+        assert_eq!(new.unseal(Uid(7), "token", &before).err(), Some(OpenError::OtherKey));
     }
 
     #[test]
