@@ -19,6 +19,7 @@ mod guide;
 mod host;
 mod input;
 mod logs;
+mod logs_selection;
 mod pool;
 mod profile;
 mod retention;
