@@ -241,7 +241,7 @@ fn all_problems_are_told_at_once() {
             "f.toml:4: `log.level`: expected one of \"error\", \"warn\", \"info\", \"debug\", \"trace\", found 3",
             "f.toml.d/a.toml:1: unknown key `x`, known here are `allow_root_agents`, `allow_nologin_users`, `limits`, `users`, `runtime`, \
              `tasks`, `workspaces`, `store`, `log`, `socket`, `redis`, `providers`, `api`, `dashboard`",
-            "FUSION_LOG_FORMAT: expected one of \"text\", \"json\", \"journald\"",
+            "FUSION_LOG_FORMAT: expected one of \"auto\", \"text\", \"json\", \"journald\"",
             "FUSION_API_PORT: expected a whole number from 0 to 65535",
         ]
     );
