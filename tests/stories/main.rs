@@ -49,6 +49,7 @@ mod workspace;
 mod workspace_diff;
 mod workspace_du;
 mod workspace_prune;
+mod workspace_quota;
 
 use fusion_tests::{Ctl, Daemon};
 

@@ -66,20 +66,23 @@ struct Limits {
     cpu_millis: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pids: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_bytes: Option<u64>,
 }
 
 impl Limits {
     fn of(limits: v1::AgentLimits) -> Option<Self> {
-        let v1::AgentLimits { memory_bytes, cpu_millis, pids } = limits;
-        let any = memory_bytes.is_some() || cpu_millis.is_some() || pids.is_some();
-        any.then_some(Self { memory_bytes, cpu_millis, pids })
+        let v1::AgentLimits { memory_bytes, cpu_millis, pids, disk_bytes } = limits;
+        let any = limits != v1::AgentLimits::default();
+        any.then_some(Self { memory_bytes, cpu_millis, pids, disk_bytes })
     }
 
     fn words(&self) -> String {
         let memory = self.memory_bytes.map(|bytes| format!("memory {}", format_size(bytes)));
         let cpu = self.cpu_millis.map(|millis| format!("{} CPUs", f64::from(millis) / 1000.0));
         let pids = self.pids.map(|pids| format!("{pids} processes"));
-        [memory, cpu, pids].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let disk = self.disk_bytes.map(|bytes| format!("disk {}", format_size(bytes)));
+        [memory, cpu, pids, disk].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -188,7 +191,11 @@ mod tests {
             capabilities: vec!["sh".to_owned()],
             workspace: "/w/a".to_owned(),
             restart: v1::RestartPolicy::OnFailure.into(),
-            limits: Some(v1::AgentLimits { memory_bytes: Some(2 << 30), cpu_millis: Some(1500), pids: None }),
+            limits: Some(v1::AgentLimits {
+                memory_bytes: Some(2 << 30),
+                cpu_millis: Some(1500),
+                ..v1::AgentLimits::default()
+            }),
             tasks_succeeded: 9_007_199_254_740_993,
             ..v1::Agent::default()
         };

@@ -27,6 +27,11 @@ pub(crate) struct Workspace {
     pub(crate) expire_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) end_time: Option<String>,
+    /// When it was last counted, and what it took on the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measure_time: Option<String>,
     /// Where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<Usage>,
@@ -168,6 +173,8 @@ impl From<v1::Workspace> for Workspace {
             create_time: time(workspace.create_time),
             expire_time: time(workspace.expire_time),
             end_time: time(workspace.end_time),
+            disk_bytes: workspace.disk_bytes,
+            measure_time: time(workspace.measure_time),
             usage: None,
         }
     }
@@ -188,9 +195,23 @@ impl Listed for Workspace {
             self.user.as_str().into(),
             Cell::toned(&self.state, tone(&self.state)),
             age(self.create_time.as_deref()).into(),
-            self.usage.as_ref().map(Usage::disk_words).unwrap_or_default().into(),
+            self.disk_words().into(),
             self.path.as_str().into(),
         ]
+    }
+}
+
+impl Workspace {
+    /// What it takes on the disk: counted now, or when it last was.
+    fn disk_words(&self) -> String {
+        let last = || self.disk_bytes.map(format_size).unwrap_or_default();
+        self.usage.as_ref().map_or_else(last, Usage::disk_words)
+    }
+
+    /// The last count, where none was asked for.
+    fn last_words(&self) -> String {
+        let Some(bytes) = self.disk_bytes.filter(|_| self.usage.is_none()) else { return String::new() };
+        format!("{} on disk, counted {}", format_size(bytes), with_age(self.measure_time.as_deref()))
     }
 }
 
@@ -207,7 +228,7 @@ impl Shown for Workspace {
             ("State", Cell::toned(&self.state, tone(&self.state))),
             ("Path", self.path.as_str().into()),
             ("From", self.seed.as_ref().map(Seed::words).unwrap_or_default().into()),
-            ("Size", self.usage.as_ref().map(Usage::words).unwrap_or_default().into()),
+            ("Size", self.usage.as_ref().map_or_else(|| self.last_words(), Usage::words).into()),
             ("Created", with_age(self.create_time.as_deref()).into()),
             ("Ended", with_age(self.end_time.as_deref()).into()),
             ("Expires", self.expire_time.as_deref().unwrap_or_default().into()),

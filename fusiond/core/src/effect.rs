@@ -109,6 +109,15 @@ pub enum Effect {
         /// Between SIGTERM and the kill.
         grace: Millis,
     },
+    /// Counts what is in the workspace. Answered by `WorkspaceMeasured`.
+    Measure {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// The number of the next attempt.
+        serial: u32,
+    },
     /// Removes the workspace, the logs and the folders, or a part of them. Answered by
     /// `WorkspaceRemoved` or `WorkspaceKept`.
     RemoveWorkspace {

@@ -121,6 +121,10 @@ pub enum EventKind {
     WorkspaceSeedFailed { agent: AgentId, reason: String },
     /// Settings of an agent were changed.
     AgentUpdated { agent: AgentId, what: String },
+    /// Its workspace takes more than it may, or cannot be counted: no task is started on it.
+    WorkspaceOverQuota { agent: AgentId, bytes: u64, limit: u64, reason: String },
+    /// Its workspace takes no more than it may again.
+    WorkspaceWithinQuota { agent: AgentId, bytes: u64, limit: u64 },
 }
 
 /// What an event is about.
@@ -202,6 +206,8 @@ impl EventKind {
             Self::WorkspaceSeeded { .. } => "workspace.seeded",
             Self::WorkspaceSeedFailed { .. } => "workspace.seed_failed",
             Self::AgentUpdated { .. } => "agent.updated",
+            Self::WorkspaceOverQuota { .. } => "workspace.over_quota",
+            Self::WorkspaceWithinQuota { .. } => "workspace.within_quota",
         }
     }
 
@@ -228,6 +234,8 @@ impl EventKind {
             | Self::AgentStopped { agent, .. }
             | Self::AgentRemoved { agent }
             | Self::WorkspaceSeeding { agent }
+            | Self::WorkspaceOverQuota { agent, .. }
+            | Self::WorkspaceWithinQuota { agent, .. }
             | Self::WorkspaceSeeded { agent, .. }
             | Self::WorkspaceSeedFailed { agent, .. } => Subject::Agent(*agent),
             Self::TaskSubmitted { task }

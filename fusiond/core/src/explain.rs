@@ -12,6 +12,7 @@ use crate::pool;
 use crate::state::State;
 use crate::task::{Active, DeferWhy, Held, Phase, Question, QuestionKind, Task, TaskState, Wait};
 use crate::time::Time;
+use crate::workspace::quota::Excess;
 
 /// The answer to `why`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,6 +195,11 @@ fn nobody_fits(state: &State, task: &Task, others: &[&Agent]) -> Reason {
 }
 
 fn all_taken(fitting: &[&Agent]) -> Reason {
+    let quota = fitting.iter().find_map(|agent| Some((*agent, over_quota(agent)?)));
+    if let (Some((agent, excess)), true) = (quota, fitting.iter().all(|agent| over_quota(agent).is_some())) {
+        let text = format!("no fitting agent may work: {}: {}", agent.spec.name, excess.words());
+        return Reason::new(excess.code(), text, excess.remedy(agent));
+    }
     let words: Vec<String> =
         fitting.iter().take(3).map(|agent| format!("{} is {}", agent.spec.name, what_keeps(agent))).collect();
     let more = match fitting.len() {
@@ -210,10 +216,19 @@ fn all_taken(fitting: &[&Agent]) -> Reason {
     Reason::new("agents_busy", format!("no fitting agent is free: {}{more}", words.join(", ")), remedy)
 }
 
-/// The word for why an agent takes nothing; of idle ones only those that are still looked for come here.
-const fn what_keeps(agent: &Agent) -> &'static str {
+/// An idle agent that is kept from work by its disk limit.
+fn over_quota(agent: &Agent) -> Option<Excess> {
+    agent.excess().filter(|_| matches!(agent.life, AgentLife::Idle { .. }))
+}
+
+/// The word for why an agent takes nothing; of idle ones only those that may not work or are still looked for come here.
+fn what_keeps(agent: &Agent) -> &'static str {
     match &agent.life {
-        AgentLife::Idle { .. } => "being found again after a start of the daemon",
+        AgentLife::Idle { .. } => match agent.excess() {
+            Some(Excess::Uncounted) => "idle while its workspace is counted",
+            Some(Excess::Over { .. } | Excess::Hidden { .. }) => "over its disk limit",
+            None => "being found again after a start of the daemon",
+        },
         AgentLife::Starting { .. }
         | AgentLife::Seeding { .. }
         | AgentLife::Busy { .. }
@@ -374,6 +389,10 @@ fn behind_gate(user: &UserIndex, agent: &Agent) -> Option<Explanation> {
 
 /// What an idle agent waits for: the queued task that it comes nearest to.
 fn idle(state: &State, agent: &Agent) -> Explanation {
+    if let Some(excess) = agent.excess() {
+        let reason = Reason::new(excess.code(), excess.words(), excess.remedy(agent));
+        return answer(format!("no task is started on it: {}", excess.words()), vec![reason]);
+    }
     if !state.is_free(agent) {
         return answer("its shim is being found again after a start of the daemon", Vec::new());
     }

@@ -9,6 +9,7 @@ use crate::secret::Secret;
 use crate::state::Config;
 use crate::task::{Task, TaskState};
 use crate::time::{Millis, Time};
+use crate::workspace::quota::Excess;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +57,8 @@ pub struct Index {
     pub secrets: BTreeMap<Uid, BTreeSet<SecretId>>,
     /// The current ones by name.
     pub secret_names: BTreeMap<Uid, BTreeMap<Box<str>, SecretId>>,
+    /// Idle agents whose workspaces are to be counted.
+    pub uncounted: BTreeSet<AgentId>,
     /// Tasks in memory by the word of their state.
     pub task_words: BTreeMap<&'static str, u64>,
 }
@@ -69,7 +72,7 @@ pub struct UserIndex {
     pub tasks: u32,
     /// Attempts at this moment.
     pub running: u32,
-    /// Idle agents, longest idle first.
+    /// Idle agents that may work, longest idle first.
     pub idle: BTreeSet<(Time, AgentId)>,
     /// Queued tasks that any fitting agent may take.
     pub open: Lanes,
@@ -102,7 +105,8 @@ pub struct PoolIndex {
     pub agents: u32,
     /// Those that are being ended for good.
     pub ending: u32,
-    /// Those whose shim is being started for the first time, or has never failed.
+    /// Those whose shim is being started for the first time, or has never failed; and those whose workspace is being
+    /// counted.
     pub coming: u32,
     /// Those whose shim does not stay up, and is perhaps being tried again just now.
     pub failing: u32,
@@ -204,6 +208,9 @@ impl Index {
             return;
         }
         shift(&mut self.agents, by);
+        if agent.wants_count() {
+            place(&mut self.uncounted, agent.id, by);
+        }
         let name = (agent.owner, agent.spec.name.clone());
         match by {
             Step::Enter => self.names.insert(name, agent.id),
@@ -211,7 +218,9 @@ impl Index {
         };
         let user = self.users.entry(agent.owner).or_default();
         shift(&mut user.agents, by);
-        if let AgentLife::Idle { since } = agent.life {
+        if let AgentLife::Idle { since } = agent.life
+            && agent.excess().is_none()
+        {
             place(&mut user.idle, (since, agent.id), by);
         }
         if agent.spec.stay == Stay::Pool {
@@ -300,7 +309,12 @@ impl PoolIndex {
             AgentLife::Starting { .. } if agent.crashes.is_empty() => shift(&mut self.coming, by),
             AgentLife::Starting { .. } => shift(&mut self.failing, by),
             AgentLife::Seeding { .. } => shift(&mut self.coming, by),
-            AgentLife::Idle { since } => place(&mut self.idle, (since, agent.id), by),
+            AgentLife::Idle { since } => {
+                place(&mut self.idle, (since, agent.id), by);
+                if agent.excess() == Some(Excess::Uncounted) {
+                    shift(&mut self.coming, by);
+                }
+            }
             AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } => shift(&mut self.failing, by),
             AgentLife::Stopping { then: AfterStop::Terminate, .. } => shift(&mut self.ending, by),
             AgentLife::Busy { .. }

@@ -11,6 +11,7 @@ use crate::state::Config;
 use crate::task::{Answer, AskTask, Exit, Resolution, RunTask, SubmitTask, Task, UpdateTask};
 use crate::time::{Millis, Time};
 use crate::workspace::Removal;
+use crate::workspace::quota::Found;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can happen to the state.
@@ -342,6 +343,17 @@ pub enum Outcome {
         last_output: Time,
         /// Processor time of the tree so far.
         cpu: Millis,
+    },
+    /// A workspace was counted, for [`crate::Effect::Measure`] or because somebody asked.
+    WorkspaceMeasured {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// The number of the next attempt when the count began.
+        serial: u32,
+        /// How much.
+        found: Found,
     },
     /// What an agent left is gone, as far as was ordered.
     WorkspaceRemoved {

@@ -12,6 +12,7 @@ use crate::profile::PROFILES_MAX;
 use crate::state::State;
 use crate::task::{Attempt, Clock, Held, TaskState, Wait};
 use crate::workspace::Seeded;
+use crate::workspace::quota::Standing;
 use std::collections::BTreeSet;
 
 impl State {
@@ -103,6 +104,7 @@ impl State {
                 broken.push(format!("{} would give out a serial twice", agent.id));
             }
             self.check_seed(agent, broken);
+            check_count(agent, broken);
             if matches!(agent.life, AgentLife::Idle { .. }) && agent.wish != crate::agent::Wish::Run {
                 broken.push(format!("{} is idle although it should not be", agent.id));
             }
@@ -248,5 +250,16 @@ impl State {
                 broken.push(format!("{} is blocked by something that has ended", task.id));
             }
         }
+    }
+}
+
+/// Whoever waits for work under a disk limit is counted or being counted, and nothing is counted while it works.
+fn check_count(agent: &Agent, broken: &mut Vec<String>) {
+    let standing = &agent.disk.standing;
+    if agent.wants_count() {
+        broken.push(format!("{} has a disk limit, and nobody counts what it has", agent.id));
+    }
+    if agent.life.work().is_some() && *standing != Standing::Unknown {
+        broken.push(format!("{} works, and what it has stands as {standing:?}", agent.id));
     }
 }

@@ -9,12 +9,14 @@ use crate::event::EventKind;
 use crate::input::Actor;
 use crate::state::{Key, State};
 use crate::step::{Done, Out, Turn};
+use crate::workspace::quota;
 
 pub(crate) fn boot(state: &mut State, out: &mut Out, turn: Turn, epoch: u64) -> Done {
     state.meta.epoch = epoch;
     out.touch(Key::Meta);
     state.tell(out, turn.now, Actor::Daemon, None, EventKind::DaemonStarted { epoch });
     resume_rest(state, out);
+    quota::resume(state, out);
     let plan = plan_agents(state);
     let sought = plan.iter().filter_map(|effect| match effect {
         Effect::Adopt { agent, incarnation } => Some((*agent, *incarnation)),
@@ -28,6 +30,7 @@ pub(crate) fn boot(state: &mut State, out: &mut Out, turn: Turn, epoch: u64) -> 
         | Effect::Observe { .. }
         | Effect::Refresh { .. }
         | Effect::StopShim { .. }
+        | Effect::Measure { .. }
         | Effect::RemoveWorkspace { .. } => None,
     });
     state.unseen = sought.collect();

@@ -52,6 +52,8 @@ pub struct Config {
     pub grace: Millis,
     /// How long the seeding of a workspace may take.
     pub seed_timeout: Millis,
+    /// How much the workspace of a new agent may take on the disk, where nobody says otherwise.
+    pub disk_bytes: Option<u64>,
     /// Pools of profiles.
     pub pools: AllPools,
 }
@@ -92,6 +94,7 @@ impl Default for Config {
             ended_in_memory: 10_000,
             grace: Millis::from_secs(10),
             seed_timeout: Millis::from_secs(600),
+            disk_bytes: None,
             pools: AllPools::default(),
         }
     }
@@ -370,10 +373,12 @@ impl State {
     }
 
     /// Whether this agent waits for work and can be given some: its shim was heard of since the start of
-    /// the daemon.
+    /// the daemon, and its workspace takes no more than it may.
     #[must_use]
     pub fn is_free(&self, agent: &Agent) -> bool {
-        matches!(agent.life, AgentLife::Idle { .. }) && !self.unseen.contains(&(agent.id, agent.incarnation))
+        matches!(agent.life, AgentLife::Idle { .. })
+            && agent.excess().is_none()
+            && !self.unseen.contains(&(agent.id, agent.incarnation))
     }
 
     /// Changes an agent and keeps the index true. `None` when there is no such agent.

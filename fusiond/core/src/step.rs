@@ -122,6 +122,7 @@ pub fn step(state: &mut State, out: &mut Out, turn: Turn, input: Input) -> Resul
 fn settle(state: &mut State, out: &mut Out, turn: Turn) {
     loop {
         wake::strike(state, out, turn);
+        workspace::quota::plan(state, out);
         let changed = if state.config.pools.is_empty() { BTreeSet::new() } else { state.ready.clone() };
         delegate::dispatch(state, out, turn);
         supply::supply(state, out, turn, changed);
@@ -209,6 +210,9 @@ fn route_outcome(state: &mut State, out: &mut Out, turn: Turn, outcome: Outcome)
         Outcome::Frozen { agent, incarnation } => pause::frozen(state, out, turn, agent, incarnation),
         Outcome::Observed { agent, incarnation, serial, last_output, cpu } => {
             wake::observed(state, out, turn, agent, incarnation, serial, last_output, cpu);
+        }
+        Outcome::WorkspaceMeasured { agent, incarnation, serial, found } => {
+            workspace::quota::measured(state, out, turn, agent, incarnation, serial, found);
         }
         Outcome::WorkspaceRemoved { agent, what } => workspace::removed(state, out, turn, agent, what),
         Outcome::WorkspaceKept { agent, what, reason } => {

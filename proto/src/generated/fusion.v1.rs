@@ -491,7 +491,7 @@ pub mod secret_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-/// Upper limits of one agent's process tree.
+/// Upper limits of one agent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AgentLimits {
     /// Bytes of memory; unset: no limit.
@@ -503,6 +503,9 @@ pub struct AgentLimits {
     /// Number of processes and threads; unset: no limit.
     #[prost(uint32, optional, tag = "3")]
     pub pids: ::core::option::Option<u32>,
+    /// Bytes that its workspace may take on the disk before a next attempt; unset: as much as there is.
+    #[prost(uint64, optional, tag = "4")]
+    pub disk_bytes: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Agent {
@@ -668,7 +671,7 @@ pub struct UpdateAgentRequest {
     /// Those that are set are changed …
     #[prost(message, optional, tag = "7")]
     pub limits: ::core::option::Option<AgentLimits>,
-    /// … and these are lifted: memory, cpu, pids.
+    /// … and these are lifted: memory, cpu, pids, disk.
     #[prost(string, repeated, tag = "8")]
     pub no_limits: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(map = "string, string", tag = "9")]
@@ -6851,6 +6854,11 @@ pub struct Workspace {
     /// When its agent was terminated.
     #[prost(message, optional, tag = "9")]
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What it took on the disk when it was last counted while nothing of its agent ran, and when that was.
+    #[prost(uint64, optional, tag = "10")]
+    pub disk_bytes: ::core::option::Option<u64>,
+    #[prost(message, optional, tag = "11")]
+    pub measure_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetWorkspaceRequest {

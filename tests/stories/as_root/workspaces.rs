@@ -162,6 +162,114 @@ fn workspace_prune_of_an_admin_takes_others_only_when_told_so() {
 }
 
 #[test]
+fn workspace_quota_is_not_evaded_by_a_folder_that_nobody_can_read() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl().as_user(&users::first());
+    ctl.ok(&["agent", "spawn", "a", "--profile", "shell", "--disk", "1M"]);
+    let mut watch = fusion_tests::Watch::from_now(&ctl);
+    let task = ctl.submit("mkdir dark; head -c 3000000 /dev/zero > dark/big; chmod 000 dark", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    let id = ctl.json(&["agent", "show", "a"])["id"].as_str().unwrap().to_owned();
+    watch.expect("workspace.over_quota", &id);
+    let why = ctl.json(&["why", "a"]);
+    assert!(why["summary"].as_str().unwrap().contains("1 of its folders cannot be read"), "{why}");
+}
+
+/// A file system with hardly any room, gone with this value.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(options: &str) -> Self {
+        let folder = tempfile::tempdir().expect("the temporary folder can be written");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("mode=711,{options}"), "tmpfs"]).arg(folder.path());
+        assert!(mount.status().is_ok_and(|status| status.success()), "a tmpfs cannot be mounted");
+        Self(folder)
+    }
+
+    /// A daemon whose workspaces lie here.
+    fn daemon(&self) -> Daemon {
+        let config = format!("[workspaces]\nroot = \"{}\"\n", text(self.0.path()));
+        Daemon::with(fusion_tests::Setup { config, ..fusion_tests::Setup::default() })
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(self.0.path()).status());
+    }
+}
+
+#[test]
+fn agent_spawn_from_more_than_there_is_room_for_says_so_and_leaves_nothing() {
+    let disk = SmallDisk::mount("size=1m");
+    let daemon = disk.daemon();
+    let user = users::first();
+    let ctl = daemon.ctl().as_user(&user);
+    let folder = folder_of(&daemon, "large", &user);
+    for name in ["a", "b", "c"] {
+        std::fs::write(folder.join(name), vec![b'x'; 600 << 10]).unwrap();
+    }
+    let repository = repository(&daemon);
+    std::fs::write(repository.join("noise"), fusion_tests::stream(1, 3 << 20)).unwrap();
+    git(&repository, &["add", "."]);
+    git(&repository, &["commit", "--quiet", "-m", "noise"]);
+    let chown = Command::new("chown").args(["-R", &user.uid.to_string(), text(&repository)]).status();
+    assert!(chown.unwrap().success());
+    for from in [&folder, &repository] {
+        let error = ctl.refused(4, &["agent", "spawn", "a", "--profile", "shell", "--from", text(from)]);
+        assert_eq!(error["code"], "seed_failed", "{error}");
+        assert!(error["message"].as_str().unwrap().contains("No space left on device"), "{error}");
+        assert!(error["hint"].as_str().unwrap().contains("spawn it again"), "{error}");
+    }
+    for kept in ctl.json(&["workspace", "du"]).as_array().unwrap() {
+        assert_eq!((&kept["state"], &kept["files"]), (&"kept".into(), &0.into()), "{kept}");
+    }
+    ctl.ok(&["agent", "spawn", "a", "--profile", "shell"]);
+    drop(daemon);
+}
+
+#[test]
+fn agent_spawn_on_a_disk_without_room_for_a_workspace_says_which() {
+    // The root, the daemon's two folders, and one more.
+    let disk = SmallDisk::mount("nr_inodes=4");
+    let daemon = disk.daemon();
+    let ctl = daemon.ctl().as_user(&users::first());
+    let error = ctl.refused(4, &["agent", "spawn", "a", "--profile", "shell", "--restart", "never"]);
+    assert_eq!(error["code"], "spawn_failed", "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("cannot make the workspace") && message.contains("No space left"), "{error}");
+    assert_eq!(ctl.json(&["agent", "list"]), serde_json::json!([]));
+    assert_eq!(daemon.processes(), Vec::new());
+}
+
+#[test]
+fn agent_spawn_from_works_without_root_too() {
+    let user = users::first();
+    let setup = fusion_tests::Setup { user: Some(user.clone()), ..fusion_tests::Setup::default() };
+    let daemon = Daemon::with(setup);
+    let ctl = daemon.ctl().as_user(&user);
+    let folder = folder_of(&daemon, "stuff", &user);
+    std::fs::write(folder.join("a"), "x").unwrap();
+    let repository = repository(&daemon);
+    let chown = Command::new("chown").args(["-R", &user.uid.to_string(), text(&repository)]).status();
+    assert!(chown.unwrap().success());
+    for (name, from) in [("folder", &folder), ("clone", &repository)] {
+        ctl.ok(&["agent", "spawn", name, "--profile", "shell", "--from", text(from)]);
+        let task = ctl.submit("echo more >> a", &["--agent", name]);
+        assert_eq!(ctl.ended(&task)["state"], "succeeded");
+        assert_eq!(ctl.ok(&["workspace", "diff", name, "--name-status"]), "M\ta", "{name}");
+        assert!(ctl.json(&["workspace", "du", name])[0]["files"].as_u64().unwrap() > 0);
+        ctl.ok(&["agent", "remove", "--force", name]);
+    }
+    let worktree = ["agent", "spawn", "w", "--profile", "shell", "--from", text(&repository), "--worktree"];
+    ctl.ok(&worktree);
+    ctl.ok(&["agent", "remove", "--force", "w"]);
+    let registered = std::fs::read_dir(repository.join(".git/worktrees")).map_or(0, Iterator::count);
+    assert_eq!(registered, 0, "the repository does not list it any more");
+}
+
+#[test]
 fn agent_remove_that_fails_says_why_and_is_carried_out_when_asked_again() {
     let (_daemon, ctl) = daemon_with_agent();
     let workspace = ctl.ok(&["workspace", "path", "a"]);

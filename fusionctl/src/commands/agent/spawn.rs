@@ -74,6 +74,9 @@ pub(crate) struct Bounds {
     /// Most processes and threads
     #[arg(long, value_name = "N")]
     pids: Option<u32>,
+    /// Most room that its workspace may take on the disk before a next task, such as 10G
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    disk: Option<u64>,
     /// When it is started again after its supervisor process died
     #[arg(long, value_enum)]
     restart: Option<Restart>,
@@ -133,7 +136,12 @@ impl Bounds {
     /// The request for an agent of this profile, with the caller's PATH and LANG.
     pub(crate) fn request(self, profile: String) -> CreateAgentRequest {
         let var = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        let limits = AgentLimits { memory_bytes: self.memory, cpu_millis: self.cpu, pids: self.pids };
+        let limits = AgentLimits {
+            memory_bytes: self.memory,
+            cpu_millis: self.cpu,
+            pids: self.pids,
+            disk_bytes: self.disk,
+        };
         let restart = self.restart.map_or(RestartPolicy::Unspecified, Restart::wire);
         let sandbox = self.sandbox.map_or("", |sandbox| match sandbox {
             Sandbox::User => "user",
@@ -233,7 +241,8 @@ mod tests {
             request(&[&line[..], &["--restart", "on-failure", "--env", "A=b=c", "--", "ls", "-l"]].concat());
         assert_eq!((request.name.as_str(), request.profile.as_str()), ("a", "command"));
         assert_eq!(request.capabilities, ["x", "y"]);
-        let limits = AgentLimits { memory_bytes: Some(2 << 30), cpu_millis: Some(1500), pids: None };
+        let limits =
+            AgentLimits { memory_bytes: Some(2 << 30), cpu_millis: Some(1500), ..AgentLimits::default() };
         assert_eq!(request.limits, Some(limits));
         assert_eq!(request.restart(), RestartPolicy::OnFailure);
         assert_eq!(request.env["A"], "b=c");

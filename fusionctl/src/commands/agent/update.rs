@@ -18,6 +18,7 @@ of cannot be changed: its profile, command, sandbox, owner and workspace. Spawn 
 Examples:
   fusionctl agent update builder --capability sh --capability gpu
   fusionctl agent update builder --memory 4G --cpu none --name big-builder
+  fusionctl agent update builder --disk 20G
   fusionctl agent update builder --env LEVEL=debug --unset-env TOKEN --idle-timeout 10m";
 
 /// Arguments of `agent update`.
@@ -50,6 +51,9 @@ pub(crate) struct Args {
     /// Most processes and threads, or `none`
     #[arg(long, value_name = "N", value_parser = parse_or_none(parse_pids))]
     pids: Option<Setting<u32>>,
+    /// Most room that its workspace may take on the disk before a next task, such as 10G, or `none`
+    #[arg(long, value_name = "SIZE", value_parser = parse_or_none(parse_size))]
+    disk: Option<Setting<u64>>,
     /// Added to the environment of every attempt, or changed there (may be repeated)
     #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
     env: Vec<(String, String)>,
@@ -110,11 +114,13 @@ impl Args {
             ("memory", self.memory == Some(Setting::None)),
             ("cpu", self.cpu == Some(Setting::None)),
             ("pids", self.pids == Some(Setting::None)),
+            ("disk", self.disk == Some(Setting::None)),
         ];
         let limits = AgentLimits {
             memory_bytes: self.memory.and_then(Setting::value),
             cpu_millis: self.cpu.and_then(Setting::value),
             pids: self.pids.and_then(Setting::value),
+            disk_bytes: self.disk.and_then(Setting::value),
         };
         let request = UpdateAgentRequest {
             agent: String::new(),

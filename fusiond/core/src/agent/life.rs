@@ -46,6 +46,7 @@ fn advance(agent: &mut Agent, turn: Turn) {
     agent.incarnation += 1;
     agent.next_serial = 1;
     agent.nonce = turn.nonce(agent.id);
+    agent.forget_count();
     agent.life = AgentLife::Starting { since: turn.now };
 }
 

@@ -34,7 +34,7 @@ use crate::ids::{AgentId, Capabilities, Nonce, TaskId, Uid};
 use crate::secret::SecretUse;
 use crate::task::QuestionKind;
 use crate::time::{Millis, Time};
-use crate::workspace::{Seed, Seeded};
+use crate::workspace::{Disk, Seed, Seeded};
 use serde::{Deserialize, Serialize};
 
 /// A supervised worker owned by one user.
@@ -70,6 +70,8 @@ pub struct Agent {
     pub request: u64,
     /// How far the seeding of its workspace has come.
     pub seeded: Seeded,
+    /// What is known of the room that its workspace takes.
+    pub disk: Disk,
 }
 
 /// What the owner wants of an agent.
@@ -110,6 +112,8 @@ pub struct AgentSpec {
     pub secrets: Vec<SecretUse>,
     /// What its workspace is filled with first.
     pub seed: Option<Seed>,
+    /// How much its workspace may take on the disk before a next attempt; `None`: as much as there is.
+    pub disk_bytes: Option<u64>,
 }
 
 /// How long an agent stays.

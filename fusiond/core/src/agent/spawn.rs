@@ -11,7 +11,7 @@ use crate::reject::Reject;
 use crate::secret::check_uses;
 use crate::state::{RootAgents, State};
 use crate::step::{Done, Out, Turn};
-use crate::workspace::Seeded;
+use crate::workspace::{Disk, Seeded};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -69,11 +69,12 @@ pub(crate) fn accept(state: &mut State, out: &mut Out, turn: Turn, actor: Actor,
     let kind =
         EventKind::AgentSpawned { agent: id, name: ask.spec.name.clone(), profile: ask.spec.profile.clone() };
     let seeded = if ask.spec.seed.is_some() { Seeded::Due } else { Seeded::Nothing };
+    let disk_bytes = ask.spec.disk_bytes.or(state.config.disk_bytes);
     let agent = Agent {
         id,
         owner,
         created_at: turn.now,
-        spec: ask.spec,
+        spec: AgentSpec { disk_bytes, ..ask.spec },
         incarnation: 1,
         nonce: turn.nonce(id),
         next_serial: 1,
@@ -85,6 +86,7 @@ pub(crate) fn accept(state: &mut State, out: &mut Out, turn: Turn, actor: Actor,
         wish: Wish::Run,
         request: ask.request,
         seeded,
+        disk: Disk::default(),
     };
     state.add_agent(out, agent);
     state.tell(out, turn.now, actor, Some(owner), kind);

@@ -26,6 +26,8 @@ pub struct AgentChange {
     pub idle_timeout: Option<Millis>,
     /// Limits of its tree.
     pub limits: LimitsChange,
+    /// How much its workspace may take on the disk.
+    pub disk_bytes: Change,
     /// Variables with their new values; `None` takes one away.
     pub env: Vec<(String, Option<String>)>,
 }
@@ -85,6 +87,7 @@ impl AgentChange {
             ("restart", self.restart.is_some()),
             ("idle timeout", self.idle_timeout.is_some()),
             ("limits", self.limits != LimitsChange::default()),
+            ("disk limit", self.disk_bytes != Change::Kept),
             ("environment", !self.env.is_empty()),
         ];
         let changed: Vec<&str> = named.into_iter().filter(|(_, is)| *is).map(|(word, _)| word).collect();
@@ -113,6 +116,9 @@ pub(crate) fn decide(
     }
     let what = change.words();
     let fresh = state.alter_agent(out, id, |agent| {
+        if change.disk_bytes != Change::Kept {
+            agent.forget_count();
+        }
         apply(&mut agent.spec, change);
         agent.life.wants_shim().then_some(agent.incarnation)
     });
@@ -124,7 +130,7 @@ pub(crate) fn decide(
 }
 
 fn apply(spec: &mut super::AgentSpec, change: AgentChange) {
-    let AgentChange { name, capabilities, restart, idle_timeout, limits, env } = change;
+    let AgentChange { name, capabilities, restart, idle_timeout, limits, disk_bytes, env } = change;
     if let Some(name) = name {
         spec.name = name;
     }
@@ -138,6 +144,7 @@ fn apply(spec: &mut super::AgentSpec, change: AgentChange) {
         spec.idle_timeout = (span.0 > 0).then_some(span);
     }
     spec.limits = limits.applied_to(spec.limits);
+    spec.disk_bytes = disk_bytes.applied_to(spec.disk_bytes);
     for (name, value) in env {
         spec.recipe.env.retain(|(known, _)| *known != name);
         spec.recipe.env.extend(value.map(|value| (name, value)));

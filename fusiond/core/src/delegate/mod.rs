@@ -110,6 +110,7 @@ fn lease(state: &mut State, out: &mut Out, turn: Turn, task: TaskId, agent: Agen
         let serial = agent.next_serial;
         agent.next_serial += 1;
         agent.life = AgentLife::Busy { since: turn.now, work: Work { task, serial } };
+        agent.forget_count();
         let lease = Lease { agent: agent.id, incarnation: agent.incarnation, serial };
         (agent.owner, lease, agent.spec.recipe.sandbox.as_str().into())
     }) else {

@@ -125,6 +125,7 @@ pub(crate) fn idle_member(state: &State, owner: Uid, spec: &AgentSpec) -> Option
         state.is_free(agent)
             && spec.capabilities.within(&agent.spec.capabilities)
             && agent.spec.limits == spec.limits
+            && agent.spec.disk_bytes == spec.disk_bytes.or(state.config.disk_bytes)
             && agent.spec.recipe.command == spec.recipe.command
             && agent.spec.recipe.sandbox == spec.recipe.sandbox
     };

@@ -12,9 +12,11 @@
 //!
 //! Not for: making a workspace, which is part of launching an incarnation.
 
+pub mod quota;
 pub mod remove;
 pub mod seed;
 
+pub use quota::Disk;
 pub use seed::{Seed, SeedHow, Seeded};
 
 use crate::agent::{Agent, AgentLife, Leftovers};

@@ -3,6 +3,7 @@
 //! Not for: when they ask (`life`).
 
 use crate::rng::Rng;
+use fusion_core::agent::update::Change;
 use fusion_core::agent::{AgentChange, AgentSpec, Keep, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
 use fusion_core::pool::{AllPools, Pool, Pools};
@@ -170,6 +171,13 @@ fn draw_change(rng: &mut Rng) -> AgentChange {
         capabilities: rng.permille(500).then(|| capabilities(rng, 600)),
         restart: rng.permille(200).then_some(RestartPolicy::Never),
         idle_timeout: rng.permille(300).then(|| Millis(rng.below(4000))),
+        disk_bytes: *rng.pick(&[
+            Change::Kept,
+            Change::Kept,
+            Change::Gone,
+            Change::To(1000),
+            Change::To(5000),
+        ]),
         ..AgentChange::default()
     }
 }
@@ -302,6 +310,7 @@ fn draw_agent(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SpawnA
     if rng.permille(300) {
         ask.spec.seed = Some(seed("/somewhere"));
     }
+    ask.spec.disk_bytes = rng.permille(200).then_some(1000);
     ask
 }
 
@@ -328,6 +337,7 @@ pub(crate) fn spawn(
         recipe,
         secrets: Vec::new(),
         seed: None,
+        disk_bytes: None,
     };
     SpawnAgent { id, owner, owner_name: format!("user{}", owner.0), spec, request }
 }

@@ -9,6 +9,7 @@ use crate::clients;
 use crate::shim::{Fate, Who};
 use crate::telling::Telling;
 use crate::world::World;
+use fusion_core::agent::update::Change;
 use fusion_core::agent::{AgentChange, Keep, RestartPolicy};
 use fusion_core::explain::{explain_agent, explain_task};
 use fusion_core::input::{Intake, PauseHow};
@@ -187,6 +188,15 @@ impl Session {
             ("withhold", [name]) => {
                 let (stage, message) = ("secret".to_owned(), format!("there is no secret \"{name}\""));
                 shims.end_by_itself(who, ExitKind::StartFailed { stage, errno: 0, message }, now)
+            }
+            ("has", [bytes]) => {
+                shims.disks.insert(id, number(bytes).into());
+                Vec::new()
+            }
+            ("counts", [bytes]) => {
+                let serial = self.world.state.agent(id).expect("a known agent").next_serial;
+                shims.disks.insert(id, number(bytes).into());
+                shims.measure(who, serial)
             }
             ("says", words) => {
                 shims.run(who).tail = words.join(" ");

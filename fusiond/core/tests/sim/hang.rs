@@ -4,6 +4,7 @@
 
 use crate::world::World;
 use fusion_core::explain::explain_task;
+use fusion_core::workspace::quota::Excess;
 use fusion_core::{Agent, AgentLife, Task, TaskId, TaskState};
 
 /// Checks all accepted tasks.
@@ -76,7 +77,9 @@ fn excuse_queued(world: &World, task: &Task, codes: &[&str]) -> Result<(), Strin
         work.is_some_and(|task| task.open_question().is_some())
     };
     let stuck = |agent: &&Agent| {
-        matches!(agent.life, AgentLife::Paused { .. } | AgentLife::Quarantined { .. }) || asks(agent)
+        let full = matches!(agent.excess(), Some(Excess::Over { .. } | Excess::Hidden { .. }));
+        let full = full && matches!(agent.life, AgentLife::Idle { .. });
+        full || matches!(agent.life, AgentLife::Paused { .. } | AgentLife::Quarantined { .. }) || asks(agent)
     };
     let pools_stand = || world.state.check_supplied().is_ok();
     // Frozen attempts and those that wait for a person keep their slots.
@@ -87,11 +90,13 @@ fn excuse_queued(world: &World, task: &Task, codes: &[&str]) -> Result<(), Strin
     };
     let holds = match codes {
         ["pool_waiting"] => fitting.is_empty() && slots_stand(),
-        ["agents_busy", "pool_waiting"] => !fitting.is_empty() && fitting.iter().all(stuck) && slots_stand(),
+        ["agents_busy" | "disk_quota", "pool_waiting"] => {
+            !fitting.is_empty() && fitting.iter().all(stuck) && slots_stand()
+        }
         ["pool_full" | "pool_failing" | "agent_limit" | "user_agent_limit"] => {
             fitting.is_empty() && pools_stand()
         }
-        ["agents_busy", "pool_full" | "pool_failing" | "agent_limit" | "user_agent_limit"] => {
+        ["agents_busy" | "disk_quota", "pool_full" | "pool_failing" | "agent_limit" | "user_agent_limit"] => {
             !fitting.is_empty() && fitting.iter().all(stuck) && pools_stand()
         }
         ["no_agent" | "capabilities" | "agent"] => fitting.is_empty(),
@@ -106,7 +111,7 @@ fn excuse_queued(world: &World, task: &Task, codes: &[&str]) -> Result<(), Strin
             let mut active = world.state.tasks().filter(|other| same(other) && other.lease().is_some());
             active.any(is_frozen)
         }
-        ["agents_busy"] => !fitting.is_empty() && fitting.iter().all(stuck),
+        ["agents_busy" | "disk_quota"] => !fitting.is_empty() && fitting.iter().all(stuck),
         ["slots"] => slots_stand(),
         _ => false,
     };

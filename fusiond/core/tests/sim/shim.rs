@@ -8,6 +8,7 @@ use crate::rng::Rng;
 use fusion_core::input::Witness;
 use fusion_core::task::{Exit, ExitKind, StopWhy};
 use fusion_core::workspace::Removal;
+use fusion_core::workspace::quota::Found;
 use fusion_core::{AgentId, Effect, Millis, Outcome, TaskId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +70,8 @@ pub(crate) struct Shims {
     pub(crate) removed: BTreeSet<(AgentId, Removal)>,
     /// Agents whose leftovers a script keeps from being removed.
     pub(crate) stuck: BTreeSet<AgentId>,
+    /// How much a script lets be in workspaces.
+    pub(crate) disks: BTreeMap<AgentId, u64>,
 }
 
 type News = Vec<(Who, Outcome)>;
@@ -79,7 +82,8 @@ impl Shims {
         let graves = BTreeMap::new();
         let (launches, began, truth) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         let (seeds, removed, stuck) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { alive, graves, fate, launches, began, truth, reboots: 0, seeds, removed, stuck }
+        let disks = BTreeMap::new();
+        Self { alive, graves, fate, launches, began, truth, reboots: 0, seeds, removed, stuck, disks }
     }
 
     fn mishap(&mut self, permille: u64) -> bool {
@@ -123,8 +127,19 @@ impl Shims {
             Effect::StopShim { agent, incarnation, grace } => {
                 self.stop_shim((agent, incarnation), grace, now)
             }
+            Effect::Measure { agent, incarnation, serial } => self.measure((agent, incarnation), serial),
             Effect::RemoveWorkspace { agent, what } => vec![((agent, 0), self.remove(agent, what))],
         })
+    }
+
+    /// What an agent has is drawn; in a script it is what the script says.
+    pub(crate) fn measure(&mut self, who: Who, serial: u32) -> News {
+        let (agent, incarnation) = who;
+        let drawn = if self.mishap(250) { 2000 } else { 10 };
+        let bytes = self.disks.get(&agent).copied().unwrap_or(drawn);
+        let missing = self.mishap(100).then(|| "a folder cannot be read".to_owned());
+        let found = Found { bytes, missing };
+        vec![(who, Outcome::WorkspaceMeasured { agent, incarnation, serial, found })]
     }
 
     fn remove(&mut self, agent: AgentId, what: Removal) -> Outcome {

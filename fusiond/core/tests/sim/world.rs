@@ -284,6 +284,7 @@ fn agent_of(effect: &Effect) -> AgentId {
         | Effect::Observe { agent, .. }
         | Effect::Refresh { agent, .. }
         | Effect::StopShim { agent, .. }
+        | Effect::Measure { agent, .. }
         | Effect::RemoveWorkspace { agent, .. } => *agent,
     }
 }

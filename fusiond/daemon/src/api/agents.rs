@@ -333,6 +333,7 @@ impl Door {
         }
         let command = plan_command(profile, &ask.command)?;
         let sandbox = plan_sandbox(profile, &ask.sandbox)?;
+        let disk_bytes = ask.limits.and_then(|limits| limits.disk_bytes).or(profile.disk_bytes);
         let limits = plan_limits(ask.limits)?;
         let backend = runtime::word(self.runtime.choose_backend(&limits)?);
         let env = check_env(ask.env)?;
@@ -369,6 +370,7 @@ impl Door {
             recipe,
             secrets,
             seed,
+            disk_bytes,
         };
         Ok(SpawnAgent { id: AgentId(0), owner, owner_name, spec, request })
     }

@@ -51,13 +51,17 @@ pub(super) fn plan_limits(asked: Option<v1::AgentLimits>) -> Result<AgentLimits,
         v1::AgentLimits { pids: Some(pids), .. } if pids < 2 => {
             Err(too_small("pids", pids.to_string(), "at least 2"))
         }
-        v1::AgentLimits { memory_bytes, cpu_millis, pids } => {
+        v1::AgentLimits { disk_bytes: Some(bytes), .. } if bytes < 1 << 20 => {
+            Err(too_small("disk", bytes.to_string(), "at least 1 MiB"))
+        }
+        v1::AgentLimits { memory_bytes, cpu_millis, pids, disk_bytes: _ } => {
             Ok(AgentLimits { memory_bytes, cpu_millis, pids })
         }
     }
 }
 
 pub(super) fn plan_change(ask: v1::UpdateAgentRequest) -> Result<AgentChange, Reject> {
+    let disk_bytes = ask.limits.and_then(|limits| limits.disk_bytes);
     let limits = plan_limits(ask.limits)?;
     let gone = ask.no_limits;
     let change = |name: &str, value: Option<u64>| match value {
@@ -79,6 +83,7 @@ pub(super) fn plan_change(ask: v1::UpdateAgentRequest) -> Result<AgentChange, Re
         restart: (restart != v1::RestartPolicy::Unspecified).then(|| plan_restart(ask.restart)),
         idle_timeout: millis("idle_timeout", ask.idle_timeout)?,
         limits,
+        disk_bytes: change("disk", disk_bytes),
         env: set.chain(unset).collect(),
     })
 }

@@ -6,7 +6,7 @@ use super::agents::page_start;
 use super::refuse::refuse;
 use super::secrets::demand_user;
 use super::{Door, page_size, view};
-use crate::runtime::{Comparison, Detail, InspectError, Inspected};
+use crate::runtime::{Comparison, Detail, InspectError, Inspected, Next};
 use crate::vault::{End, Mask, Masker};
 use fusion_core::agent::Leftovers;
 use fusion_core::workspace::Seeded;
@@ -76,9 +76,9 @@ impl v1::workspace_service_server::WorkspaceService for Door {
         request: Request<v1::MeasureWorkspaceRequest>,
     ) -> Result<Response<v1::WorkspaceUsage>, Status> {
         let caller = Self::caller(&request)?;
-        let place = self.inspected(caller, request.into_inner().agent).await?;
+        let (place, next) = self.inspected(caller, request.into_inner().agent).await?;
         let agent = place.agent;
-        let usage = self.runtime.measure(place).await;
+        let usage = self.runtime.measure(place, next).await;
         let usage = usage.map_err(|error| refuse(&cannot_look(agent, error)))?;
         Ok(Response::new(view::workspace::usage(&usage)))
     }
@@ -92,7 +92,7 @@ impl v1::workspace_service_server::WorkspaceService for Door {
         let caller = Self::caller(&request)?;
         demand_user(caller, "comparing workspaces").map_err(|reject| refuse(&reject))?;
         let ask = request.into_inner();
-        let place = self.inspected(caller, ask.agent.clone()).await?;
+        let (place, _) = self.inspected(caller, ask.agent.clone()).await?;
         let list = self.filling(place.agent).await?;
         let mask = self.mask_for(place.agent).await?;
         let asked = Comparison { detail: detail(ask.detail()), list };
@@ -122,12 +122,14 @@ impl Door {
         removed.map_err(|reject| refuse(&reject))
     }
 
-    /// The workspace of an agent that the caller may look into.
-    async fn inspected(&self, caller: Caller, text: String) -> Result<Inspected, Status> {
+    /// The workspace of an agent that the caller may look into, and what the agent gets next if nothing of it runs.
+    async fn inspected(&self, caller: Caller, text: String) -> Result<(Inspected, Option<Next>), Status> {
         let look = move |state: &State, _| {
             let agent = state.find_agent(caller, &text)?;
             let path = agent.spec.recipe.workspace.clone().into();
-            Ok(Inspected { agent: agent.id, owner: agent.owner, path })
+            let next = Next { incarnation: agent.incarnation, serial: agent.next_serial };
+            let next = agent.life.work().is_none().then_some(next);
+            Ok((Inspected { agent: agent.id, owner: agent.owner, path }, next))
         };
         self.engine.look(look).await.and_then(|found| found).map_err(|reject| refuse(&reject))
     }

@@ -274,6 +274,7 @@ impl Values {
                 permissions: self.mode("workspaces.permissions").unwrap_or(0o700),
                 retention: self.span("workspaces.retention"),
                 seed_timeout: self.span("workspaces.seed_timeout"),
+                disk_bytes: self.get("workspaces.disk").map(|_| self.bytes("workspaces.disk")),
             },
             store: Store { path: self.path("store.path"), free_floor_bytes: self.bytes("store.free_floor") },
             log: Log {

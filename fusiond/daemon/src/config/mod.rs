@@ -159,6 +159,8 @@ pub struct Workspaces {
     pub retention: Millis,
     /// How long the seeding of one may take.
     pub seed_timeout: Millis,
+    /// How much one may take on the disk before the next task, where nobody says otherwise.
+    pub disk_bytes: Option<u64>,
 }
 
 /// `[store]`.
@@ -249,6 +251,7 @@ impl Config {
             ended_in_memory: self.tasks.ended_in_memory,
             grace: self.runtime.grace,
             seed_timeout: self.workspaces.seed_timeout,
+            disk_bytes: self.workspaces.disk_bytes,
             // Those of the profiles come when the hands are there.
             pools: fusion_core::pool::AllPools::default(),
         };

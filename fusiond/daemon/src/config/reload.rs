@@ -21,6 +21,7 @@ pub(super) const LIVE: &[&str] = &[
     "tasks.retry_backoff_max",
     "tasks.ended_in_memory",
     "workspaces.retention",
+    "workspaces.disk",
     "log.level",
 ];
 

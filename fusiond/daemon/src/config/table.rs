@@ -152,6 +152,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         "10m",
         "how long `agent spawn --from` may take to fill a workspace",
     ),
+    optional(
+        "workspaces.disk",
+        Kind::Bytes(1 << 20, 1 << 50),
+        "how much the workspace of a new agent may take on the disk before its next task, where nobody says otherwise; absent: as much as there is",
+    ),
     optional("store.path", Kind::Path, "where the store lies, if not in `store` below the state folder"),
     now(
         "store.free_floor",

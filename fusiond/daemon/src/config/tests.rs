@@ -112,7 +112,7 @@ fn every_setting_is_read() {
         [runtime]\nbackend = \"cgroup-v1\"\nlog_quota = \"1MiB\"\ngrace = \"0s\"\nrestart_backoff = \"1ms\"\n\
         restart_backoff_max = \"2ms\"\nquarantine_crashes = 7\nquarantine_window = \"3ms\"\n\
         [tasks]\nretry_backoff = \"4ms\"\nretry_backoff_max = \"5ms\"\nended_in_memory = 8\nhistory = \"7ms\"\n\
-        [workspaces]\nroot = \"/w\"\npermissions = 0o700\nretention = \"6ms\"\n\
+        [workspaces]\nroot = \"/w\"\npermissions = 0o700\nretention = \"6ms\"\ndisk = \"2MiB\"\n\
         [store]\npath = \"/s\"\nfree_floor = 1048576\n[socket]\nmode = \"0660\"\ngroup = \"staff\"\n";
     let loaded = Place::new(text).load(&[], &[]).unwrap();
     let config = &loaded.config;
@@ -124,6 +124,7 @@ fn every_setting_is_read() {
     assert_eq!((core.restart_base, core.restart_max, core.quarantine_crashes), (Millis(1), Millis(2), 7));
     assert_eq!((core.quarantine_window, core.retry_base, core.retry_max), (Millis(3), Millis(4), Millis(5)));
     assert_eq!((core.retention, core.ended_in_memory, core.grace), (Millis(6), 8, Millis(0)));
+    assert_eq!(core.disk_bytes, Some(2 << 20));
     assert_eq!((config.tasks.history, config.runtime.backend), (Millis(7), Backend::CgroupV1));
     assert_eq!(config.socket, Socket { mode: Some(0o660), group: Some("staff".into()) });
     assert_eq!(loaded.paths.workspaces, Path::new("/w"));

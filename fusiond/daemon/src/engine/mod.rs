@@ -266,6 +266,7 @@ pub(crate) fn name_of(outcome: &Outcome) -> (AgentId, &'static str) {
         Outcome::Frozen { agent, .. } => (*agent, "frozen"),
         Outcome::Observed { agent, .. } => (*agent, "observed"),
         Outcome::WorkspaceRemoved { agent, .. } => (*agent, "workspace removed"),
+        Outcome::WorkspaceMeasured { agent, .. } => (*agent, "workspace measured"),
         Outcome::WorkspaceKept { agent, .. } => (*agent, "workspace kept"),
     }
 }

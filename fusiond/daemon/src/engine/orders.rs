@@ -74,6 +74,9 @@ fn plan_one(
         }
         Effect::Observe { agent, incarnation } => Some(Order::Observe { agent, incarnation }),
         Effect::StopShim { agent, incarnation, grace } => Some(Order::StopShim { agent, incarnation, grace }),
+        Effect::Measure { agent, incarnation, serial } => {
+            setup(state, agent, incarnation).map(|setup| Order::Measure { setup, serial })
+        }
         Effect::RemoveWorkspace { agent, what } => {
             let incarnation = state.agent(agent).map_or(0, |agent| agent.incarnation);
             setup(state, agent, incarnation).map(|setup| Order::RemoveWorkspace { setup, what })

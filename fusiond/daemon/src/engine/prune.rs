@@ -123,6 +123,8 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::WorkspaceSeedFailed { .. }
         | EventKind::WorkspaceRemoved { .. }
         | EventKind::WorkspaceKept { .. }
+        | EventKind::WorkspaceOverQuota { .. }
+        | EventKind::WorkspaceWithinQuota { .. }
         | EventKind::TaskSubmitted { .. }
         | EventKind::TaskQueued { .. }
         | EventKind::TaskDeferred { .. }

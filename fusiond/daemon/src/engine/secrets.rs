@@ -132,6 +132,7 @@ pub(crate) fn veil(state: &State, reader: &Reader, vault: &Vault, mut outcome: O
         | Outcome::Frozen { .. }
         | Outcome::Observed { .. }
         | Outcome::WorkspaceRemoved { .. }
+        | Outcome::WorkspaceMeasured { .. }
         | Outcome::WorkspaceKept { .. } => return outcome,
     };
     let given = given_to(state, agent);

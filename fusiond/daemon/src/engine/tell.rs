@@ -44,6 +44,7 @@ fn worth(kind: &EventKind) -> (Weight, String) {
         EventKind::AgentQuarantined { crashes, .. } => (Weight::Trouble, format!("{crashes} crashes")),
         EventKind::TaskLost { code, .. } => (Weight::Trouble, code.clone()),
         EventKind::WorkspaceKept { .. } | EventKind::WorkspaceSeedFailed { .. } => (Weight::Trouble, nothing),
+        EventKind::WorkspaceOverQuota { reason, .. } => (Weight::Trouble, reason.clone()),
         EventKind::AgentSpawned { profile, .. } => (Weight::News, format!("profile {profile}")),
         EventKind::AgentReady { incarnation, adopted, .. } => {
             let how = if *adopted { ", adopted" } else { "" };
@@ -72,6 +73,7 @@ fn worth(kind: &EventKind) -> (Weight, String) {
         | EventKind::WorkspaceSeeding { .. }
         | EventKind::WorkspaceSeeded { .. }
         | EventKind::WorkspaceRemoved { .. }
+        | EventKind::WorkspaceWithinQuota { .. }
         | EventKind::SecretSet { .. }
         | EventKind::SecretRemoved { .. }
         | EventKind::ProfileApplied { .. }

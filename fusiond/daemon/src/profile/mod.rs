@@ -52,6 +52,8 @@ pub struct Profile {
     pub sandbox: Sandbox,
     /// A task without output, CPU or model call for this long is ended.
     pub idle_timeout: Option<Millis>,
+    /// How much the workspace of an agent may take on the disk before its next task.
+    pub disk_bytes: Option<u64>,
     /// A command that succeeds where the program is installed.
     pub detect: Vec<String>,
     /// Between how many agents are kept for each user who has work.

@@ -57,6 +57,7 @@ const KEYS: &[&str] = &[
     "capabilities",
     "sandbox",
     "idle_timeout",
+    "disk",
     "detect",
     "pool",
     "env",
@@ -167,6 +168,7 @@ fn set(profile: &mut Profile, key: &str, value: &DeValue<'_>) -> Result<(), Stri
         "capabilities" => profile.capabilities = capabilities(key, value)?,
         "sandbox" => profile.sandbox = word(key, value, Sandbox::ALL, Sandbox::word)?,
         "idle_timeout" => profile.idle_timeout = Some(duration(key, value)?),
+        "disk" => profile.disk_bytes = Some(size(key, value)?),
         "detect" => profile.detect = texts(key, value)?,
         "pool" => profile.pool = Some(pool(key, value)?),
         "env" => profile.env = environment(key, value)?,
@@ -263,6 +265,12 @@ fn duration(key: &str, value: &DeValue<'_>) -> Result<fusion_core::Millis, Strin
     read.map_or_else(|| expected(key, "a duration such as \"10m\"", value), Ok)
 }
 
+/// As `--disk` has it.
+fn size(key: &str, value: &DeValue<'_>) -> Result<u64, String> {
+    let read = value.as_str().and_then(units::parse_bytes).filter(|bytes| *bytes >= 1 << 20);
+    read.map_or_else(|| expected(key, "a size of at least 1MiB, such as \"10GiB\"", value), Ok)
+}
+
 /// The same rule as the core's, which would refuse every spawn.
 fn capabilities(key: &str, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let names = texts(key, value)?;
@@ -330,6 +338,7 @@ impl Profile {
             capabilities: Vec::new(),
             sandbox: Sandbox::default(),
             idle_timeout: None,
+            disk_bytes: None,
             detect: Vec::new(),
             pool: None,
             env: BTreeMap::new(),
@@ -373,6 +382,9 @@ impl Profile {
         put("sandbox", quoted(self.sandbox.word()));
         if let Some(span) = self.idle_timeout {
             put("idle_timeout", quoted(&units::duration_text(span)));
+        }
+        if let Some(bytes) = self.disk_bytes {
+            put("disk", quoted(&units::bytes_text(bytes)));
         }
         if let Some(pool) = self.pool {
             let span = quoted(&units::duration_text(pool.idle_timeout));

@@ -13,12 +13,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fusion_core::{AgentId, Uid};
-use fusion_shim::usage::Usage;
+use fusion_core::workspace::quota::Found;
+use fusion_core::{AgentId, Outcome, Uid};
+use fusion_shim::usage::{Count, Usage};
 use rustix::fs::{MemfdFlags, SeekFrom, fstat};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::errand::{Ended, attend};
+use super::order::Setup;
 use super::{Runtime, Shared};
 
 /// A workspace that is looked into.
@@ -30,6 +32,15 @@ pub struct Place {
     pub owner: Uid,
     /// Where it is, as the recipe of the agent says.
     pub path: PathBuf,
+}
+
+/// The attempt that an agent gets next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// In which life.
+    pub incarnation: u32,
+    /// Its number there.
+    pub serial: u32,
 }
 
 /// What is asked about the changes in a workspace.
@@ -99,12 +110,18 @@ impl Turns {
 }
 
 impl Runtime {
-    /// Counts what is in a workspace. It answers within 35 s of its turn, with what it has by then.
+    /// Counts what is in a workspace. It answers within 35 s of its turn, with what it has by then. The engine hears of it,
+    /// too, if `before` says what the next attempt is: nothing of the agent ran when the count began.
     ///
     /// # Errors
     /// [`InspectError`].
-    pub async fn measure(&self, place: Place) -> Result<Usage, InspectError> {
-        self.shared.inspect(place, measure).await
+    pub async fn measure(&self, place: Place, before: Option<Next>) -> Result<Usage, InspectError> {
+        let agent = place.agent;
+        let counted = self.shared.inspect(&self.shared.counts, place, measure).await;
+        if let (Some(next), Ok(_)) = (before, &counted) {
+            self.shared.tell_measured(agent, next, &counted);
+        }
+        counted
     }
 
     /// Tells `pieces` what has changed in a workspace, within 10 minutes of its turn, until it is closed.
@@ -117,18 +134,42 @@ impl Runtime {
         asked: Comparison,
         pieces: mpsc::Sender<Vec<u8>>,
     ) -> Result<(), InspectError> {
-        self.shared.inspect(place, move |shared, place| compare(shared, place, asked, &pieces)).await
+        self.shared
+            .inspect(&self.shared.comparisons, place, move |shared, place| {
+                compare(shared, place, asked, &pieces)
+            })
+            .await
     }
 }
 
+/// Counts what is in the workspace of an agent that waits for its next attempt, in the background.
+pub(super) fn measure_later(shared: &Arc<Shared>, setup: &Setup, serial: u32) {
+    let next = Next { incarnation: setup.incarnation, serial };
+    let place =
+        Place { agent: setup.agent, owner: setup.owner, path: PathBuf::from(&setup.recipe.workspace) };
+    let shared = Arc::clone(shared);
+    let handle = shared.handle.clone();
+    handle.spawn(async move {
+        let agent = place.agent;
+        let counted = shared.inspect(&shared.counts, place, measure).await;
+        shared.tell_measured(agent, next, &counted);
+    });
+}
+
 impl Shared {
+    fn tell_measured(&self, agent: AgentId, next: Next, counted: &Result<Usage, InspectError>) {
+        let Next { incarnation, serial } = next;
+        self.tell(Outcome::WorkspaceMeasured { agent, incarnation, serial, found: found(counted) });
+    }
+
     /// Does it when it is the turn of the workspace's user, on a thread for what blocks.
     async fn inspect<T: Send + 'static>(
         self: &Arc<Self>,
+        turns: &Turns,
         place: Place,
         act: impl FnOnce(&Self, &Place) -> Result<T, InspectError> + Send + 'static,
     ) -> Result<T, InspectError> {
-        let turn = self.inspections.of(place.owner).acquire_owned().await;
+        let turn = turns.of(place.owner).acquire_owned().await;
         let turn = turn.map_err(|_| InspectError::Failed("the daemon ends".to_owned()))?;
         let shared = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
@@ -200,6 +241,20 @@ fn hand_over(bytes: &[u8]) -> io::Result<OwnedFd> {
     fusion_sys::file::write_all(&file, bytes)?;
     rustix::fs::seek(&file, SeekFrom::Start(0))?;
     Ok(file)
+}
+
+fn found(counted: &Result<Usage, InspectError>) -> Found {
+    match counted {
+        Ok(Usage { disk_bytes, count: Count::Cut, .. }) => {
+            let missing = format!("that takes longer than {} s", COUNT_LIMIT.as_secs());
+            Found { bytes: *disk_bytes, missing: Some(missing) }
+        }
+        Ok(Usage { disk_bytes, unread: 0, .. }) => Found { bytes: *disk_bytes, missing: None },
+        Ok(Usage { disk_bytes, unread, .. }) => {
+            Found { bytes: *disk_bytes, missing: Some(format!("{unread} of its folders cannot be read")) }
+        }
+        Err(error) => Found { bytes: 0, missing: Some(error.to_string()) },
+    }
 }
 
 /// The folder itself, without following a link.

@@ -37,7 +37,7 @@ use super::order::{Order, Setup};
 use super::places::Life;
 use super::readiness::readable;
 use super::stored::lay;
-use super::{Lanes, Shared, words};
+use super::{Lanes, Shared, inspect, words};
 
 /// Hands orders to the lane of their agent, which begins here if there is none.
 pub(super) fn deliver(shared: &Arc<Shared>, lanes: &Arc<Lanes>, agent: AgentId, orders: Vec<Order>) {
@@ -155,6 +155,7 @@ impl Lane {
                 Order::Launch { setup } => self.launch(setup).await,
                 Order::Adopt { setup } => self.adopt(setup, PAUSE_MIN, None).await,
                 Order::Refresh { setup } => self.refresh(setup),
+                Order::Measure { setup, serial } => inspect::measure_later(&self.shared, &setup, serial),
                 Order::RemoveWorkspace { setup, what } => after = self.remove(setup, what).await,
                 Order::StopShim { incarnation, grace, .. } => {
                     self.stop(incarnation, Duration::from_millis(grace.0)).await;

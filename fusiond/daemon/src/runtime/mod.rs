@@ -50,7 +50,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, word};
 pub use self::detect::{Asker, Presence, Question};
-pub use self::inspect::{Comparison, Detail, InspectError, Place as Inspected};
+pub use self::inspect::{Comparison, Detail, InspectError, Next, Place as Inspected};
 pub use self::order::{
     INPUT_PIECE_BYTES_MAX, INPUT_VERSION, InputError, InputNews, InputPiece, Order, Setup, TaskInput,
 };
@@ -161,8 +161,10 @@ struct Shared {
     handle: Handle,
     /// How many blocking works (launches, deaths, removals) may run at once.
     blocking: Semaphore,
-    /// Who looks into workspaces just now.
-    inspections: inspect::Turns,
+    /// Whose workspaces are counted just now.
+    counts: inspect::Turns,
+    /// Whose are compared; by somebody who may read slowly, while agents wait to be counted.
+    comparisons: inspect::Turns,
 }
 
 /// Where the orders of each agent go. The lock is held for a map access alone, never across an await.
@@ -209,7 +211,8 @@ impl Runtime {
             read_stored,
             handle,
             blocking,
-            inspections: inspect::Turns::default(),
+            counts: inspect::Turns::default(),
+            comparisons: inspect::Turns::default(),
         };
         Ok(Self { shared: Arc::new(shared), lanes: Arc::default() })
     }

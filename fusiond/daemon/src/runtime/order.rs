@@ -121,6 +121,13 @@ pub enum Order {
         /// Between SIGTERM and the kill.
         grace: Millis,
     },
+    /// Counts what is in the workspace. Answered by `WorkspaceMeasured`.
+    Measure {
+        /// Who.
+        setup: Arc<Setup>,
+        /// The number of the next attempt.
+        serial: u32,
+    },
     /// Removes the workspace, the logs and the folders, or a part of them. Answered by `WorkspaceRemoved` or
     /// `WorkspaceKept`.
     RemoveWorkspace {
@@ -139,6 +146,7 @@ impl Order {
             Self::Launch { setup }
             | Self::Adopt { setup }
             | Self::Refresh { setup }
+            | Self::Measure { setup, .. }
             | Self::RemoveWorkspace { setup, .. } => setup.agent,
             Self::Input { lease, .. } => lease.agent,
             Self::Start { agent, .. }

@@ -64,6 +64,7 @@ fn pool(profile: &Profile, runtime: &Runtime, owner: Option<u32>, paths: &Paths)
         retention: None,
         secrets: Vec::new(),
         seed: None,
+        disk_bytes: profile.disk_bytes,
         recipe,
     };
     // Whoever applied a profile wants its min at hand, and so does the one user of a daemon; one of all users

@@ -22,6 +22,11 @@ impl Session {
                 let offered: Vec<&str> = values(flags, "--capability").collect();
                 let change = AgentChange {
                     name: value(flags, "--name").map(str::to_owned),
+                    disk_bytes: match value(flags, "--disk") {
+                        None => Change::Kept,
+                        Some("none") => Change::Gone,
+                        Some(text) => Change::To(number(text).into()),
+                    },
                     capabilities: (!offered.is_empty()).then(|| offered.into_iter().collect()),
                     ..AgentChange::default()
                 };
@@ -123,6 +128,7 @@ impl Session {
         let offered = values(flags, "--capability").collect();
         let mut spawn = clients::spawn(id, caller.uid, name.to_owned(), offered, restart, 0);
         spawn.spec.secrets = values(flags, "--secret").map(clients::secret_use).collect();
+        spawn.spec.disk_bytes = value(flags, "--disk").map(|text| number(text).into());
         spawn.spec.seed = value(flags, "--from").map(clients::seed);
         Command::SpawnAgent(Box::new(spawn))
     }

@@ -4,6 +4,7 @@
 
 use super::timestamp;
 use fusion_core::agent::{Agent, AgentLife, Freeze, RestartPolicy, Stay};
+use fusion_core::workspace::quota::Excess;
 use fusion_core::{State, Time, explain};
 use fusion_proto::v1;
 
@@ -27,6 +28,7 @@ pub(crate) fn agent(state: &State, agent: &Agent, now: Time) -> v1::Agent {
             memory_bytes: limits.memory_bytes,
             cpu_millis: limits.cpu_millis,
             pids: limits.pids,
+            disk_bytes: agent.spec.disk_bytes,
         }),
         sandbox: recipe.sandbox.clone(),
         command: recipe.command.clone(),
@@ -48,7 +50,11 @@ pub(crate) fn agent(state: &State, agent: &Agent, now: Time) -> v1::Agent {
 
 fn reason(state: &State, agent: &Agent, now: Time) -> String {
     match &agent.life {
-        AgentLife::Idle { .. } | AgentLife::Busy { .. } => String::new(),
+        AgentLife::Idle { .. } => match agent.excess() {
+            None | Some(Excess::Uncounted) => String::new(),
+            Some(excess @ (Excess::Over { .. } | Excess::Hidden { .. })) => excess.words(),
+        },
+        AgentLife::Busy { .. } => String::new(),
         AgentLife::Terminated { .. } => agent.trouble.clone().unwrap_or_default(),
         AgentLife::Paused { freeze: Freeze::Asked, .. } => "the freeze is under way".to_owned(),
         AgentLife::Starting { .. }

@@ -46,6 +46,10 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
             json!({"incarnation": incarnation})
         }
         EventKind::WorkspaceSeeded { took, .. } => json!({"tookMs": took.0}),
+        EventKind::WorkspaceOverQuota { bytes, limit, reason, .. } => {
+            json!({"bytes": bytes, "limitBytes": limit, "reason": reason})
+        }
+        EventKind::WorkspaceWithinQuota { bytes, limit, .. } => json!({"bytes": bytes, "limitBytes": limit}),
         EventKind::WorkspaceSeedFailed { reason, .. }
         | EventKind::WorkspaceKept { reason, .. }
         | EventKind::TaskQueued { reason, .. } => {

@@ -17,6 +17,8 @@ pub(crate) fn workspace(whole: &State, agent: &Agent) -> v1::Workspace {
         user: agent.owner.0.to_string(),
         path: agent.spec.recipe.workspace.clone(),
         state: state(agent).into(),
+        disk_bytes: agent.disk.last.as_ref().map(|last| last.bytes),
+        measure_time: agent.disk.last.as_ref().map(|last| timestamp(last.at)),
         end_time: agent.is_terminated().then(|| timestamp(agent.life.since())),
         create_time: Some(timestamp(agent.created_at)),
         expire_time: expiry(whole, agent).map(timestamp),

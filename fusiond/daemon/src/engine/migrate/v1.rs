@@ -7,7 +7,7 @@ use fusion_core::agent::{AgentLife, AgentLimits, RestartPolicy, Stay, Wish};
 use fusion_core::failure::Failure;
 use fusion_core::input::Actor;
 use fusion_core::task::{Clock, DeferWhy, OnLost, Phase, Stop, TaskKind, Timeouts};
-use fusion_core::workspace::Seeded;
+use fusion_core::workspace::{Disk, Seeded};
 use fusion_core::{AgentId, Capabilities, Millis, Nonce, TaskId, Time, Uid, agent, task};
 use serde::Deserialize;
 
@@ -140,6 +140,7 @@ impl From<Agent> for agent::Agent {
             wish: old.wish,
             request: old.request,
             seeded: Seeded::default(),
+            disk: Disk::default(),
         }
     }
 }
@@ -159,6 +160,7 @@ impl From<AgentSpec> for agent::AgentSpec {
             retention: None,
             secrets: Vec::new(),
             seed: None,
+            disk_bytes: None,
         }
     }
 }

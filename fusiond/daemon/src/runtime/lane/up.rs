@@ -136,6 +136,7 @@ impl Up {
             | Order::Adopt { .. }
             | Order::Refresh { .. }
             | Order::StopShim { .. }
+            | Order::Measure { .. }
             | Order::RemoveWorkspace { .. } => {
                 unreachable!("the lane carries these out itself")
             }
