@@ -94,6 +94,13 @@ fn agent_spawn_from_a_repository_as_a_worktree_shares_its_history() {
     let branch = git(&workspace, &["branch", "--show-current"]);
     assert!(branch.starts_with("fusion/a-"), "{branch}");
     assert!(git(&folder, &["branch", "--list", "fusion/*"]).contains(&branch));
+    // What is committed there stays in the repository, the worktree does not.
+    let task = ctl.submit("echo x > c; git add c; git -c user.name=t -c user.email=t@e commit -qm c", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    assert_eq!(git(&folder, &["worktree", "list"]).lines().count(), 2);
+    ctl.ok(&["agent", "remove", "--force", "a"]);
+    assert_eq!(git(&folder, &["worktree", "list"]).lines().count(), 1);
+    assert!(git(&folder, &["show", "--stat", &branch]).contains(" c | 1 +"));
 }
 
 #[test]

@@ -185,3 +185,16 @@ fn run_interactive_on_a_terminal_speaks_with_the_program() {
     let _ended = terminal.done().expect_code(0);
     assert_eq!(ctl.json(&["task", "list"])[0]["state"], "succeeded");
 }
+
+#[test]
+fn run_from_fills_the_workspace_first() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let folder = daemon.folder().join("stuff");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("a"), "content").unwrap();
+    let from = folder.to_str().unwrap();
+    assert_eq!(ctl.ok(&["run", "shell", "cat a", "--from", from]), "content");
+    let failed = ctl.run(&["run", "shell", "cat a", "--from", "/nowhere/at/all"]).expect_code(1);
+    assert!(failed.stderr.contains("could not be seeded from /nowhere/at/all"), "{failed}");
+}

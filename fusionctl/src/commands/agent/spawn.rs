@@ -41,13 +41,6 @@ pub(crate) struct Args {
     env: Env,
     #[command(flatten)]
     bounds: Bounds,
-    /// Fill its workspace first: a folder (copied), or a repository of git on this machine or by URL (cloned on a branch of
-    /// its own); `#REF` behind it names a branch, tag or commit
-    #[arg(long, value_name = "GIT-OR-DIR[#REF]")]
-    from: Option<String>,
-    /// With --from REPOSITORY: a worktree of it instead of a clone
-    #[arg(long, requires = "from")]
-    worktree: bool,
     /// Make so many, named NAME-1, NAME-2 … (`fusionctl agent scale` changes their number)
     #[arg(long, value_name = "N", requires = "name", value_parser = clap::value_parser!(u32).range(1..=1000))]
     replicas: Option<u32>,
@@ -62,6 +55,13 @@ pub(crate) struct Args {
 /// How an agent is held, however it is made (`agent spawn`, `run`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bounds {
+    /// Fill its workspace first: a folder (copied), or a repository of git on this machine or by URL (cloned on a branch of
+    /// its own); `#REF` behind it names a branch, tag or commit
+    #[arg(long, value_name = "GIT-OR-DIR[#REF]")]
+    from: Option<String>,
+    /// With --from REPOSITORY: a worktree of it instead of a clone
+    #[arg(long, requires = "from")]
+    worktree: bool,
     /// A secret that every attempt is given in a variable [default: its name] (may be repeated)
     #[arg(long = "secret", value_name = "NAME[=VARIABLE]", value_parser = parse_secret)]
     secrets: Vec<SecretUse>,
@@ -117,8 +117,6 @@ enum Sandbox {
 
 impl Args {
     fn request(self) -> Result<CreateAgentRequest, Stop> {
-        let worktree = self.worktree;
-        let seed = self.from.map(|from| WorkspaceSeed { worktree, ..parse_source(&from) });
         Ok(CreateAgentRequest {
             name: self.name.unwrap_or_default(),
             capabilities: self.capabilities,
@@ -126,7 +124,6 @@ impl Args {
             command: self.command,
             user: self.user.unwrap_or_default(),
             request_id: request_id(),
-            seed,
             ..self.bounds.request(self.profile)
         })
     }
@@ -148,8 +145,11 @@ impl Bounds {
             Sandbox::Landlock => "landlock",
             Sandbox::Bwrap => "bwrap",
         });
+        let worktree = self.worktree;
+        let seed = self.from.map(|from| WorkspaceSeed { worktree, ..parse_source(&from) });
         CreateAgentRequest {
             profile,
+            seed,
             limits: (limits != AgentLimits::default()).then_some(limits),
             restart: restart.into(),
             sandbox: sandbox.to_owned(),

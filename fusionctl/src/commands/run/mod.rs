@@ -42,6 +42,7 @@ outcome is unknown. Errors of fusionctl itself have the exit codes of `fusionctl
 Examples:
   fusionctl run shell 'make -C \"$HOME/src\" check'
   fusionctl run claude 'Explain the failing test' --timeout 10m --memory 2G
+  fusionctl run claude 'Mend the failing test' --from ~/project
   git diff | fusionctl run command - -- wc -l
   fusionctl run -i command -- python3 -i
   fusionctl run -d --rm shell 'sleep 60; date'";
@@ -294,11 +295,26 @@ mod tests {
 
     #[test]
     fn flags_of_agent_and_task_become_one_request() {
-        let line =
-            ["shell", "echo hi", "--memory", "1G", "--timeout", "5s", "--rm", "--name", "r", "-e", "A=b"];
+        let line = [
+            "shell",
+            "echo hi",
+            "--memory",
+            "1G",
+            "--timeout",
+            "5s",
+            "--rm",
+            "--name",
+            "r",
+            "-e",
+            "A=b",
+            "--from",
+            "/p#main",
+        ];
         let request = request(&line).unwrap();
         let (agent, task) = (request.agent.unwrap(), request.task.unwrap());
         assert_eq!((agent.profile.as_str(), agent.name.as_str()), ("shell", "r"));
+        let seed = agent.seed.as_ref().map(|seed| (seed.source.as_str(), seed.reference.as_str()));
+        assert_eq!(seed, Some(("/p", "main")));
         assert_eq!(agent.limits.and_then(|limits| limits.memory_bytes), Some(1 << 30));
         assert_eq!((task.prompt.as_str(), task.env["A"].as_str()), ("echo hi", "b"));
         assert_eq!(task.timeout.map(|span| span.seconds), Some(5));

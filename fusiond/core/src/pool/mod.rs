@@ -126,6 +126,7 @@ pub(crate) fn idle_member(state: &State, owner: Uid, spec: &AgentSpec) -> Option
             && spec.capabilities.within(&agent.spec.capabilities)
             && agent.spec.limits == spec.limits
             && agent.spec.disk_bytes == spec.disk_bytes.or(state.config.disk_bytes)
+            && spec.seed.is_none()
             && agent.spec.recipe.command == spec.recipe.command
             && agent.spec.recipe.sandbox == spec.recipe.sandbox
     };

@@ -493,8 +493,8 @@ fn clear_workspace(shared: &Shared, setup: &Setup) -> Result<(), String> {
         Some(user) => user,
         None => super::identity::Owner::look_up(setup.owner)?.name,
     };
-    shared
-        .workspaces
-        .remove(&user, setup.agent, setup.owner, &shared.config.shim_path)
-        .map_err(|error| error.sentence())
+    let removed = shared.workspaces.remove(&user, setup.agent, setup.owner, &shared.config.shim_path);
+    removed.map_err(|error| error.sentence())?;
+    super::worktree::forget(shared, setup);
+    Ok(())
 }

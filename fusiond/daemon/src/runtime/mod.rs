@@ -34,6 +34,7 @@ mod scope;
 mod stored;
 mod sweep;
 mod words;
+mod worktree;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
