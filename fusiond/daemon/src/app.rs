@@ -130,8 +130,7 @@ async fn serve(
     #[expect(clippy::disallowed_methods, reason = "bounded by the agents: each has a few outcomes under way")]
     let (outcome_sender, outcomes) = mpsc::unbounded_channel();
     let (agent_sender, agents) = mpsc::channel(CONNECTIONS_MAX);
-    let mut hands = hands_config(&loaded, &paths, &cgroup, &shim, epoch);
-    hands.scopes = runtime::find_scopes(hands.backend).await;
+    let hands = hands_config(&loaded, &paths, &cgroup, &shim, epoch).await;
     let reader = store.reader();
     let read_stored: runtime::ReadStored =
         Arc::new(move |prompt, to| engine::read_stored(&reader, prompt, to));
@@ -174,9 +173,10 @@ async fn serve(
         // Sent, or dropped with the sender: both mean the end.
         drop(stopped.await);
     }));
+    let mut signals = shutdown::Signals::listen().context("receiving signals")?;
     tell_ready(&engine, &paths, epoch);
 
-    let ask = shutdown::wait(&paths, loaded.config.runtime.grace, asks).await.context("receiving signals")?;
+    let ask = signals.wait(&paths, loaded.config.runtime.grace, asks).await;
     systemd::stopping();
     tracing::info!(?ask, "stopping");
     leave.send_replace(true);
@@ -261,14 +261,21 @@ fn known(state: &State) -> Vec<(AgentId, u32)> {
     wanted.map(|agent| (agent.id, agent.incarnation)).collect()
 }
 
-fn hands_config(loaded: &Loaded, paths: &Paths, cgroup: &str, shim: &Path, epoch: u64) -> runtime::Config {
+async fn hands_config(
+    loaded: &Loaded,
+    paths: &Paths,
+    cgroup: &str,
+    shim: &Path,
+    epoch: u64,
+) -> runtime::Config {
+    let backend = backend_choice(loaded.config.runtime.backend);
     runtime::Config {
         run_dir: paths.run.clone(),
         state_dir: paths.state.clone(),
         workspaces_root: paths.workspaces.clone(),
         shim_path: shim.to_owned(),
-        backend: backend_choice(loaded.config.runtime.backend),
-        scopes: None,
+        backend,
+        scopes: runtime::find_scopes(backend).await,
         cgroup_name: cgroup.to_owned(),
         epoch,
         umask: 0o077,

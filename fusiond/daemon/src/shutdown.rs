@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::paths::{Mode, Paths};
 use fusion_core::{Caller, Command, Key, Millis, Rights, State, Uid};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// How long agents may take beyond their grace before the daemon leaves all the same. Their shims go
@@ -32,23 +32,34 @@ pub enum Agents {
     },
 }
 
-/// Waits for SIGINT, SIGTERM, or an ask through the API.
-///
-/// # Errors
-/// When signals cannot be received.
-pub async fn wait(paths: &Paths, grace: Millis, mut asks: mpsc::Receiver<Ask>) -> std::io::Result<Ask> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let stop = Ask { agents: Agents::Stop { grace } };
-    let ask = tokio::select! {
-        _ = interrupt.recv() => stop,
-        _ = terminate.recv() => match paths.mode {
-            Mode::Root(_) => stop,
-            Mode::System | Mode::User => Ask { agents: Agents::Keep },
-        },
-        Some(ask) = asks.recv() => ask,
-    };
-    Ok(ask)
+/// SIGINT and SIGTERM, heard from here on: from before anybody is told that the daemon is there.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When signals cannot be received.
+    pub fn listen() -> std::io::Result<Self> {
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate })
+    }
+
+    /// Waits for one of them, or for an ask through the API.
+    pub async fn wait(&mut self, paths: &Paths, grace: Millis, mut asks: mpsc::Receiver<Ask>) -> Ask {
+        let stop = Ask { agents: Agents::Stop { grace } };
+        tokio::select! {
+            _ = self.interrupt.recv() => stop,
+            _ = self.terminate.recv() => match paths.mode {
+                Mode::Root(_) => stop,
+                Mode::System | Mode::User => Ask { agents: Agents::Keep },
+            },
+            Some(ask) = asks.recv() => ask,
+        }
+    }
 }
 
 /// Ends the agents if that is wanted; returns when nothing of them is left, or after grace and margin.
