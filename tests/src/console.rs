@@ -342,7 +342,8 @@ impl Shell {
     fn start(folder: PathBuf, own: Option<tempfile::TempDir>, home: &Path) -> Self {
         let mut command = Command::new("bash");
         command.args(["--noprofile", "--norc"]).current_dir(&folder).env("HOME", home);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // No document shows what cargo builds meanwhile.
+        command.env("CARGO_TERM_QUIET", "true").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("bash can be started");
         let stdin = child.stdin.take().expect("stdin is a pipe");
         let stdout = child.stdout.take().expect("stdout is a pipe");
