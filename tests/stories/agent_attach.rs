@@ -1,6 +1,6 @@
 //! Stories of `agent attach`, `agent send` and `run --interactive`: words for a program that runs.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Child, Stdio};
 
 use fusion_tests::{Ctl, Daemon, binary, stream};
@@ -67,13 +67,17 @@ fn agent_attach_shows_types_and_exits_as_the_program_for_several_at_once() {
     agent_of_steps(&ctl, &["hear", &format!("ring {}", bell.path()), "hear", "exit 5"]);
     let task = ctl.submit("prompt", &["-i"]);
     bell.next_line();
-    let watcher = attach(&ctl, &["--no-stdin", "--tail", "all"]);
+    let mut watcher = attach(&ctl, &["--no-stdin", "--tail", "all"]);
+    // What is typed ends the program: the watcher is to be there before.
+    let mut seen = [0; "heard: prompt\n".len()];
+    watcher.stdout.as_mut().expect("a pipe").read_exact(&mut seen).expect("it shows what was");
     let mut typist = attach(&ctl, &["--tail", "1"]);
     typist.stdin.take().expect("a pipe").write_all(b"typed\n").expect("it is read");
-    for child in [watcher, typist] {
+    for (child, before) in [(watcher, &seen[..]), (typist, &[])] {
         let output = child.wait_with_output().expect("our child");
         assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "heard: prompt\nheard: typed\n");
+        let shown = [before, &output.stdout].concat();
+        assert_eq!(String::from_utf8_lossy(&shown), "heard: prompt\nheard: typed\n");
     }
     assert_eq!(ctl.ended(&task)["state"], "failed");
 }
