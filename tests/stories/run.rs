@@ -3,7 +3,7 @@
 use std::os::fd::AsFd as _;
 use std::process::Stdio;
 
-use fusion_tests::{Daemon, Deadline, binary, stream, wait_readable};
+use fusion_tests::{Daemon, Deadline, binary, instant, stream, wait_readable};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 fn fake() -> String {
@@ -21,6 +21,22 @@ fn run_streams_both_outputs_and_leaves_no_process() {
     assert_eq!(agents[0]["state"], "terminated", "{agents}");
     let workspace = agents[0]["workspace"].as_str().unwrap();
     assert!(std::path::Path::new(workspace).is_dir(), "the workspace is kept");
+}
+
+#[test]
+fn run_rm_keeps_what_is_left_for_a_minute_and_others_as_long_as_the_settings_say() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    drop(ctl.run(&["run", "--name", "brief", "--rm", "shell", "true"]).expect_code(0));
+    drop(ctl.run(&["run", "--name", "usual", "shell", "true"]).expect_code(0));
+    let kept = |name: &str| {
+        let shown = ctl.json(&["workspace", "show", name]);
+        let of =
+            |field: &str| instant(shown[field].as_str().unwrap_or_else(|| panic!("no {field}: {shown}")));
+        of("expireTime") - of("endTime")
+    };
+    assert_eq!(kept("brief").as_millis(), 60_000);
+    assert_eq!(kept("usual").as_secs(), 7 * 24 * 3_600);
 }
 
 #[test]
