@@ -39,6 +39,8 @@ fn workspace_quota_keeps_the_next_task_until_there_is_less() {
     assert!(shown["reason"].as_str().unwrap().contains("2.9 MiB"), "{shown}");
     assert!(ctl.json(&["workspace", "list"])[0]["diskBytes"].as_u64().unwrap() > 2_900_000);
     assert_eq!(ctl.json(&["why", "sh"])["reasons"][0]["code"], "disk_quota");
+    let attention = ctl.json(&["system", "status"])["attention"].to_string();
+    assert!(attention.contains("1 agent kept from work by a disk limit"), "{attention}");
     // Whoever looks again without having removed anything changes nothing.
     ctl.ok(&["workspace", "du", "sh"]);
     assert_eq!(ctl.json(&["task", "show", &task])["state"], "queued");

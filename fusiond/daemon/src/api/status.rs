@@ -7,7 +7,8 @@ use super::refuse::refuse;
 use super::view::timestamp;
 use fusion_core::index::{Index, Lanes, UserIndex};
 use fusion_core::input::Intake;
-use fusion_core::{Caller, Millis, Rights, State, TaskId, TaskState, Time};
+use fusion_core::workspace::quota::Excess;
+use fusion_core::{Agent, Caller, Millis, Rights, State, TaskId, TaskState, Time};
 use fusion_proto::v1;
 use tonic::Status;
 
@@ -151,6 +152,12 @@ fn attention(state: &State, now: Time) -> Vec<String> {
             "failed within the last hour",
             "`fusionctl task list --state failed --state timed_out`, `fusionctl why TASK`",
         ),
+        counted(
+            Some(&beyond_their_disk(state)),
+            "agent",
+            "kept from work by a disk limit",
+            "`fusionctl why AGENT`, then `fusionctl workspace du AGENT`",
+        ),
         counted(index.agent_words.get("backoff"), "agent", "in backoff", "`fusionctl why AGENT`"),
         (state.meta.intake == Intake::Closed)
             .then(|| "drained: no new attempts begin: `fusionctl system drain --off`".to_owned()),
@@ -175,6 +182,12 @@ fn failures(state: &State, index: &Index, now: Time) -> u64 {
         task.is_some_and(|task| matches!(task.state, TaskState::Failed { .. } | TaskState::TimedOut { .. }))
     });
     failed.count() as u64
+}
+
+/// Agents that take no task because of what their workspaces hold, or hide from a count.
+fn beyond_their_disk(state: &State) -> u64 {
+    let beyond = |agent: &&Agent| matches!(agent.excess(), Some(Excess::Over { .. } | Excess::Hidden { .. }));
+    state.agents().filter(|agent| !agent.is_terminated()).filter(beyond).count() as u64
 }
 
 /// Resident memory of this process: field 2 of proc_pid_statm(5), in pages.
