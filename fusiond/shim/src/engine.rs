@@ -15,7 +15,7 @@ use rustix::process::{Pid, getpid};
 use crate::attempt::{Attempt, Progress};
 use crate::link::Link;
 use crate::records::{self, Records};
-use crate::startup::Begun;
+use crate::startup::{self, Begun};
 
 /// A shim at work.
 pub(crate) struct Engine {
@@ -66,10 +66,8 @@ struct Woken {
 
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// What a SIGTERM to the shim itself leaves to its agent (a stopping systemd scope sends it to all).
-const SIGTERM_GRACE: Duration = Duration::from_secs(8);
-
-const SIGTERM: i32 = 15;
+/// What being told to end leaves to the agent.
+const END_GRACE: Duration = Duration::from_secs(8);
 
 /// How often an incomplete freeze is looked at.
 const FREEZE_LOOK: Duration = Duration::from_millis(2);
@@ -164,8 +162,8 @@ impl Engine {
     fn take_signals(&mut self) {
         // SIGCHLD needs no more than the wake-up: it makes this turn look at the attempt.
         while let Ok(Some(signal)) = self.begun.signals.next() {
-            if signal == SIGTERM {
-                self.shut_down(SIGTERM_GRACE);
+            if startup::ENDING.contains(&signal) {
+                self.shut_down(END_GRACE);
             }
         }
     }

@@ -59,8 +59,12 @@ const OOM_SCORE: &str = "-900";
 /// Signals that end neither the shim nor pass unnoticed: a terminal or a broken pipe is no reason to leave an agent.
 const IGNORED: [c_int; 3] = [1, 2, 13];
 
-const SIGTERM: c_int = 15;
 const SIGCHLD: c_int = 17;
+
+/// What tells the shim to end its agent in order, and then itself: SIGTERM from a person, SIGURG from a scope that is
+/// stopped. systemd sends that to every process of the scope, and programs ignore it, so that it is the shim that ends
+/// them and knows so.
+pub(crate) const ENDING: [c_int; 2] = [15, fusion_shim::wire::SIGNAL_OF_SCOPE];
 
 /// Begins in the run folder, the working directory, as soon as `go` ends: until then the daemon houses this process. The
 /// caller's process ends with status 0 when all has succeeded; this returns in the detached child.
@@ -172,5 +176,5 @@ fn detach() -> io::Result<process::SignalFd> {
     process::detach()?;
     process::stdio_to_null()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    process::SignalFd::open(&[SIGCHLD, SIGTERM])
+    process::SignalFd::open(&[&[SIGCHLD], &ENDING[..]].concat())
 }

@@ -311,6 +311,9 @@ pub struct ExitRecord {
     pub tail: Vec<u8>,
 }
 
+/// SIGURG: a systemd scope that is stopped sends it to all its processes. Only a shim takes it for an order to end.
+pub const SIGNAL_OF_SCOPE: i32 = 23;
+
 /// The version written to [`ExitRecord::v`].
 pub const EXIT_RECORD_VERSION: u8 = 1;
 

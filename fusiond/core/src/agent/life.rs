@@ -413,7 +413,9 @@ pub(crate) fn shim_gone(
     witness: Witness,
 ) {
     for (serial, exit) in witness.exits {
-        attempt_exited(state, out, turn, id, incarnation, serial, exit);
+        if !(witness.rebooted && went_with_the_machine(state, id, serial, &exit)) {
+            attempt_exited(state, out, turn, id, incarnation, serial, exit);
+        }
     }
     let Some(agent) = state.agents.get(&id).filter(|agent| agent.incarnation == incarnation) else { return };
     state.unseen.remove(&(id, incarnation));
@@ -448,6 +450,16 @@ pub(crate) fn shim_gone(
         }
         AgentLife::Backoff { .. } | AgentLife::Quarantined { .. } | AgentLife::Terminated { .. } => {}
     }
+}
+
+/// A machine that goes down in order ends each attempt, and its record tells of that end: not of what the attempt would
+/// have come to.
+fn went_with_the_machine(state: &State, id: AgentId, serial: u32, exit: &Exit) -> bool {
+    let Some(agent) = state.agent(id) else { return false };
+    let is_asked = matches!(agent.life, AgentLife::Stopping { .. });
+    let unasked = |work: Work| !is_asked && stop_of(state, work).is_none();
+    let work = agent.life.work().filter(|work| work.serial == serial);
+    exit.stop == Some(StopWhy::Terminated) && work.is_some_and(unasked)
 }
 
 fn judge_absence(work: Work, started: &[u32], rebooted: bool) -> (Ending, Failure) {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use fusion_core::Uid;
 use fusion_shim::cgroup;
+use fusion_shim::wire::SIGNAL_OF_SCOPE;
 use tokio_stream::StreamExt as _;
 use zbus::wire::OwnedObjectPath;
 use zbus::{Connection, Proxy, Variant};
@@ -162,6 +163,7 @@ fn start_words<'a>(scope: &'a str, tenant: &Tenant<'a>) -> StartWords<'a> {
         ("Delegate", true.into()),
         ("OOMPolicy", "continue".into()),
         ("TimeoutStopUSec", STOP_US.into()),
+        ("KillSignal", SIGNAL_OF_SCOPE.into()),
         ("CollectMode", "inactive-or-failed".into()),
         ("Before", vec!["fusiond.service"].into()),
     ];

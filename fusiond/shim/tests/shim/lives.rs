@@ -3,6 +3,7 @@
 use fusion_shim::cgroup::{self, Kind};
 use fusion_shim::wire::{ExitKind, Limits, Reply, Request, StopWhy};
 use fusion_sys::pidfd::PidFd;
+use rustix::process::Signal;
 
 use crate::rig::{Daemon, Rig, code, processes_with, signal, uses_cgroup, wait_for_end, with_each_backend};
 
@@ -201,7 +202,7 @@ fn a_shutdown_ends_the_attempt_and_waits_for_the_acknowledgement() {
 fn a_sigterm_to_the_shim_ends_the_agent_and_then_the_shim() {
     with_each_backend(|rig| {
         rig.start_until_output(1, "echo ready; exec sleep 1000");
-        rig.terminate_shim();
+        rig.end_shim(Signal::TERM);
         let record = rig.daemon.exited();
         assert_eq!((signal(&record), record.stop), (Some(15), Some(StopWhy::Shutdown)));
         assert_eq!(rig.daemon.receive(), Some(Reply::Stopped { survivors: 0 }));
@@ -209,6 +210,21 @@ fn a_sigterm_to_the_shim_ends_the_agent_and_then_the_shim() {
         rig.daemon = Daemon::unconnected();
         rig.wait_for_shim_to_end();
         assert!(rig.state_folder().join("exit.1").exists());
+    });
+}
+
+/// Of all processes of a scope that is stopped, only the shim heeds its signal: what it ends then, it ended itself.
+#[test]
+fn a_scope_that_is_stopped_leaves_the_end_to_the_shim() {
+    with_each_backend(|rig| {
+        rig.start_until_output(
+            1,
+            "trap 'echo bye; exit 3' TERM; kill -URG $$; echo ready; sleep 1000 & wait",
+        );
+        rig.end_shim(Signal::URG);
+        let record = rig.daemon.exited();
+        assert_eq!((code(&record), record.stop), (Some(3), Some(StopWhy::Shutdown)));
+        assert!(rig.text(1).ends_with("bye\n"));
     });
 }
 

@@ -197,8 +197,8 @@ impl Rig {
         wait_for_end(&self.shim);
     }
 
-    pub(crate) fn terminate_shim(&self) {
-        self.shim.signal(Signal::TERM).expect("the shim lives");
+    pub(crate) fn end_shim(&self, signal: Signal) {
+        self.shim.signal(signal).expect("the shim lives");
     }
 
     /// How often the shim has left the processor: asleep means never.
