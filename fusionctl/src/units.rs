@@ -82,6 +82,12 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     Ok(bytes.round() as u64)
 }
 
+/// Reads bytes a second: a size, with or without `/s`.
+pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
+    let wrong = |_| format!("{text:?} is not a rate; write one such as 512K, 50M or 50M/s");
+    parse_size(text.strip_suffix("/s").unwrap_or(text)).map_err(wrong)
+}
+
 /// Writes bytes for people: `512 B`, `1.5 MiB`.
 pub(crate) fn format_size(bytes: u64) -> String {
     let mut amount = bytes as f64;

@@ -6,8 +6,7 @@ use crate::shell;
 
 /// Tests that compare a written file with what it is made from, and write it when they are told to. The wire comes
 /// first: the rest may not compile without it.
-const FRESH: &[&[&str]] =
-    &[&["-p", "fusion-proto", "--tests"], &["-p", "fusiond", "-p", "fusionctl", "--lib", "--tests"]];
+const FRESH: &[&[&str]] = &[&["-p", "fusion-proto", "--tests"], &["--workspace", "--lib", "--tests"]];
 
 /// Tests that write and look at man pages.
 const MAN: &[&str] =

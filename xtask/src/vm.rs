@@ -21,8 +21,11 @@ use crate::shell;
 /// Where the stories run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// In qemu.
+    /// In qemu, emulated.
     Full,
+    /// In qemu, on the host's own processor. Only on request: a host that is itself a machine of somebody may offer a
+    /// `/dev/kvm` that does not hold.
+    Accelerated,
     /// In systemd-nspawn.
     Quick,
 }
@@ -37,9 +40,10 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     for flag in flags {
         match *flag {
             "--quick" => kind = Kind::Quick,
+            "--kvm" => kind = Kind::Accelerated,
             "--release" => profile = Profile::Release,
             name if !name.starts_with('-') => named.push(name),
-            other => bail!("{other:?} is no flag of `vm`: --quick, --release, names of stories"),
+            other => bail!("{other:?} is no flag of `vm`: --quick, --kvm, --release, names of stories"),
         }
     }
     if !fusion_tests::is_root() {
@@ -49,7 +53,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     load(cargo.path(), profile, &named)?;
     let image = image::cached(kind)?;
     shell::say(match kind {
-        Kind::Full => "booting in qemu\n",
+        Kind::Full | Kind::Accelerated => "booting in qemu\n",
         Kind::Quick => "booting in systemd-nspawn\n",
     });
     let told = machine::run(kind, &image, cargo.path())?;

@@ -68,13 +68,18 @@ struct Limits {
     pids: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disk_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    io_read_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    io_write_bytes: Option<u64>,
 }
 
 impl Limits {
     fn of(limits: v1::AgentLimits) -> Option<Self> {
-        let v1::AgentLimits { memory_bytes, cpu_millis, pids, disk_bytes } = limits;
+        let v1::AgentLimits { memory_bytes, cpu_millis, pids, disk_bytes, io_read_bytes, io_write_bytes } =
+            limits;
         let any = limits != v1::AgentLimits::default();
-        any.then_some(Self { memory_bytes, cpu_millis, pids, disk_bytes })
+        any.then_some(Self { memory_bytes, cpu_millis, pids, disk_bytes, io_read_bytes, io_write_bytes })
     }
 
     fn words(&self) -> String {
@@ -82,7 +87,9 @@ impl Limits {
         let cpu = self.cpu_millis.map(|millis| format!("{} CPUs", f64::from(millis) / 1000.0));
         let pids = self.pids.map(|pids| format!("{pids} processes"));
         let disk = self.disk_bytes.map(|bytes| format!("disk {}", format_size(bytes)));
-        [memory, cpu, pids, disk].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let rate = |word, bytes: Option<u64>| bytes.map(|bytes| format!("{word} {}/s", format_size(bytes)));
+        let (read, write) = (rate("reads", self.io_read_bytes), rate("writes", self.io_write_bytes));
+        [memory, cpu, pids, disk, read, write].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -4,7 +4,7 @@
 //! Not for: anything that happens in between.
 
 use crate::caller::{Door, Names};
-use crate::config::{Args, Backend, Loaded};
+use crate::config::{Args, Backend, Bounds, Loaded};
 use crate::engine::{self, Engine};
 use crate::health::{Probe, Trees};
 use crate::paths::{Mode, Paths};
@@ -43,7 +43,7 @@ pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
     let vault = Vault::open(&paths.state, credentials.as_deref())?;
     let (mut store, opened) = open_store(&loaded, &paths)?;
     let names = Names::default();
-    let (core, notes) = loaded.config.core(|name| names.uid(name).ok().flatten());
+    let (core, bounds, notes) = loaded.config.core(|name| names.uid(name).ok().flatten());
     for note in loaded.notes.iter().chain(&notes) {
         tracing::warn!("{note}");
     }
@@ -57,7 +57,8 @@ pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the asynchronous runtime")?;
-    let store = runtime.block_on(serve(Setup { args, loaded }, paths, names, vault, store, opened, state))?;
+    let store =
+        runtime.block_on(serve(Setup { args, loaded, bounds }, paths, names, vault, store, opened, state))?;
     // Tasks that still hold a door would keep it open.
     runtime.shutdown_timeout(STREAMS_GRACE);
     store.close().context("closing the store; nothing is lost, the next start repeats the journal")
@@ -113,10 +114,11 @@ fn open_store(loaded: &Loaded, paths: &Paths) -> anyhow::Result<(Store, Opened)>
 struct Setup {
     args: Args,
     loaded: Loaded,
+    bounds: Bounds,
 }
 
 async fn serve(
-    Setup { args, loaded }: Setup,
+    Setup { args, loaded, bounds }: Setup,
     paths: Paths,
     names: Names,
     vault: Vault,
@@ -130,7 +132,7 @@ async fn serve(
     #[expect(clippy::disallowed_methods, reason = "bounded by the agents: each has a few outcomes under way")]
     let (outcome_sender, outcomes) = mpsc::unbounded_channel();
     let (agent_sender, agents) = mpsc::channel(CONNECTIONS_MAX);
-    let hands = hands_config(&loaded, &paths, &cgroup, &shim, epoch).await;
+    let hands = hands_config(&loaded, bounds, &paths, &cgroup, &shim, epoch).await;
     let reader = store.reader();
     let read_stored: runtime::ReadStored =
         Arc::new(move |prompt, to| engine::read_stored(&reader, prompt, to));
@@ -263,6 +265,7 @@ fn known(state: &State) -> Vec<(AgentId, u32)> {
 
 async fn hands_config(
     loaded: &Loaded,
+    bounds: Bounds,
     paths: &Paths,
     cgroup: &str,
     shim: &Path,
@@ -276,6 +279,7 @@ async fn hands_config(
         shim_path: shim.to_owned(),
         backend,
         scopes: runtime::find_scopes(backend).await,
+        bounds,
         cgroup_name: cgroup.to_owned(),
         epoch,
         umask: 0o077,
@@ -296,7 +300,7 @@ const fn backend_choice(backend: Backend) -> BackendChoice {
 
 fn probe(loaded: &Loaded, paths: &Paths, hands: &Runtime, shim: PathBuf) -> Probe {
     let found = hands.probe();
-    let named = [("memory", found.memory), ("pids", found.pids), ("cpu", found.cpu)];
+    let named = [("memory", found.memory), ("pids", found.pids), ("cpu", found.cpu), ("io", found.io)];
     let controllers = named.into_iter().filter(|(_, how)| how.is_some()).map(|(name, _)| name.to_owned());
     let controllers = controllers.collect();
     let trees = match runtime::from_word(found.backend) {

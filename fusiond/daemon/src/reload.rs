@@ -9,6 +9,7 @@
 //! One task does it, one thing after the other, so what doors see never goes back. Agents that run keep what
 //! they were made of. Not here: reading files (`config`, `profile`), what a setting means.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fusion_core::{Input, Reject, State, Uid};
@@ -16,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::caller::Names;
-use crate::config::{self, Args, Changes, Config, Loaded, Problem};
+use crate::config::{self, Args, Bounds, Changes, Config, Loaded, Problem};
 use crate::engine::Engine;
 use crate::paths::Paths;
 use crate::profile::{Library, Profiles, Trust};
@@ -193,11 +194,20 @@ impl Task {
         self.parts.engine.keep_history(read.loaded.config.tasks.history).await?;
         self.parts.runtime.set_log_quota(read.loaded.config.runtime.log_quota_bytes);
         telemetry::set_level(read.loaded.config.log.level);
-        let report = Report { changes, notes: read.notes, profiles: library.shared_count() };
+        let mut notes = read.notes;
+        notes.extend(self.bind(read.bounds).await?);
+        let report = Report { changes, notes, profiles: library.shared_count() };
         let config = Arc::new(read.loaded.config.clone());
         self.in_force.send_replace(InForce { config, library });
         self.last = read.loaded;
         Ok(report)
+    }
+
+    /// Users whose agents live are bound at once, others with their next agent.
+    async fn bind(&self, bounds: Bounds) -> Result<Vec<String>, Reject> {
+        let owners = |state: &State, _| state.agents().map(|agent| agent.owner).collect::<BTreeSet<_>>();
+        let owners = self.parts.engine.look(owners).await?;
+        Ok(self.parts.runtime.bind(bounds, &owners).await)
     }
 
     async fn applied(&mut self, owner: Uid) {
@@ -217,6 +227,7 @@ impl Task {
 struct Read {
     loaded: Loaded,
     core: fusion_core::Config,
+    bounds: Bounds,
     shared: Profiles,
     notes: Vec<String>,
 }
@@ -229,9 +240,9 @@ fn read(args: &Args, paths: &Paths) -> Result<Read, Reject> {
     })?;
     // Asked anew: users come and go between two reloads.
     let names = Names::default();
-    let (core, mut notes) = loaded.config.core(|name| names.uid(name).ok().flatten());
+    let (core, bounds, mut notes) = loaded.config.core(|name| names.uid(name).ok().flatten());
     let (shared, problems) = load_shared(paths);
     tell(&problems);
     notes.extend(problems.iter().map(|problem| format!("{problem}: its profiles are left out")));
-    Ok(Read { loaded, core, shared, notes })
+    Ok(Read { loaded, core, bounds, shared, notes })
 }

@@ -14,17 +14,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::wire::{Backend, Limits};
+use crate::wire::{Backend, Disk, Io, Limits};
 
 /// What can be used here, with a base folder made in each hierarchy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ground {
-    /// The controllers (`memory`, `pids`, `cpu`) of scopes, where systemd makes them.
+    /// The controllers (`memory`, `pids`, `cpu`, `io`) of scopes, where systemd makes them.
     pub systemd: Option<Vec<String>>,
     /// The version 2 hierarchy, if it is writable and can kill and freeze.
     pub v2: Option<V2>,
     /// The version 1 hierarchies, if the freezer is writable.
     pub v1: Option<V1>,
+    /// The disk that limits of throughput are about.
+    pub disk: Option<Disk>,
 }
 
 /// A version 2 base folder.
@@ -32,7 +34,7 @@ pub struct Ground {
 pub struct V2 {
     /// The folder.
     pub base: PathBuf,
-    /// Controllers that its children can use (`memory`, `pids`, `cpu`).
+    /// Controllers that its children can use (`memory`, `pids`, `cpu`, `io`).
     pub controllers: Vec<String>,
 }
 
@@ -105,7 +107,7 @@ pub fn probe(base: &str, systemd: Option<Vec<String>>) -> Ground {
         cpu: hierarchy("cpu"),
     });
     let v2 = if systemd.is_some() { None } else { probe_v2(&mounts, &own, base) };
-    Ground { systemd, v2, v1 }
+    Ground { systemd, v2, v1, disk: None }
 }
 
 /// Where the version 2 hierarchy is mounted, if it is.
@@ -200,7 +202,7 @@ pub fn furnish_v2(path: &Path, limits: &Limits) -> Result<Backend, CgroupError> 
     let agent = path.join("agent");
     make(&path.join("shim"))?;
     make(&agent)?;
-    enable_controllers(path);
+    enable_controllers(path, &CONTROLLERS[..3]);
     if let Some(bytes) = limits.memory_bytes {
         set(&agent, "memory.max", &bytes.to_string())?;
         set(&agent, "memory.swap.max", "0")?;
@@ -211,7 +213,18 @@ pub fn furnish_v2(path: &Path, limits: &Limits) -> Result<Backend, CgroupError> 
     if let Some(pids) = limits.pids {
         set(&agent, "pids.max", &pids.to_string())?;
     }
+    if let Some(io) = limits.io.filter(Io::is_bounded) {
+        limit_io(path, io)?;
+    }
     Ok(Backend::CgroupV2 { path: text(path) })
+}
+
+/// The controller is lent on demand: it costs something at every read and write.
+fn limit_io(path: &Path, io: Io) -> Result<(), CgroupError> {
+    if io.is_bounded() {
+        let _absent = std::fs::write(path.join("cgroup.subtree_control"), "+io");
+    }
+    set(&path.join("agent"), "io.max", &io.to_string())
 }
 
 /// Furnishes a scope that systemd has made around one process: that process goes to `shim/` first, for a cgroup with
@@ -272,6 +285,7 @@ pub fn limit(backend: &Backend, limits: &Limits) -> Result<(), CgroupError> {
                 set(&agent, "memory.swap.max", swap),
                 set(&agent, "cpu.max", &format!("{} {PERIOD_US}", quota("max"))),
                 set(&agent, "pids.max", &pids),
+                limits.io.map_or(Ok(()), |io| limit_io(path.as_ref(), io)),
             ]
         }
         Backend::CgroupV1 { memory, pids: pids_folder, cpu, .. } => {
@@ -363,8 +377,8 @@ fn probe_v2(mounts: &str, own: &str, base: &str) -> Option<V2> {
     if !can("cgroup.kill") || !can("cgroup.freeze") {
         return None;
     }
-    enable_controllers(&parent);
-    enable_controllers(&base);
+    enable_controllers(&parent, &CONTROLLERS);
+    enable_controllers(&base, &CONTROLLERS);
     let controllers = std::fs::read_to_string(base.join("cgroup.subtree_control")).unwrap_or_default();
     Some(V2 { base, controllers: controllers.split_ascii_whitespace().map(str::to_owned).collect() })
 }
@@ -393,9 +407,12 @@ fn fields(line: &str) -> (&str, &str, &str) {
     (next(), next(), next())
 }
 
+/// The last of them is lent to an incarnation on demand: see [`limit_io`].
+const CONTROLLERS: [&str; 4] = ["+memory", "+pids", "+cpu", "+io"];
+
 /// One by one: a controller that is absent or taken by version 1 must not stop the others.
-fn enable_controllers(folder: &Path) {
-    for controller in ["+memory", "+pids", "+cpu"] {
+fn enable_controllers(folder: &Path, controllers: &[&str]) {
+    for controller in controllers {
         let _absent = std::fs::write(folder.join("cgroup.subtree_control"), controller);
     }
 }

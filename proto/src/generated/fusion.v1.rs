@@ -506,6 +506,11 @@ pub struct AgentLimits {
     /// Bytes that its workspace may take on the disk before a next attempt; unset: as much as there is.
     #[prost(uint64, optional, tag = "4")]
     pub disk_bytes: ::core::option::Option<u64>,
+    /// Bytes a second from and to the disk of the workspaces; unset: no limit.
+    #[prost(uint64, optional, tag = "5")]
+    pub io_read_bytes: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    pub io_write_bytes: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Agent {
@@ -671,7 +676,7 @@ pub struct UpdateAgentRequest {
     /// Those that are set are changed …
     #[prost(message, optional, tag = "7")]
     pub limits: ::core::option::Option<AgentLimits>,
-    /// … and these are lifted: memory, cpu, pids, disk.
+    /// … and these are lifted: memory, cpu, pids, disk, io-read, io-write.
     #[prost(string, repeated, tag = "8")]
     pub no_limits: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(map = "string, string", tag = "9")]

@@ -63,7 +63,7 @@ impl Image {
 /// When a tool or the network is missing.
 pub(super) fn cached(kind: Kind) -> anyhow::Result<Image> {
     let packages = match kind {
-        Kind::Full => format!("{PACKAGES},{KERNEL}"),
+        Kind::Full | Kind::Accelerated => format!("{PACKAGES},{KERNEL}"),
         Kind::Quick => PACKAGES.to_owned(),
     };
     let mut inputs = DefaultHasher::new();
@@ -99,7 +99,7 @@ fn make(image: &Image, kind: Kind, packages: &str) -> anyhow::Result<()> {
     std::fs::write(units.join("fusion-stories.service"), UNIT)?;
     let wants = made(&units.join("default.target.wants"))?.join("fusion-stories.service");
     std::os::unix::fs::symlink("../fusion-stories.service", wants)?;
-    if kind == Kind::Full {
+    if kind != Kind::Quick {
         shell::need("mke2fs", "e2fsprogs")?;
         let (disk, root) = (image.disk(), root.to_string_lossy().into_owned());
         shell::run("mke2fs", &["-q", "-t", "ext4", "-d", &root, &disk.to_string_lossy(), "4G"])?;

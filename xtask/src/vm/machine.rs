@@ -23,7 +23,8 @@ const BOOTS_MAX: usize = 4;
 /// When a tool is missing or the machine does not start.
 pub(super) fn run(kind: Kind, image: &Image, cargo: &Path) -> anyhow::Result<Report> {
     match kind {
-        Kind::Full => qemu(image, cargo),
+        Kind::Full => qemu("tcg,thread=multi", image, cargo),
+        Kind::Accelerated => qemu("kvm", image, cargo),
         Kind::Quick => nspawn(image, cargo),
     }
 }
@@ -136,7 +137,7 @@ impl Drop for Overlay {
     }
 }
 
-fn qemu(image: &Image, cargo: &Path) -> anyhow::Result<Report> {
+fn qemu(accel: &str, image: &Image, cargo: &Path) -> anyhow::Result<Report> {
     shell::need("qemu-system-x86_64", "qemu-system-x86")?;
     shell::need("qemu-img", "qemu-utils")?;
     let scratch = tempfile::tempdir().context("a temporary folder")?;
@@ -150,7 +151,7 @@ fn qemu(image: &Image, cargo: &Path) -> anyhow::Result<Report> {
     let mut whole = String::new();
     for boot in 1..=BOOTS_MAX {
         shell::say(&format!("boot {boot}\n"));
-        let status = started(image, &disk, &load, &told, cargo)?.wait()?;
+        let status = started(accel, image, &disk, &load, &told, cargo)?.wait()?;
         whole.push_str(&String::from_utf8_lossy(&std::fs::read(&told)?));
         std::fs::write(&told, &whole)?;
         if !status.success() {
@@ -164,25 +165,19 @@ fn qemu(image: &Image, cargo: &Path) -> anyhow::Result<Report> {
     bail!("the machine wanted to be started more than {BOOTS_MAX} times")
 }
 
-/// Emulated: a host that is itself a machine of somebody may offer a `/dev/kvm` that does not hold. A reboot ends the
-/// program, so that the next boot is a start of its own.
-fn started(image: &Image, disk: &Path, load: &Path, told: &Path, cargo: &Path) -> anyhow::Result<Child> {
+/// A reboot ends the program, so that the next boot is a start of its own.
+fn started(
+    accel: &str,
+    image: &Image,
+    disk: &Path,
+    load: &Path,
+    told: &Path,
+    cargo: &Path,
+) -> anyhow::Result<Child> {
     let [kernel, ramdisk] = image.boot();
     let mut qemu = Command::new("timeout");
     qemu.args(["--kill-after=10", BOOT_SECONDS_MAX, "qemu-system-x86_64", "-display", "none", "-no-reboot"]);
-    qemu.args([
-        "-nodefaults",
-        "-accel",
-        "kvm",
-        "-accel",
-        "tcg,thread=multi",
-        "-cpu",
-        "max",
-        "-smp",
-        "2",
-        "-m",
-        "2048",
-    ]);
+    qemu.args(["-nodefaults", "-accel", accel, "-cpu", "max", "-smp", "2", "-m", "2048"]);
     qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(ramdisk);
     qemu.args(["-append", "console=ttyS0 root=/dev/vda rw quiet systemd.show_status=0"]);
     qemu.arg("-drive").arg(format!("file={},format=qcow2,if=virtio,cache=unsafe", disk.display()));

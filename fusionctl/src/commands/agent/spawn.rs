@@ -11,7 +11,7 @@ use crate::client::request_id;
 use crate::commands::Session;
 use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
-use crate::units::{parse_cpu, parse_size};
+use crate::units::{parse_cpu, parse_rate, parse_size};
 use crate::view::agent::Agent;
 use crate::view::secret::parse_secret;
 
@@ -77,6 +77,12 @@ pub(crate) struct Bounds {
     /// Most room that its workspace may take on the disk before a next task, such as 10G
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     disk: Option<u64>,
+    /// Most bytes a second from the disk of the workspaces, such as 50M
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    io_read: Option<u64>,
+    /// Most bytes a second to that disk
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    io_write: Option<u64>,
     /// When it is started again after its supervisor process died
     #[arg(long, value_enum)]
     restart: Option<Restart>,
@@ -138,6 +144,8 @@ impl Bounds {
             cpu_millis: self.cpu,
             pids: self.pids,
             disk_bytes: self.disk,
+            io_read_bytes: self.io_read,
+            io_write_bytes: self.io_write,
         };
         let restart = self.restart.map_or(RestartPolicy::Unspecified, Restart::wire);
         let sandbox = self.sandbox.map_or("", |sandbox| match sandbox {

@@ -8,7 +8,7 @@ use super::print_changed;
 use super::spawn::Restart;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
-use crate::units::{parse_cpu, parse_duration, parse_pair, parse_size};
+use crate::units::{parse_cpu, parse_duration, parse_pair, parse_rate, parse_size};
 use crate::view::word::wire_duration;
 
 const AFTER: &str = "\
@@ -54,6 +54,12 @@ pub(crate) struct Args {
     /// Most room that its workspace may take on the disk before a next task, such as 10G, or `none`
     #[arg(long, value_name = "SIZE", value_parser = parse_or_none(parse_size))]
     disk: Option<Setting<u64>>,
+    /// Most bytes a second from the disk of the workspaces, such as 50M, or `none`
+    #[arg(long, value_name = "RATE", value_parser = parse_or_none(parse_rate))]
+    io_read: Option<Setting<u64>>,
+    /// Most bytes a second to that disk, or `none`
+    #[arg(long, value_name = "RATE", value_parser = parse_or_none(parse_rate))]
+    io_write: Option<Setting<u64>>,
     /// Added to the environment of every attempt, or changed there (may be repeated)
     #[arg(long, short, value_name = "KEY=VALUE", value_parser = parse_pair)]
     env: Vec<(String, String)>,
@@ -115,12 +121,16 @@ impl Args {
             ("cpu", self.cpu == Some(Setting::None)),
             ("pids", self.pids == Some(Setting::None)),
             ("disk", self.disk == Some(Setting::None)),
+            ("io-read", self.io_read == Some(Setting::None)),
+            ("io-write", self.io_write == Some(Setting::None)),
         ];
         let limits = AgentLimits {
             memory_bytes: self.memory.and_then(Setting::value),
             cpu_millis: self.cpu.and_then(Setting::value),
             pids: self.pids.and_then(Setting::value),
             disk_bytes: self.disk.and_then(Setting::value),
+            io_read_bytes: self.io_read.and_then(Setting::value),
+            io_write_bytes: self.io_write.and_then(Setting::value),
         };
         let request = UpdateAgentRequest {
             agent: String::new(),

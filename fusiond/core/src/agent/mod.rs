@@ -178,6 +178,10 @@ pub struct AgentLimits {
     pub cpu_millis: Option<u32>,
     /// Processes and threads.
     pub pids: Option<u32>,
+    /// Bytes a second from the disk of the workspaces.
+    pub io_read_bytes: Option<u64>,
+    /// Bytes a second to it.
+    pub io_write_bytes: Option<u64>,
 }
 
 /// Whether a dead shim is started again.

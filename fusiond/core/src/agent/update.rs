@@ -53,6 +53,10 @@ pub struct LimitsChange {
     pub cpu_millis: Change,
     /// Processes and threads.
     pub pids: Change,
+    /// Bytes a second from the disk.
+    pub io_read_bytes: Change,
+    /// Bytes a second to it.
+    pub io_write_bytes: Change,
 }
 
 impl Change {
@@ -74,6 +78,8 @@ impl LimitsChange {
             memory_bytes: self.memory_bytes.applied_to(present.memory_bytes),
             cpu_millis: small(self.cpu_millis.applied_to(present.cpu_millis.map(u64::from))),
             pids: small(self.pids.applied_to(present.pids.map(u64::from))),
+            io_read_bytes: self.io_read_bytes.applied_to(present.io_read_bytes),
+            io_write_bytes: self.io_write_bytes.applied_to(present.io_write_bytes),
         }
     }
 }

@@ -335,7 +335,9 @@ impl Door {
         let sandbox = plan_sandbox(profile, &ask.sandbox)?;
         let disk_bytes = ask.limits.and_then(|limits| limits.disk_bytes).or(profile.disk_bytes);
         let limits = plan_limits(ask.limits)?;
-        let backend = runtime::word(self.runtime.choose_backend(&limits)?);
+        let backend = self.runtime.choose_backend(&limits)?;
+        self.runtime.check_bounds(owner, backend)?;
+        let backend = runtime::word(backend);
         let env = check_env(ask.env)?;
         let secrets = plan_uses(ask.secrets, &env)?;
         let seed = super::seed::plan(ask.seed)?;

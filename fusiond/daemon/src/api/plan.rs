@@ -12,6 +12,9 @@ use fusion_proto::v1;
 /// The longest environment of one agent or task, names and values.
 pub(crate) const ENV_BYTES_MAX: usize = 64 << 10;
 
+/// Slower than this a disk is of no use: not even a program can be read to start it.
+const IO_BYTES_MIN: u64 = 64 << 10;
+
 pub(super) fn plan_command(profile: &Profile, command: &[String]) -> Result<Vec<String>, Reject> {
     if let Some(place) = command.iter().position(|arg| arg.contains('\0')) {
         return Err(Reject::NulByte { what: format!("argument {place} of the command") });
@@ -54,8 +57,14 @@ pub(super) fn plan_limits(asked: Option<v1::AgentLimits>) -> Result<AgentLimits,
         v1::AgentLimits { disk_bytes: Some(bytes), .. } if bytes < 1 << 20 => {
             Err(too_small("disk", bytes.to_string(), "at least 1 MiB"))
         }
-        v1::AgentLimits { memory_bytes, cpu_millis, pids, disk_bytes: _ } => {
-            Ok(AgentLimits { memory_bytes, cpu_millis, pids })
+        v1::AgentLimits { io_read_bytes: Some(rate), .. } if rate < IO_BYTES_MIN => {
+            Err(too_small("io_read", rate.to_string(), "at least 64 KiB a second"))
+        }
+        v1::AgentLimits { io_write_bytes: Some(rate), .. } if rate < IO_BYTES_MIN => {
+            Err(too_small("io_write", rate.to_string(), "at least 64 KiB a second"))
+        }
+        v1::AgentLimits { memory_bytes, cpu_millis, pids, io_read_bytes, io_write_bytes, disk_bytes: _ } => {
+            Ok(AgentLimits { memory_bytes, cpu_millis, pids, io_read_bytes, io_write_bytes })
         }
     }
 }
@@ -73,6 +82,8 @@ pub(super) fn plan_change(ask: v1::UpdateAgentRequest) -> Result<AgentChange, Re
         memory_bytes: change("memory", limits.memory_bytes),
         cpu_millis: change("cpu", limits.cpu_millis.map(u64::from)),
         pids: change("pids", limits.pids.map(u64::from)),
+        io_read_bytes: change("io-read", limits.io_read_bytes),
+        io_write_bytes: change("io-write", limits.io_write_bytes),
     };
     let set = check_env(ask.env)?.into_iter().map(|(name, value)| (name, Some(value)));
     let unset = ask.unset_env.into_iter().map(|name| (name, None));

@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Span(Millis, Millis),
     /// A size in bytes within bounds.
     Bytes(u64, u64),
+    /// A number of processors, also a fraction.
+    Cpus,
     /// Yes or no.
     Switch,
     /// One of these.
@@ -45,6 +47,8 @@ pub(super) enum Value {
     Count(u64),
     Span(Millis),
     Bytes(u64),
+    /// In thousandths.
+    Cpus(u32),
     Switch(bool),
     Word(&'static str),
     Mode(u32),
@@ -68,6 +72,7 @@ impl Kind {
             Self::Bytes(min, max) => {
                 Some(Value::Bytes(units::parse_bytes(word).filter(|bytes| (min..=max).contains(bytes))?))
             }
+            Self::Cpus => Some(Value::Cpus(units::parse_cpus(word)?)),
             Self::Switch => match word.trim().to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" | "on" => Some(Value::Switch(true)),
                 "false" | "0" | "no" | "off" => Some(Value::Switch(false)),
@@ -92,6 +97,8 @@ impl Kind {
                 let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
                 self.parse_word(&u64::try_from(number).ok()?.to_string())
             }
+            (Self::Cpus, DeValue::Integer(number)) => self.parse_word(number.as_str()),
+            (Self::Cpus, DeValue::Float(number)) => self.parse_word(number.as_str()),
             (Self::Mode(_), DeValue::Integer(number)) if number.radix() == 8 => {
                 self.parse_word(&format!("{:0>3}", number.as_str()))
             }
@@ -122,6 +129,7 @@ impl Kind {
                 units::bytes_text(min),
                 units::bytes_text(max)
             ),
+            Self::Cpus => "a number of processors from 0.01 to 1000, such as 1.5".into(),
             Self::Switch => "true or false".into(),
             Self::Word(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
@@ -148,6 +156,7 @@ impl Kind {
             Self::Count(..) => "number".into(),
             Self::Span(..) => "duration".into(),
             Self::Bytes(..) => "size".into(),
+            Self::Cpus => "processors".into(),
             Self::Switch => "`true` or `false`".into(),
             Self::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
             Self::Mode(_) => "permissions".into(),
@@ -169,6 +178,7 @@ impl Value {
             Self::Count(count) => count.to_string(),
             Self::Span(span) => quoted(&units::duration_text(*span)),
             Self::Bytes(bytes) => quoted(&units::bytes_text(*bytes)),
+            Self::Cpus(millis) => (f64::from(*millis) / 1000.0).to_string(),
             Self::Switch(is_on) => is_on.to_string(),
             Self::Word(word) => quoted(word),
             Self::Mode(mode) => quoted(&format!("{mode:#05o}")),

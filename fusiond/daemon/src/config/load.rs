@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use fusion_core::Millis;
+use fusion_core::agent::AgentLimits;
 use fusion_core::state::{RootAgents, UserLimits};
 
 use super::kind::Value;
@@ -242,12 +243,18 @@ impl Values {
             tasks_max: self.count("limits.per_user.max_queued_tasks"),
         };
         let may_root = *mode != Mode::System || self.get("allow_root_agents") == Some(&Value::Switch(true));
+        let bounds = AgentLimits {
+            memory_bytes: self.get("limits.per_user.memory").map(|_| self.bytes("limits.per_user.memory")),
+            cpu_millis: self.cpus("limits.per_user.cpu"),
+            pids: self.get("limits.per_user.pids").map(|_| self.count("limits.per_user.pids")),
+            ..AgentLimits::default()
+        };
         Config {
             limits: Limits {
                 agents_max: self.count("limits.max_concurrent_agents"),
                 running_max: self.count("limits.max_running"),
-                per_user,
-                users: self.users(per_user),
+                per_user: (per_user, bounds),
+                users: self.users((per_user, bounds)),
             },
             root_agents: if may_root { RootAgents::Allowed } else { RootAgents::Refused },
             nologin_users: match self.get("allow_nologin_users") {
@@ -285,19 +292,30 @@ impl Values {
         }
     }
 
-    fn users(&self, per_user: UserLimits) -> BTreeMap<String, UserLimits> {
+    fn cpus(&self, key: &str) -> Option<u32> {
+        match self.get(key) {
+            Some(Value::Cpus(millis)) => Some(*millis),
+            None => None,
+            other => wrong_kind(key, other),
+        }
+    }
+
+    fn users(&self, per_user: (UserLimits, AgentLimits)) -> BTreeMap<String, (UserLimits, AgentLimits)> {
         let mut users = BTreeMap::new();
         for (path, (value, _)) in &self.0 {
             let [section, name, _, key] = path.as_slice() else { continue };
-            let Value::Count(count) = value else { continue };
             if section != "users" {
                 continue;
             }
-            let limits = users.entry(name.clone()).or_insert(per_user);
-            let count = u32::try_from(*count).unwrap_or(u32::MAX);
-            match key.as_str() {
-                "max_concurrent_agents" => limits.agents_max = count,
-                _ => limits.tasks_max = count,
+            let (limits, bounds) = users.entry(name.clone()).or_insert(per_user);
+            let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+            match (key.as_str(), value) {
+                ("max_concurrent_agents", Value::Count(count)) => limits.agents_max = small(*count),
+                ("max_queued_tasks", Value::Count(count)) => limits.tasks_max = small(*count),
+                ("pids", Value::Count(count)) => bounds.pids = Some(small(*count)),
+                ("memory", Value::Bytes(bytes)) => bounds.memory_bytes = Some(*bytes),
+                ("cpu", Value::Cpus(millis)) => bounds.cpu_millis = Some(*millis),
+                (_, other) => wrong_kind("users", Some(other)),
             }
         }
         users

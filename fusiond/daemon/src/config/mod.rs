@@ -28,6 +28,7 @@ pub mod units;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use fusion_core::agent::AgentLimits;
 use fusion_core::state::{RootAgents, UserLimits};
 use fusion_core::{Millis, Uid};
 
@@ -80,10 +81,27 @@ pub struct Limits {
     pub agents_max: u32,
     /// Attempts at once, overall; 0: as many as there are agents.
     pub running_max: u32,
-    /// Limits of a user without limits of its own.
-    pub per_user: UserLimits,
-    /// Limits of single users, by name or number.
-    pub users: BTreeMap<String, UserLimits>,
+    /// Limits of a user without limits of its own, and what that user's agents may use together.
+    pub per_user: (UserLimits, AgentLimits),
+    /// The same of single users, by name or number.
+    pub users: BTreeMap<String, (UserLimits, AgentLimits)>,
+}
+
+/// What all agents of one user may use together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of users that are not named.
+    pub everybody: AgentLimits,
+    /// Of single users.
+    pub users: BTreeMap<Uid, AgentLimits>,
+}
+
+impl Bounds {
+    /// Those of this user.
+    #[must_use]
+    pub fn of(&self, user: Uid) -> AgentLimits {
+        self.users.get(&user).copied().unwrap_or(self.everybody)
+    }
 }
 
 /// `[runtime]`.
@@ -224,13 +242,18 @@ pub struct Socket {
 impl Config {
     /// What the core needs. `uid_of` finds the uid of a user's name (it may ask the name service, so call this on a
     /// thread that may block); users that it does not find are left out and returned as notes.
-    pub fn core(&self, mut uid_of: impl FnMut(&str) -> Option<u32>) -> (fusion_core::Config, Vec<String>) {
+    pub fn core(
+        &self,
+        mut uid_of: impl FnMut(&str) -> Option<u32>,
+    ) -> (fusion_core::Config, Bounds, Vec<String>) {
         let mut notes = Vec::new();
         let mut users = BTreeMap::new();
-        for (name, limits) in &self.limits.users {
+        let mut bounds = Bounds { everybody: self.limits.per_user.1, users: BTreeMap::new() };
+        for (name, (limits, together)) in &self.limits.users {
             match name.parse().ok().or_else(|| uid_of(name)) {
                 Some(uid) => {
                     users.insert(Uid(uid), *limits);
+                    bounds.users.insert(Uid(uid), *together);
                 }
                 None => notes.push(format!("users.{name}: there is no such user, its limits are ignored")),
             }
@@ -238,7 +261,7 @@ impl Config {
         let core = fusion_core::Config {
             agents_max: self.limits.agents_max,
             running_max: self.limits.running_max,
-            per_user: self.limits.per_user,
+            per_user: self.limits.per_user.0,
             users,
             root_agents: self.root_agents,
             restart_base: self.runtime.restart_backoff,
@@ -255,6 +278,6 @@ impl Config {
             // Those of the profiles come when the hands are there.
             pools: fusion_core::pool::AllPools::default(),
         };
-        (core, notes)
+        (core, bounds, notes)
     }
 }

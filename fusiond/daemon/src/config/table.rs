@@ -39,6 +39,8 @@ const fn later(key: &'static str, kind: Kind, about: &'static str) -> Setting {
 /// More of anything on one machine is a slip.
 const COUNT_MAX: u64 = 10_000_000;
 const AGENTS: Kind = Kind::Count(1, 100_000);
+const MEMORY: Kind = Kind::Bytes(1 << 20, 1 << 50);
+const PIDS: Kind = Kind::Count(2, 4_194_304);
 const TASKS: Kind = Kind::Count(1, COUNT_MAX);
 /// Backoffs and graces: none is shorter than the clock can tell, none outlasts a day.
 const WAIT: Kind = Kind::Span(Millis(1), Millis::from_secs(86_400));
@@ -68,6 +70,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     now("limits.per_user.max_concurrent_agents", AGENTS, "20", "agents of one user that are not terminated"),
     now("limits.per_user.max_queued_tasks", TASKS, "200000", "tasks of one user that have not ended"),
+    optional("limits.per_user.memory", MEMORY, "memory of all agents of one user together (systemd)"),
+    optional("limits.per_user.cpu", Kind::Cpus, "processors of all agents of one user together (systemd)"),
+    optional(
+        "limits.per_user.pids",
+        PIDS,
+        "processes and threads of all agents of one user together (systemd)",
+    ),
     optional(
         "users.*.limits.max_concurrent_agents",
         AGENTS,
@@ -78,6 +87,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         TASKS,
         "the same for one user, by name or number; `limits.per_user` where absent",
     ),
+    optional("users.*.limits.memory", MEMORY, "the same for one user"),
+    optional("users.*.limits.cpu", Kind::Cpus, "the same for one user"),
+    optional("users.*.limits.pids", PIDS, "the same for one user"),
     now(
         "runtime.backend",
         Kind::Word(BACKENDS),

@@ -51,7 +51,7 @@ fn refused(text: &str) -> Vec<String> {
 #[test]
 fn defaults_are_those_of_the_core() {
     let loaded = Place::new("").load(&[], &[]).unwrap();
-    let (core, notes) = loaded.config.core(|_| None);
+    let (core, _, notes) = loaded.config.core(|_| None);
     let expected = fusion_core::Config { root_agents: RootAgents::Allowed, ..fusion_core::Config::default() };
     assert_eq!((core, notes), (expected, Vec::new()));
     assert_eq!(loaded.config.runtime.log_quota_bytes, 256 << 20);
@@ -108,7 +108,9 @@ fn each_source_overrides_the_one_before() {
 fn every_setting_is_read() {
     let text = "allow_root_agents = true\nallow_nologin_users = true\n[limits]\nmax_concurrent_agents = 1\nmax_running = 2\n\
         [limits.per_user]\nmax_concurrent_agents = 3\nmax_queued_tasks = 4\n\
-        [users.ada.limits]\nmax_concurrent_agents = 5\n[users.1000.limits]\nmax_queued_tasks = 6\n\
+        memory = \"8GiB\"\ncpu = 2\npids = 500\n\
+        [users.ada.limits]\nmax_concurrent_agents = 5\nmemory = \"9GiB\"\ncpu = 1.5\npids = 600\n\
+        [users.1000.limits]\nmax_queued_tasks = 6\n\
         [runtime]\nbackend = \"cgroup-v1\"\nlog_quota = \"1MiB\"\ngrace = \"0s\"\nrestart_backoff = \"1ms\"\n\
         restart_backoff_max = \"2ms\"\nquarantine_crashes = 7\nquarantine_window = \"3ms\"\n\
         [tasks]\nretry_backoff = \"4ms\"\nretry_backoff_max = \"5ms\"\nended_in_memory = 8\nhistory = \"7ms\"\n\
@@ -116,10 +118,18 @@ fn every_setting_is_read() {
         [store]\npath = \"/s\"\nfree_floor = 1048576\n[socket]\nmode = \"0660\"\ngroup = \"staff\"\n";
     let loaded = Place::new(text).load(&[], &[]).unwrap();
     let config = &loaded.config;
-    let (core, notes) = config.core(|name| (name == "ada").then_some(77));
+    let (core, bounds, notes) = config.core(|name| (name == "ada").then_some(77));
     assert!(notes.is_empty());
     let limits = |agents_max, tasks_max| UserLimits { agents_max, tasks_max };
     assert_eq!(core.users, [(Uid(77), limits(5, 4)), (Uid(1000), limits(3, 6))].into());
+    let together = |gib: u64, cpu, pids| AgentLimits {
+        memory_bytes: Some(gib << 30),
+        cpu_millis: Some(cpu),
+        pids: Some(pids),
+        ..AgentLimits::default()
+    };
+    assert_eq!(bounds.of(Uid(77)), together(9, 1500, 600));
+    assert_eq!((bounds.of(Uid(1000)), bounds.of(Uid(1))), (together(8, 2000, 500), together(8, 2000, 500)));
     assert_eq!((core.agents_max, core.running_max, core.per_user), (1, 2, limits(3, 4)));
     assert_eq!((core.restart_base, core.restart_max, core.quarantine_crashes), (Millis(1), Millis(2), 7));
     assert_eq!((core.quarantine_window, core.retry_base, core.retry_max), (Millis(3), Millis(4), Millis(5)));
@@ -129,7 +139,7 @@ fn every_setting_is_read() {
     assert_eq!(config.socket, Socket { mode: Some(0o660), group: Some("staff".into()) });
     assert_eq!(loaded.paths.workspaces, Path::new("/w"));
     assert_eq!(loaded.paths.store, Path::new("/s"));
-    let (_, notes) = config.core(|_| None);
+    let (_, _, notes) = config.core(|_| None);
     assert_eq!(notes, ["users.ada: there is no such user, its limits are ignored"]);
 }
 

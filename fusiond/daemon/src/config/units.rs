@@ -41,6 +41,13 @@ pub fn duration_text(span: Millis) -> String {
     }
 }
 
+/// Reads processors such as `1.5`, as thousandths.
+#[must_use]
+pub fn parse_cpus(text: &str) -> Option<u32> {
+    let millis = u32::try_from(scaled(text.trim(), 1000)?).ok()?;
+    (10..=1_000_000).contains(&millis).then_some(millis)
+}
+
 const SIZES: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),

@@ -105,6 +105,7 @@ fn guarantees(trees: &Trees, v2: &str) -> Vec<Check> {
         limit("memory limit", "memory", "--memory"),
         limit("cpu limit", "cpu", "--cpu"),
         limit("process limit", "pids", "--pids"),
+        throughput(controllers),
     ];
     checks.push(match controllers.iter().any(|have| have == "memory") {
         true => Check::ok("out of memory", "a kill for want of memory is told from other kills"),
@@ -115,6 +116,19 @@ fn guarantees(trees: &Trees, v2: &str) -> Vec<Check> {
         ),
     });
     checks
+}
+
+fn throughput(controllers: &[String]) -> Check {
+    let name = "disk throughput";
+    match controllers.iter().any(|have| have == "io") {
+        true => Check::ok(name, "the io controller holds --io-read and --io-write"),
+        false => Check::weak(
+            name,
+            "--io-read and --io-write are refused: they need cgroup v2 with the io controller, and workspaces on a disk",
+            "enable +io in cgroup.subtree_control; keep workspaces on a block device (ext4, xfs), not on tmpfs, \
+             overlay, btrfs or a network",
+        ),
+    }
 }
 
 /// Something that this program uses where the kernel has it.
@@ -322,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_tree_with_all_controllers_holds_everything() {
-        let controllers = ["memory", "pids", "cpu"].map(str::to_owned).to_vec();
+        let controllers = ["memory", "pids", "cpu", "io"].map(str::to_owned).to_vec();
         for trees in [
             Trees::CgroupV2 { controllers: controllers.clone() },
             Trees::CgroupV1 { controllers: controllers.clone() },

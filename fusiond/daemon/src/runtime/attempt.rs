@@ -387,6 +387,7 @@ mod tests {
         let (home, shell) = ("/home/ada".into(), "/bin/bash".into());
         let owner = Owner { name: "ada".into(), gid: 60_001, home, shell, identity: None };
         let config = Config {
+            bounds: crate::config::Bounds::default(),
             run_dir: "/run".into(),
             state_dir: "/state".into(),
             workspaces_root: "/".into(),

@@ -66,6 +66,8 @@ pub struct Capabilities {
     pub cpu: Option<&'static str>,
     /// The backend that can limit processes.
     pub pids: Option<&'static str>,
+    /// The backend that can limit what passes to and from the disk.
+    pub io: Option<&'static str>,
     /// Whether agents of several users can run.
     pub many_users: bool,
 }
@@ -100,6 +102,7 @@ pub(super) fn capabilities(ground: &Ground, choice: BackendChoice, many_users: b
         memory: holder(AgentLimits { memory_bytes: Some(u64::MAX), ..none }),
         cpu: holder(AgentLimits { cpu_millis: Some(u32::MAX), ..none }),
         pids: holder(AgentLimits { pids: Some(u32::MAX), ..none }),
+        io: holder(AgentLimits { io_read_bytes: Some(u64::MAX), ..none }),
         many_users,
     }
 }
@@ -121,12 +124,27 @@ pub(super) fn has(ground: &Ground, kind: Kind) -> bool {
 
 /// The first limit that this kind cannot hold.
 fn unheld(ground: &Ground, kind: Kind, limits: &AgentLimits) -> Option<&'static str> {
-    let asked = [
+    let mut asked = asked(limits).into_iter();
+    asked.find(|(limit, asked)| *asked && !holds(ground, kind, limit)).map(|(limit, _)| option(limit, limits))
+}
+
+/// The option of the command line that asks for the limit of a controller.
+fn option(controller: &'static str, limits: &AgentLimits) -> &'static str {
+    match (controller, limits.io_read_bytes) {
+        ("io", Some(_)) => "io-read",
+        ("io", None) => "io-write",
+        (other, _) => other,
+    }
+}
+
+/// Each controller, and whether these limits need it.
+fn asked(limits: &AgentLimits) -> [(&'static str, bool); 4] {
+    [
         ("memory", limits.memory_bytes.is_some()),
         ("cpu", limits.cpu_millis.is_some()),
         ("pids", limits.pids.is_some()),
-    ];
-    asked.into_iter().find(|(limit, asked)| *asked && !holds(ground, kind, limit)).map(|(limit, _)| limit)
+        ("io", limits.io_read_bytes.is_some() || limits.io_write_bytes.is_some()),
+    ]
 }
 
 /// Whether a living tree can be put from one set of limits under another. Version 1 hierarchies are entered at the start
@@ -138,21 +156,17 @@ pub(super) fn check_change(
     wanted: &AgentLimits,
 ) -> Result<(), &'static str> {
     let kind = from_word(backend).unwrap_or(Kind::None);
-    let had = |limit: &str| match limit {
-        "memory" => present.memory_bytes.is_some(),
-        "cpu" => present.cpu_millis.is_some(),
-        _pids => present.pids.is_some(),
-    };
-    let asked = [
-        ("memory", wanted.memory_bytes.is_some()),
-        ("cpu", wanted.cpu_millis.is_some()),
-        ("pids", wanted.pids.is_some()),
-    ];
-    let fixed = |limit: &str| !holds(ground, kind, limit) || (kind == Kind::V1 && !had(limit));
-    asked.into_iter().find(|(limit, asked)| *asked && fixed(limit)).map_or(Ok(()), |(limit, _)| Err(limit))
+    let pairs = asked(present).into_iter().zip(asked(wanted));
+    let mut refused = pairs.filter(|((limit, had), (_, asked))| {
+        *asked && (!holds(ground, kind, limit) || (kind == Kind::V1 && !had))
+    });
+    refused.next().map_or(Ok(()), |((limit, _), _)| Err(option(limit, wanted)))
 }
 
 fn holds(ground: &Ground, kind: Kind, limit: &str) -> bool {
+    if limit == "io" && ground.disk.is_none() {
+        return false;
+    }
     let among = |controllers: &Vec<String>| controllers.iter().any(|name| name == limit);
     match kind {
         Kind::Systemd => ground.systemd.as_ref().is_some_and(among),
@@ -160,7 +174,9 @@ fn holds(ground: &Ground, kind: Kind, limit: &str) -> bool {
         Kind::V1 => ground.v1.as_ref().is_some_and(|v1| match limit {
             "memory" => v1.memory.is_some(),
             "cpu" => v1.cpu.is_some(),
-            _pids => v1.pids.is_some(),
+            "pids" => v1.pids.is_some(),
+            // What is written through the page cache is nobody's there.
+            _io => false,
         }),
         Kind::None => false,
     }
@@ -170,6 +186,7 @@ fn holds(ground: &Ground, kind: Kind, limit: &str) -> bool {
 mod tests {
     use super::*;
     use fusion_shim::cgroup::{V1, V2};
+    use fusion_shim::wire::Disk;
 
     fn v2(controllers: &[&str]) -> Option<V2> {
         let controllers = controllers.iter().map(|name| (*name).to_owned()).collect();
@@ -186,16 +203,21 @@ mod tests {
         let none = AgentLimits::default();
         let memory = AgentLimits { memory_bytes: Some(1), ..none };
         let cpu = AgentLimits { cpu_millis: Some(1), ..none };
-        let hybrid = Ground { systemd: None, v2: v2(&[]), v1: v1() };
-        let full = Ground { systemd: None, v2: v2(&["memory", "cpu", "pids"]), v1: v1() };
-        let systemd = Ground { systemd: Some(vec!["pids".to_owned()]), v2: None, v1: v1() };
+        let hybrid = Ground { v2: v2(&[]), v1: v1(), ..Ground::default() };
+        let full = Ground { v2: v2(&["memory", "cpu", "pids", "io"]), v1: v1(), ..Ground::default() };
+        let systemd = Ground { systemd: Some(vec!["pids".to_owned()]), v1: v1(), ..Ground::default() };
         let bare = Ground::default();
+        let reads = AgentLimits { io_read_bytes: Some(1), ..none };
+        let disk = Some(Disk { major: 8, minor: 0 });
         let auto = BackendChoice::Auto;
         assert_eq!(choose_backend(&full, auto, &memory), Ok(Kind::V2));
         assert_eq!(choose_backend(&hybrid, auto, &none), Ok(Kind::V2));
         assert_eq!(choose_backend(&hybrid, auto, &memory), Ok(Kind::V1));
         assert_eq!(choose_backend(&hybrid, auto, &cpu), Err(Reject::LimitUnenforceable { limit: "cpu" }));
         assert_eq!(choose_backend(&bare, auto, &none), Ok(Kind::None));
+        assert_eq!(choose_backend(&Ground { disk, ..full.clone() }, auto, &reads), Ok(Kind::V2));
+        let diskless = choose_backend(&full, auto, &reads);
+        assert_eq!(diskless, Err(Reject::LimitUnenforceable { limit: "io-read" }), "no disk to limit");
         assert_eq!(choose_backend(&systemd, auto, &none), Ok(Kind::Systemd));
         assert_eq!(choose_backend(&systemd, auto, &memory), Ok(Kind::V1), "a hybrid machine");
         let forced = choose_backend(&systemd, BackendChoice::Systemd, &memory);

@@ -170,18 +170,22 @@ fn kind_of(shared: &Shared, setup: &Setup) -> Result<Kind, String> {
 
 /// Makes the place in which the incarnation lives. A scope is made around the shim; elsewhere the shim goes there.
 fn house(shared: &Shared, setup: &Setup, owner: &Owner, shim: u32) -> Result<Backend, String> {
-    let limits = super::words::wire_limits(&setup.limits);
+    let limits = super::words::wire_limits(&setup.limits, shared.ground.disk);
     let said = |error: CgroupError| {
         let source =
             std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
         format!("{error}{source}")
     };
-    match (kind_of(shared, setup)?, &shared.config.scopes) {
+    let kind = kind_of(shared, setup)?;
+    shared.check_bounds(setup.owner, kind).map_err(|reject| reject.to_string())?;
+    match (kind, &shared.config.scopes) {
         (Kind::Systemd, Some(scopes)) => {
             let description = format!("fusiond agent {} ({}) of {}", setup.name, setup.profile, owner.name);
             let tenant =
                 Tenant { life: setup.life(), owner: setup.owner, description: &description, pid: shim };
-            let folder = shared.handle.block_on(scopes.start(&tenant)).map_err(|error| error.sentence())?;
+            let bounds = shared.bounds.borrow().of(setup.owner);
+            let started = scopes.start(&tenant, bounds);
+            let folder = shared.handle.block_on(started).map_err(|error| error.sentence())?;
             cgroup::furnish_scope(&folder, shim, &limits).map_err(said)
         }
         (kind, _) => {
@@ -197,7 +201,7 @@ fn write_spec(shared: &Shared, setup: &Setup, owner: &Owner, backend: Backend) -
         incarnation: setup.incarnation,
         nonce: setup.nonce,
         identity: owner.identity.clone(),
-        limits: super::words::wire_limits(&setup.limits),
+        limits: super::words::wire_limits(&setup.limits, shared.ground.disk),
         backend,
         segment_bytes: SEGMENT_BYTES_DEFAULT,
     };

@@ -14,9 +14,11 @@
 
 mod attempt;
 mod backend;
+mod bounds;
 mod connection;
 mod death;
 mod detect;
+mod disk;
 mod erase;
 mod errand;
 mod identity;
@@ -47,7 +49,7 @@ use fusion_core::{AgentId, Outcome, Reject, Uid};
 use fusion_shim::cgroup::{Ground, Kind};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, word};
 pub use self::detect::{Asker, Presence, Question};
@@ -58,7 +60,7 @@ pub use self::order::{
 use self::places::Places;
 pub use self::scope::{Scopes, find_scopes};
 pub use self::stored::{InputId, ReadStored, StoredPrompt};
-use crate::config::NologinUsers;
+use crate::config::{Bounds, NologinUsers};
 use crate::workspace::{RootError, Workspaces};
 
 /// What the hands work with; fixed for one life of the daemon.
@@ -84,6 +86,8 @@ pub struct Config {
     pub umask: u16,
     /// How much output is kept of one attempt.
     pub log_quota: LogQuota,
+    /// What all agents of a user may use together, at first.
+    pub bounds: Bounds,
     /// Whether accounts that nobody can log in to may own agents; `None`: agents are the daemon's own user's alone.
     pub nologin_users: Option<NologinUsers>,
 }
@@ -162,6 +166,8 @@ struct Shared {
     handle: Handle,
     /// How many blocking works (launches, deaths, removals) may run at once.
     blocking: Semaphore,
+    /// What all agents of a user may use together, as of now.
+    bounds: watch::Sender<Bounds>,
     /// Whose workspaces are counted just now.
     counts: inspect::Turns,
     /// Whose are compared; by somebody who may read slowly, while agents wait to be counted.
@@ -195,12 +201,14 @@ impl Runtime {
         let places = Places::open(&config)?;
         let workspaces = Workspaces::open(&config.workspaces_root)?;
         let systemd = config.scopes.as_ref().map(|scopes| scopes.controllers.clone());
-        let ground = fusion_shim::cgroup::probe(&config.cgroup_name, systemd);
+        let mut ground = fusion_shim::cgroup::probe(&config.cgroup_name, systemd);
         if let Some(kind) = config.backend.forced().filter(|kind| !backend::has(&ground, *kind)) {
             return Err(StartError::Backend(word(kind)));
         }
+        ground.disk = disk::below(&config.workspaces_root);
         let blocking = Semaphore::new(BLOCKING_MAX);
         let handle = Handle::current();
+        let bounds = watch::Sender::new(config.bounds.clone());
         let shared = Shared {
             config,
             places,
@@ -212,6 +220,7 @@ impl Runtime {
             read_stored,
             handle,
             blocking,
+            bounds,
             counts: inspect::Turns::default(),
             comparisons: inspect::Turns::default(),
         };
@@ -248,6 +257,14 @@ impl Runtime {
     /// As [`choose_backend`].
     pub fn choose_backend(&self, limits: &AgentLimits) -> Result<Kind, Reject> {
         choose_backend(&self.shared.ground, self.shared.config.backend, limits)
+    }
+
+    /// Whether an agent of this backend is held by what its owner's agents may use together.
+    ///
+    /// # Errors
+    /// [`Reject::LimitUnenforceable`]: only slices of systemd hold all agents of a user.
+    pub fn check_bounds(&self, owner: Uid, kind: Kind) -> Result<(), Reject> {
+        self.shared.check_bounds(owner, kind)
     }
 
     /// Whether a living tree of this backend can be put from one set of limits under another.

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fusion_core::Uid;
+use fusion_core::agent::AgentLimits;
 use fusion_shim::cgroup;
 use fusion_shim::wire::SIGNAL_OF_SCOPE;
 use tokio_stream::StreamExt as _;
@@ -59,7 +60,7 @@ impl ScopeError {
 pub struct Scopes {
     /// The version 2 hierarchy.
     mount: PathBuf,
-    /// Of `memory`, `pids`, `cpu` those that it can lend.
+    /// Of `memory`, `pids`, `cpu`, `io` those that it can lend.
     pub(super) controllers: Vec<String>,
 }
 
@@ -103,7 +104,7 @@ impl Scopes {
         let own = tokio::time::timeout(LOOK_LIMIT, asked).await.map_err(|_| ScopeError::Late)??;
         let folder = mount.join(own.trim_matches('/'));
         let all = std::fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
-        let ours = |name: &&str| ["memory", "pids", "cpu"].contains(name);
+        let ours = |name: &&str| ["memory", "pids", "cpu", "io"].contains(name);
         let controllers = all.split_ascii_whitespace().filter(ours).map(str::to_owned).collect();
         Ok(Some(Self { mount, controllers }))
     }
@@ -113,9 +114,14 @@ impl Scopes {
     ///
     /// # Errors
     /// [`ScopeError`]; there is no scope then, or it goes with its process.
-    pub(super) async fn start(&self, tenant: &Tenant<'_>) -> Result<PathBuf, ScopeError> {
+    pub(super) async fn start(
+        &self,
+        tenant: &Tenant<'_>,
+        bounds: AgentLimits,
+    ) -> Result<PathBuf, ScopeError> {
         let started = async {
             let manager = manager().await?;
+            bind(&manager, tenant.owner, bounds, AgentLimits::default()).await?;
             let scope = name(tenant.life);
             match run(&manager, &scope, "StartTransientUnit", &start_words(&scope, tenant)).await {
                 Err(ScopeError::Bus(zbus::Error::MethodError(error, ..)))
@@ -129,6 +135,20 @@ impl Scopes {
             self.folder_of(tenant.pid, &scope)
         };
         tokio::time::timeout(LIMIT, started).await.map_err(|_| ScopeError::Late)?
+    }
+
+    /// Puts the slice of a user under other bounds.
+    ///
+    /// # Errors
+    /// [`ScopeError`]: the old ones hold then.
+    pub(super) async fn bind(
+        &self,
+        owner: Uid,
+        now: AgentLimits,
+        before: AgentLimits,
+    ) -> Result<(), ScopeError> {
+        let bound = async { Ok(bind(&manager().await?, owner, now, before).await?) };
+        tokio::time::timeout(LIMIT, bound).await.map_err(|_| ScopeError::Late)?
     }
 
     /// The scope's folder, as the kernel tells it of the process in it.
@@ -168,6 +188,32 @@ fn start_words<'a>(scope: &'a str, tenant: &Tenant<'a>) -> StartWords<'a> {
         ("Before", vec!["fusiond.service"].into()),
     ];
     (scope, "fail", properties, Vec::new())
+}
+
+/// Sets what is bounded now and lifts what was bounded before; until the machine is started anew, when the daemon sets
+/// it again.
+async fn bind(manager: &Proxy<'_>, owner: Uid, now: AgentLimits, before: AgentLimits) -> zbus::Result<()> {
+    let properties = bounding(now, before);
+    if properties.is_empty() {
+        return Ok(());
+    }
+    let is_runtime = true;
+    manager.call("SetUnitProperties", &(slice(owner), is_runtime, properties)).await
+}
+
+/// The properties of a slice that differ from those of one that nobody has bounded; the largest number is infinity.
+fn bounding(now: AgentLimits, before: AgentLimits) -> Properties<'static> {
+    let cpu = |limits: AgentLimits| limits.cpu_millis.map(|millis| u64::from(millis) * 1000);
+    let pids = |limits: AgentLimits| limits.pids.map(u64::from);
+    let named = [
+        ("MemoryMax", now.memory_bytes, before.memory_bytes),
+        ("CPUQuotaPerSecUSec", cpu(now), cpu(before)),
+        ("TasksMax", pids(now), pids(before)),
+    ];
+    let value = |(name, now, before): (_, Option<u64>, Option<u64>)| {
+        Some((name, now.or(before.map(|_| u64::MAX))?.into()))
+    };
+    named.into_iter().filter_map(value).collect()
 }
 
 /// The object that makes units; for everybody but root that of the user's own manager.
@@ -211,6 +257,20 @@ mod tests {
         let life = Life { agent: AgentId(7), incarnation: 3 };
         assert_eq!(name(life), format!("fusion-agent-{}-3.scope", AgentId(7)));
         assert_eq!(slice(Uid(1000)), "fusion-u1000.slice");
+    }
+
+    #[test]
+    fn a_bound_that_is_gone_is_lifted() {
+        let none = AgentLimits::default();
+        let before = AgentLimits { memory_bytes: Some(1 << 30), cpu_millis: Some(1500), ..none };
+        let now = AgentLimits { memory_bytes: Some(2 << 30), pids: Some(9), ..none };
+        let set: Vec<_> = bounding(now, before)
+            .into_iter()
+            .map(|(name, value)| (name, u64::try_from(&value).ok()))
+            .collect();
+        let (memory, infinity) = (Some(2 << 30), Some(u64::MAX));
+        assert_eq!(set, [("MemoryMax", memory), ("CPUQuotaPerSecUSec", infinity), ("TasksMax", Some(9))]);
+        assert!(bounding(none, none).is_empty(), "what an administrator set stays");
     }
 
     #[test]

@@ -93,9 +93,10 @@ pub(super) fn refusal(why: wire::StartRefusedWhy, highest: u32) -> String {
 }
 
 /// The limits of a tree as the shim knows them.
-pub(super) fn wire_limits(limits: &AgentLimits) -> wire::Limits {
-    let AgentLimits { memory_bytes, cpu_millis, pids } = *limits;
-    wire::Limits { memory_bytes, cpu_millis, pids }
+pub(super) fn wire_limits(limits: &AgentLimits, disk: Option<wire::Disk>) -> wire::Limits {
+    let AgentLimits { memory_bytes, cpu_millis, pids, io_read_bytes, io_write_bytes } = *limits;
+    let io = disk.map(|disk| wire::Io { disk, read_bytes: io_read_bytes, write_bytes: io_write_bytes });
+    wire::Limits { memory_bytes, cpu_millis, pids, io }
 }
 
 /// Why input was not taken, for people.

@@ -267,6 +267,7 @@ impl Hands {
             shim_path: shim(),
             backend: choice,
             scopes: None,
+            bounds: fusiond::config::Bounds::default(),
             cgroup_name: cgroup_name.to_owned(),
             epoch,
             umask: 0o077,

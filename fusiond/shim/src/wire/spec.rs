@@ -155,6 +155,46 @@ pub struct Limits {
     pub cpu_millis: Option<u32>,
     /// Processes and threads.
     pub pids: Option<u32>,
+    /// Throughput of one disk; `None` where there is no disk that can be limited.
+    pub io: Option<Io>,
+}
+
+/// What may pass between the tree and one disk, in bytes a second; absent: whatever there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Io {
+    /// The whole disk, not a part of it.
+    pub disk: Disk,
+    /// From the disk.
+    pub read_bytes: Option<u64>,
+    /// To the disk.
+    pub write_bytes: Option<u64>,
+}
+
+/// The numbers of a block device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Its driver's.
+    pub major: u32,
+    /// Its own.
+    pub minor: u32,
+}
+
+impl Io {
+    /// Whether it limits anything.
+    #[must_use]
+    pub const fn is_bounded(&self) -> bool {
+        self.read_bytes.is_some() || self.write_bytes.is_some()
+    }
+}
+
+/// The form of `io.max` (the kernel's cgroup-v2 documentation).
+impl std::fmt::Display for Io {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let number = |value: Option<u64>| value.map_or_else(|| "max".to_owned(), |value| value.to_string());
+        let (Disk { major, minor }, read, write) =
+            (self.disk, number(self.read_bytes), number(self.write_bytes));
+        write!(formatter, "{major}:{minor} rbps={read} wbps={write}")
+    }
 }
 
 /// How a process tree is held together. Paths are absolute folders of one incarnation.
@@ -192,4 +232,15 @@ pub struct StartMark {
     pub boot_id: [u8; 16],
     /// Wall clock just before the clone.
     pub at_unix_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throughput_is_written_as_the_kernel_reads_it() {
+        let io = Io { disk: Disk { major: 8, minor: 16 }, read_bytes: Some(1 << 20), write_bytes: None };
+        assert_eq!(io.to_string(), "8:16 rbps=1048576 wbps=max");
+    }
 }

@@ -270,7 +270,7 @@ fn an_attempt_beyond_its_memory_is_killed_and_the_record_says_so() {
     let limited = ground.v1.as_ref().is_some_and(|v1| v1.memory.is_some());
     let full = ground.v2.as_ref().is_some_and(|v2| v2.controllers.iter().any(|name| name == "memory"));
     ground.remove_bases();
-    let limits = Limits { memory_bytes: Some(32 << 20), cpu_millis: Some(2000), pids: Some(64) };
+    let limits = Limits { memory_bytes: Some(32 << 20), cpu_millis: Some(2000), pids: Some(64), io: None };
     for kind in
         [(Kind::V1, limited), (Kind::V2, full)].into_iter().filter_map(|(kind, can)| can.then_some(kind))
     {

@@ -29,6 +29,8 @@ pub(crate) fn agent(state: &State, agent: &Agent, now: Time) -> v1::Agent {
             cpu_millis: limits.cpu_millis,
             pids: limits.pids,
             disk_bytes: agent.spec.disk_bytes,
+            io_read_bytes: limits.io_read_bytes,
+            io_write_bytes: limits.io_write_bytes,
         }),
         sandbox: recipe.sandbox.clone(),
         command: recipe.command.clone(),

@@ -51,9 +51,16 @@ struct AgentSpec {
     profile: String,
     capabilities: Capabilities,
     restart: RestartPolicy,
-    limits: AgentLimits,
+    limits: Limits,
     idle_timeout: Option<Millis>,
     recipe: Recipe,
+}
+
+#[derive(Deserialize)]
+struct Limits {
+    memory_bytes: Option<u64>,
+    cpu_millis: Option<u32>,
+    pids: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -145,6 +152,13 @@ impl From<Agent> for agent::Agent {
     }
 }
 
+impl From<Limits> for AgentLimits {
+    fn from(old: Limits) -> Self {
+        let Limits { memory_bytes, cpu_millis, pids } = old;
+        Self { memory_bytes, cpu_millis, pids, ..Self::default() }
+    }
+}
+
 impl From<AgentSpec> for agent::AgentSpec {
     fn from(old: AgentSpec) -> Self {
         Self {
@@ -152,7 +166,7 @@ impl From<AgentSpec> for agent::AgentSpec {
             profile: old.profile,
             capabilities: old.capabilities,
             restart: old.restart,
-            limits: old.limits,
+            limits: old.limits.into(),
             idle_timeout: old.idle_timeout,
             recipe: old.recipe.into(),
             group: None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fusion_core::task::Exit;
 use fusion_core::{Millis, Outcome, Time};
-use fusion_shim::wire::{Limits, Observed, Reply, Request, StartRefusedWhy, Welcome};
+use fusion_shim::wire::{Disk, Limits, Observed, Reply, Request, StartRefusedWhy, Welcome};
 use fusion_sys::pidfd::PidFd;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -31,6 +31,8 @@ pub(super) struct Up {
     template: Template,
     /// Under which the shim holds the tree.
     limits: Limits,
+    /// The disk that limits of throughput are about.
+    disk: Option<Disk>,
     /// Who waits for the word that a piece of input was taken.
     writers: HashMap<(u32, u64), mpsc::Sender<InputNews>>,
     /// Acknowledgements that wait for a start to ride with, or for the end of the batch.
@@ -61,6 +63,7 @@ impl Up {
             process,
             template,
             limits,
+            disk: shared.ground.disk,
             writers,
             acks,
             grace_until,
@@ -151,7 +154,7 @@ impl Up {
     }
 
     fn set_limits(&mut self) {
-        let limits = words::wire_limits(&self.setup.limits);
+        let limits = words::wire_limits(&self.setup.limits, self.disk);
         if self.limits != limits {
             self.limits = limits;
             self.connection.send(&Request::Limit { limits });

@@ -1,0 +1,33 @@
+# needs: vm
+# The kernel holds what one agent moves to and from the disk, and what all agents of a user use together.
+member ada
+as ada fusionctl agent spawn slow --profile shell --io-read 20M --io-write 1M
+as ada fusionctl task submit --agent slow --key group --wait 'sed s/^0::// /proc/self/cgroup'
+group=/sys/fs/cgroup$(as ada fusionctl task result key:group)
+grep -q 'rbps=20971520 wbps=1048576' "$group/io.max" || fail "io.max is '$(cat "$group/io.max")'"
+as ada fusionctl task submit --agent slow --key written --wait 'dd if=/dev/zero of=x bs=64k count=48 oflag=direct 2>&1'
+begun=$(as ada fusionctl -o json task show key:written | jq -r '.attempts[0] | (.startTime, .endTime) | sub("\\.[0-9]+";"") | fromdate' | xargs)
+[ $((${begun#* } - ${begun% *})) -ge 2 ] || fail "3 MiB at 1 MiB/s took less than 2 s: $begun"
+as ada fusionctl agent update slow --io-read none --io-write none
+eventually 20 bash -c "! grep -q bps=[0-9] '$group/io.max'"
+as ada fusionctl agent show slow | grep -q 'reads' && fail "the limit is still told"
+
+slice=fusion-u$(id -u ada).slice
+mkdir -p /etc/fusiond/fusiond.toml.d
+printf '[users.ada.limits]\nmemory = "200MiB"\ncpu = 1.5\npids = 400\n' >/etc/fusiond/fusiond.toml.d/together.toml
+systemctl reload fusiond.service
+held() { [ "$(systemctl show -P MemoryMax "$slice")" = "$1" ]; }
+eventually 20 held 209715200
+is "$(systemctl show -P CPUQuotaPerSecUSec "$slice")" 1.5s "the processors"
+is "$(systemctl show -P TasksMax "$slice")" 400 "the processes"
+quiet=$(long_task ada quiet)
+code=0
+as ada fusionctl task submit --agent slow --key together --wait 'exec tail /dev/zero' || code=$?
+is "$code" 1 "the exit code"
+is "$(as ada fusionctl -o json task show key:together | jq -r '.attempts[-1].failure.code')" oom_killed "the failure"
+lives "$quiet"
+rm /etc/fusiond/fusiond.toml.d/together.toml
+systemctl reload fusiond.service
+eventually 20 held infinity
+as ada fusionctl agent terminate quiet
+as ada fusionctl agent terminate slow
