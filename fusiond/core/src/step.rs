@@ -2,7 +2,7 @@
 //!
 //! It only routes. Not for: rules; each has a file of its own in its room.
 
-use crate::agent::{self, life, pause, remove, restart, resume, scale, spawn, terminate};
+use crate::agent::{self, gone, life, pause, remove, restart, resume, scale, spawn, terminate};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::ids::{AgentId, Nonce, SecretId, TaskId};
@@ -193,10 +193,10 @@ fn route_outcome(state: &mut State, out: &mut Out, turn: Turn, outcome: Outcome)
             life::shim_up(state, out, turn, agent, incarnation, seen);
         }
         Outcome::ShimFailed { agent, incarnation, reason } => {
-            life::shim_failed(state, out, turn, agent, incarnation, reason);
+            gone::shim_failed(state, out, turn, agent, incarnation, reason);
         }
         Outcome::ShimGone { agent, incarnation, witness } => {
-            life::shim_gone(state, out, turn, agent, incarnation, witness);
+            gone::shim_gone(state, out, turn, agent, incarnation, witness);
         }
         Outcome::AttemptStarted { agent, incarnation, serial, at } => {
             life::attempt_started(state, out, turn, agent, incarnation, serial, at);

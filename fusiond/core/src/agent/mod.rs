@@ -16,6 +16,7 @@
 //! restart. Not for: which task it gets (`delegate`), how its processes are made (the daemon's hands).
 
 pub(crate) mod crash;
+pub(crate) mod gone;
 pub mod life;
 pub mod pause;
 pub mod remove;
