@@ -10,6 +10,7 @@ pub(crate) mod peers;
 pub(crate) mod probe;
 pub(crate) mod proc;
 pub(crate) mod stage;
+pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod submit;
 pub(crate) mod tasks;

@@ -28,6 +28,8 @@ usage: cargo xtask ERRAND
   bench overhead [--rounds N]
                             what supervision costs a task that computes, and one that writes a gigabyte
   bench bulk [--count N]    cancel, retry, hold, release and update of many tasks against their submit
+  bench start [--count N] [--rounds N]
+                            from the start of the daemon to READY, empty and with many tasks
   bench submit [--count N]  the time of one submit against a raw probe, and from submit to process
   chaos kill [--cycles N] [--seed N]
                             kill -9 of the daemon at random points under load; count what is lost
@@ -42,9 +44,9 @@ usage: cargo xtask ERRAND
   newcomer [--warm]         clone, follow the README to the first result and the guide, and time it [--warm: reuse what
                             is built here]
   tidy                      check the rules of the house that no compiler checks
-  vm [--quick] [--release] [STORY…]
+  vm [--quick | --kvm] [--release] [STORY…]
                             install the packages on a machine with systemd and run the stories of tests/vm there;
-                            in qemu, or with --quick in systemd-nspawn
+                            in qemu (emulated, or with --kvm not), or with --quick in systemd-nspawn
   units                     let systemd judge the units, and hold how exposed the service is
 ";
 
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["bench", "tasks", flags @ ..] => bench::tasks::run(flags),
         ["bench", "submit", flags @ ..] => bench::submit::run(flags),
+        ["bench", "start", flags @ ..] => bench::start::run(flags),
         ["bench", "bulk", flags @ ..] => bench::bulk::run(flags),
         ["bench", "agents", flags @ ..] => bench::agents::run(flags),
         ["bench", "overhead", flags @ ..] => bench::overhead::run(flags),

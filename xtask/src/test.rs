@@ -4,11 +4,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
-use crate::{shell, tidy, units};
+use crate::{shell, tidy, units, vm};
 
-/// Formats, lints, rules of the house, licences, build, tests, and a look at what the tests left behind.
+/// Formats, lints, rules of the house, licences, build, tests, a look at what the tests left behind, and the packages on a
+/// machine with systemd.
 ///
 /// # Errors
 ///
@@ -27,6 +28,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     for (program, package) in NEEDED {
         shell::need(program, package)?;
     }
+    let is_root = fusion_tests::is_root();
+    let machine = if is_root { Some(vm::prepare_quick()?) } else { None };
     // The stories start the programs themselves, which no test target depends on; built together with the tests they
     // share what both need.
     shell::run(&cargo, &["build", "--workspace", "--all-targets", "--locked", "--quiet"])?;
@@ -34,7 +37,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let outcome = tests(&cargo);
     fusion_tests::users::remove_all();
     outcome?;
-    nothing_left()
+    nothing_left()?;
+    let Some(image) = machine else { return Ok(()) };
+    image.join().map_err(|_| anyhow!("the maker of the image panicked"))??;
+    vm::run(&["--quick"])
 }
 
 /// Programs that tests run, and the Debian packages that bring them.
@@ -67,7 +73,7 @@ fn tests(cargo: &str) -> anyhow::Result<()> {
     let mut args = vec!["nextest", "run", "--workspace", "--locked", "--profile", "ci"];
     if !fusion_tests::is_root() {
         shell::complain(
-            "note: not root, so tests that serve several users or mount file systems are left out: run `sudo cargo xtask test` for all\n",
+            "note: not root, so tests that serve several users, mount file systems or boot systemd are left out: run `sudo cargo xtask test` for all\n",
         );
         args.extend(["--filter-expr", WITHOUT_ROOT]);
     }

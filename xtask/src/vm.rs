@@ -12,6 +12,7 @@ mod machine;
 mod report;
 
 use std::path::Path;
+use std::thread::JoinHandle;
 
 use anyhow::{Context as _, bail};
 
@@ -59,6 +60,27 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let told = machine::run(kind, &image, cargo.path())?;
     told.judge()
 }
+
+/// Installs what the quick machine needs, and begins to make its disk where there is none yet: that takes network and time.
+///
+/// # Errors
+///
+/// When something cannot be installed.
+pub(crate) fn prepare_quick() -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
+    for (program, package) in NEEDED_QUICK {
+        shell::need(program, package)?;
+    }
+    Ok(std::thread::spawn(|| image::cached(Kind::Quick).map(drop)))
+}
+
+/// Programs that make packages and the quick machine, and the Debian packages that bring them.
+const NEEDED_QUICK: &[(&str, &str)] = &[
+    ("mmdebstrap", "mmdebstrap"),
+    ("systemd-nspawn", "systemd-container"),
+    ("dpkg-shlibdeps", "dpkg-dev"),
+    ("apt-ftparchive", "apt-utils"),
+    ("gpg", "gpg"),
+];
 
 /// What the machine is given: packages, stories, and which of them to run.
 fn load(folder: &Path, profile: Profile, named: &[&str]) -> anyhow::Result<()> {

@@ -48,7 +48,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
 }
 
 /// Submits the tasks, which nobody takes, as one file; seconds.
-fn submit(stage: &Stage, count: u64) -> anyhow::Result<f64> {
+pub(crate) fn submit(stage: &Stage, count: u64) -> anyhow::Result<f64> {
     let file = stage.daemon.folder().join("tasks.jsonl");
     let mut lines = String::new();
     for _ in 0..count {
