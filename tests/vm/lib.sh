@@ -26,9 +26,9 @@ refused() {
     is "$code" "$expected" "the exit code of '$*'"
 }
 
-# eventually SECONDS COMMAND…: for what systemd does on its own, which no command waits for.
+# eventually SECONDS COMMAND…: so many times PATIENCE, for what systemd does on its own, which no command waits for.
 eventually() {
-    local limit=$((SECONDS + $1))
+    local limit=$((SECONDS + $1 * ${PATIENCE:-1}))
     shift
     until "$@"; do
         [ $SECONDS -lt $limit ] || fail "not within its time: $*"

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-pub(crate) use self::build::{Profile, Recipe, debs, programs, stage, target};
+pub(crate) use self::build::{Profile, Recipe, debs, programs, remapped, stage, target};
 use crate::shell;
 
 /// Makes everything in `target/dist`.

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::dist;
 use anyhow::{Context as _, bail};
 
 /// The root of the checkout: the folder above this package.
@@ -100,12 +101,11 @@ pub(crate) fn number_flag(flags: &[&str], name: &str, otherwise: u64) -> anyhow:
 ///
 /// When the build fails.
 pub(crate) fn build_release() -> anyhow::Result<()> {
-    let packages = ["-p", "fusiond", "-p", "fusion-shim", "-p", "fusionctl", "-p", "fusion-tests"];
-    let mut args = vec!["build", "--bins", "--release", "--locked", "--quiet"];
-    args.extend(packages);
-    run(&cargo(), &args)?;
-    let own = std::env::current_exe().context("a running program has a path")?;
-    let target = own.parent().and_then(|folder| folder.parent()).context("xtask lies in a target folder")?;
-    fusion_tests::use_binaries_in(target.join("release"));
+    let (target, profile) = (dist::target(), dist::Profile::Release);
+    let recipe = dist::Recipe { profile, out: target.join("dist"), target, revision: 1 };
+    dist::programs(&recipe)?;
+    let helpers = ["build", "--bins", "--release", "--locked", "--quiet", "-p", "fusion-tests"];
+    run_with(&cargo(), &helpers, &[("CARGO_ENCODED_RUSTFLAGS", &dist::remapped(&recipe.target)?)])?;
+    fusion_tests::use_binaries_in(recipe.programs());
     Ok(())
 }

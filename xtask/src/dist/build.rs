@@ -87,7 +87,7 @@ pub(crate) fn programs(recipe: &Recipe) -> anyhow::Result<()> {
 }
 
 /// Flags that leave no path of this machine in a program, so that every machine makes the same bytes.
-fn remapped(target: &Path) -> anyhow::Result<String> {
+pub(crate) fn remapped(target: &Path) -> anyhow::Result<String> {
     let home = std::env::var("HOME").unwrap_or_default();
     let cargo = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{home}/.cargo"));
     let root = shell::root();
