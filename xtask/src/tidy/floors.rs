@@ -26,10 +26,11 @@ const FLOORS: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("fusiond/core/Cargo.toml", &[]),
     ("fusiond/sys/Cargo.toml", &[]),
-    ("fusiond/shim/Cargo.toml", &["fusion-sys"]),
+    ("fusiond/speckit/Cargo.toml", &[]),
+    ("fusiond/shim/Cargo.toml", &["fusion-sys", "fusion-speckit"]),
     ("fusiond/daemon/Cargo.toml", &["fusion-core", "fusion-proto", "fusion-sys", "fusion-shim"]),
     ("proto/Cargo.toml", &[]),
-    ("fusionctl/Cargo.toml", &["fusion-proto"]),
+    ("fusionctl/Cargo.toml", &["fusion-proto", "fusion-speckit"]),
     ("tests/Cargo.toml", &["fusion-proto"]),
     ("xtask/Cargo.toml", &["fusion-proto", "fusion-tests"]),
 ];
