@@ -2,14 +2,16 @@
 //! apt repository. Two builds of one commit give the same bytes.
 //!
 //! ```text
-//! build ─► stage (man pages, completions, changelogs) ─► .deb, .rpm ─► lintian, rpmlint, size ─► SBOM, SHA256SUMS
+//! build ─► stage (man pages, completions, changelogs, notices) ─► .deb, .rpm ─► lintian, rpmlint, size ─► SBOM, SHA256SUMS
 //! ```
 //!
 //! Not here: what is in a package (the manifests of `fusiond` and `fusionctl`, and `packaging/`), and whether it works
 //! (`vm`).
 
 mod build;
+mod install;
 mod judge;
+pub(crate) mod notices;
 pub(crate) mod repo;
 mod sbom;
 
@@ -29,6 +31,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let wanted = Wanted::read(flags)?;
     let out = make(wanted.profile)?;
     if wanted.check {
+        install(wanted.profile, &out)?;
         build_again(&out)?;
     }
     if let Some((folder, signing)) = wanted.repo {
@@ -85,6 +88,22 @@ fn sorted(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Installs what was made, and upgrades it to a second revision of the same programs.
+fn install(profile: Profile, first: &Path) -> anyhow::Result<()> {
+    let scratch =
+        tempfile::Builder::new().prefix("fusiond-second-").tempdir().context("a temporary folder")?;
+    let recipe = Recipe { profile, target: target(), revision: 2, out: scratch.path().to_owned() };
+    let new = [debs(&recipe)?, build::rpms(&recipe)?].concat();
+    let old = sorted(first)?;
+    let of = |ending: &str| install::Pair { old: ending_with(&old, ending), new: ending_with(&new, ending) };
+    install::debs(&of("deb"))?;
+    install::rpms(&of("rpm"))
+}
+
+fn ending_with(paths: &[PathBuf], ending: &str) -> Vec<PathBuf> {
+    paths.iter().filter(|path| path.extension().is_some_and(|found| found == ending)).cloned().collect()
 }
 
 /// Builds the same commit in another folder and compares all checksums.

@@ -5,6 +5,7 @@
 mod bench;
 mod chaos;
 mod client;
+mod debian;
 mod demo;
 mod dist;
 mod docs;
@@ -43,6 +44,7 @@ usage: cargo xtask ERRAND
   man [DIR]                 write the man pages [default: target/man]
   newcomer [--warm]         clone, follow the README to the first result and the guide, and time it [--warm: reuse what
                             is built here]
+  notices FILE PROGRAM…     write the licence texts of the libraries in these programs
   tidy                      check the rules of the house that no compiler checks
   vm [--quick | --kvm] [--release] [STORY…]
                             install the packages on a machine with systemd and run the stories of tests/vm there;
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         ["dist", flags @ ..] => dist::run(flags),
         ["docs"] => docs::write(),
         ["newcomer", flags @ ..] => newcomer::run(flags),
+        ["notices", words @ ..] => dist::notices::run(words),
         ["man"] => docs::man("target/man"),
         ["man", folder] => docs::man(folder),
         ["test"] => test::run(),

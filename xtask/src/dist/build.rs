@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use super::notices;
 use crate::{docs, shell};
 
 /// How programs are built.
@@ -58,7 +59,9 @@ impl Recipe {
 
 /// The programs of a release.
 pub(crate) const PROGRAMS: [&str; 3] = ["fusiond", "fusion-shim", "fusionctl"];
-const PACKAGES: [(&str, &str); 2] = [("fusiond", "fusiond/daemon"), ("fusionctl", "fusionctl")];
+/// Name, folder of the manifest, and programs of each package.
+const PACKAGES: [(&str, &str, &[&str]); 2] =
+    [("fusiond", "fusiond/daemon", &["fusiond", "fusion-shim"]), ("fusionctl", "fusionctl", &["fusionctl"])];
 
 /// The target folder of this checkout.
 pub(crate) fn target() -> PathBuf {
@@ -108,7 +111,7 @@ pub(crate) fn stage(recipe: &Recipe) -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(folder.join("completion"))?;
     docs::man(&folder.join("man").to_string_lossy())?;
-    for (name, _) in PACKAGES {
+    for (name, ..) in PACKAGES {
         let program = recipe.programs().join(name);
         let files =
             [("bash", format!("{name}.bash")), ("zsh", format!("_{name}")), ("fish", format!("{name}.fish"))];
@@ -118,12 +121,13 @@ pub(crate) fn stage(recipe: &Recipe) -> anyhow::Result<()> {
         }
     }
     std::fs::copy(shell::root().join("CHANGELOG.md"), folder.join("changelog"))?;
-    for (name, _) in PACKAGES {
+    for (name, _, programs) in PACKAGES {
         std::fs::create_dir_all(folder.join(name))?;
         std::fs::write(folder.join(name).join("changelog.Debian"), changelog(name, recipe)?)?;
+        std::fs::write(folder.join(name).join("THIRD-PARTY"), notices::of(programs)?)?;
     }
     // Without name and time, which would differ from build to build.
-    let compress = "find man changelog */changelog.Debian -type f -exec gzip -9n {} +";
+    let compress = "find man changelog */changelog.Debian */THIRD-PARTY -type f -exec gzip -9n {} +";
     answer(Command::new("sh").args(["-c", compress]).current_dir(&folder))?;
     Ok(())
 }
@@ -149,7 +153,7 @@ pub(crate) fn debs(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
     shell::need("dpkg-shlibdeps", "dpkg-dev")?;
     let (target, epoch) = (recipe.target.to_string_lossy(), epoch()?);
     let mut made = Vec::new();
-    for (name, _) in PACKAGES {
+    for (name, ..) in PACKAGES {
         let file = recipe.out.join(format!("{name}_{}_{}.deb", recipe.version(), architecture()));
         let (path, version) = (file.to_string_lossy(), recipe.version());
         let mut args = vec!["deb", "--quiet", "--no-build", "--package", name, "--deb-version", &version];
@@ -179,7 +183,7 @@ pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
     shell::need("rpm", "rpm")?;
     let (target, epoch) = (recipe.target.to_string_lossy(), epoch()?);
     let mut made = Vec::new();
-    for (name, folder) in PACKAGES {
+    for (name, folder, _) in PACKAGES {
         let file = recipe.out.join(format!("{name}-{}.{}.rpm", recipe.version(), std::env::consts::ARCH));
         let (path, release) = (file.to_string_lossy(), format!("release = \"{}\"", recipe.revision));
         let args = ["generate-rpm", "-p", folder, "--profile", recipe.profile.name()];
