@@ -1,7 +1,10 @@
-//! What stands around the daemon: profiles, git, the journal, what users see of one another. Not here: the kernel's
+//! What stands around the daemon: profiles, git, the journal, a container, what users see of one another. Not here: the kernel's
 //! part (`kernel`).
 
+use std::io;
 use std::path::Path;
+
+use fusion_sys::offer::Call;
 
 use super::{Check, Probe};
 use crate::config::LogFormat;
@@ -12,8 +15,9 @@ pub(super) fn checks(probe: &Probe) -> Vec<Check> {
     vec![
         profiles(probe),
         git(),
-        log(probe.config.log.format, telemetry::is_journal(std::io::stderr())),
-        landlock(Path::new("/sys/kernel/security/lsm")),
+        log(probe.config.log.format, telemetry::is_journal(io::stderr())),
+        landlock(Call::Landlock.check()),
+        container(),
         processes(probe.paths.uid),
     ]
 }
@@ -68,24 +72,44 @@ fn log(format: LogFormat, has_journal: bool) -> Check {
     }
 }
 
-fn landlock(modules: &Path) -> Check {
+fn landlock(offered: io::Result<()>) -> Check {
     const NAME: &str = "landlock";
-    match std::fs::read_to_string(modules) {
-        Ok(list) if list.trim().split(',').any(|module| module == "landlock") => {
-            Check::ok(NAME, "the kernel can confine an agent to chosen folders")
-        }
-        Ok(list) => Check::weak(
+    match offered {
+        Ok(()) => Check::ok(NAME, "the kernel can confine an agent to chosen folders"),
+        Err(error) => Check::weak(
             NAME,
-            format!(
-                "not among the kernel's security modules ({}): no agent can be confined by it",
-                list.trim()
-            ),
-            "boot with landlock in the list of the kernel parameter lsm=",
+            format!("not offered ({error}): no agent can be confined by it"),
+            "use Linux 5.13 or later, and boot with landlock in the list of the kernel parameter lsm=",
         ),
-        Err(_) => Check::weak(
+    }
+}
+
+/// What ends together with this daemon.
+fn container() -> Check {
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    let first = std::fs::read_to_string("/proc/1/comm").unwrap_or_default();
+    judge_container(&namespace.to_string_lossy(), first.trim(), std::process::id())
+}
+
+/// The namespace of processes that the kernel itself starts in.
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
+fn judge_container(namespace: &str, first: &str, own: u32) -> Check {
+    const NAME: &str = "container";
+    match (namespace, first, own) {
+        (FIRST_NAMESPACE, ..) => Check::ok(NAME, "none: agents go on when this daemon ends"),
+        (_, "systemd", _) => {
+            Check::ok(NAME, "its first process is systemd: agents go on when this daemon ends")
+        }
+        (.., 1) => Check::weak(
             NAME,
-            "it cannot be told whether the kernel offers it",
-            "mount -t securityfs securityfs /sys/kernel/security",
+            "this daemon is its first process: all agents end with it, and each leaves a process that nobody reaps",
+            "docker run --init, and docker stop --time 60",
+        ),
+        _ => Check::weak(
+            NAME,
+            "all agents end with the container; attempts that run when it is killed are lost",
+            "docker stop --time 60; or install the package on the machine, where agents go on",
         ),
     }
 }
@@ -131,13 +155,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn landlock_is_read_from_the_list_of_modules() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "lockdown,capability,landlock,yama").unwrap();
-        assert_eq!(landlock(file.path()).status, Status::Ok);
-        std::fs::write(file.path(), "lockdown,capability").unwrap();
-        assert_eq!(landlock(file.path()).status, Status::Weak);
-        assert_eq!(landlock(Path::new("/nonexistent")).status, Status::Weak);
+    fn landlock_that_is_switched_off_is_weak() {
+        assert_eq!(landlock(Ok(())).status, Status::Ok);
+        assert_eq!(landlock(Err(io::ErrorKind::Unsupported.into())).status, Status::Weak);
+    }
+
+    #[test]
+    fn a_container_without_systemd_ends_agents_and_says_so() {
+        let judged = |namespace, first, own| judge_container(namespace, first, own).status;
+        assert_eq!(judged(FIRST_NAMESPACE, "init", 700), Status::Ok);
+        assert_eq!(judged("pid:[4026532180]", "systemd", 70), Status::Ok);
+        assert_eq!(judged("pid:[4026532180]", "docker-init", 7), Status::Weak);
+        assert!(judge_container("pid:[4026532180]", "fusiond", 1).remedy.contains("--init"));
     }
 
     #[test]

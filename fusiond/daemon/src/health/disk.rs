@@ -148,7 +148,9 @@ fn memory_run(run: &Path, mode: &Mode) -> Check {
                     "{path} is on a disk: it costs a little time per task, and old records stay after a reboot"
                 ),
                 match mode {
-                    Mode::System => "mount a tmpfs on /run, as systemd does",
+                    Mode::System => {
+                        "mount a tmpfs on /run, as systemd does; for a container, docker run --tmpfs /run:mode=755"
+                    }
                     Mode::User => "log in through a session that sets XDG_RUNTIME_DIR to a folder in memory",
                     Mode::Root(_) => "put --root below /dev/shm or /run, or use system mode or --user",
                 },

@@ -223,6 +223,13 @@ fn openat2(folder: &std::path::Path) -> Check {
 
 fn namespaces() -> Check {
     const NAME: &str = "user namespaces";
+    if let Err(error) = Call::UserNamespace.check() {
+        return Check::weak(
+            NAME,
+            format!("refused ({error}): no program of an agent can make a sandbox or a container"),
+            "use a kernel with CONFIG_USER_NS; in a container, allow unshare in the seccomp profile",
+        );
+    }
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     if number("/proc/sys/kernel/unprivileged_userns_clone") == Some(0) {
         return Check::weak(NAME, "switched off for users", "sysctl -w kernel.unprivileged_userns_clone=1");
