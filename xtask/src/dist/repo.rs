@@ -121,5 +121,17 @@ fn sign(folder: &Path, given: &str) -> anyhow::Result<()> {
     answer(gpg().args(["--export", "--output"]).arg(folder.join("fusiond.gpg")))
         .context("exporting the key")?;
     answer(Command::new("gpgconf").arg("--homedir").arg(home.path()).args(["--kill", "all"]))?;
+    verify(folder)
+}
+
+/// As apt will, with the public half alone: a key that is expired or cannot sign would be seen by users first.
+fn verify(folder: &Path) -> anyhow::Result<()> {
+    shell::need("gpgv", "gpgv")?;
+    let suite = folder.join(SUITE);
+    for files in [&["InRelease"][..], &["Release.gpg", "Release"]] {
+        let mut gpgv = Command::new("gpgv");
+        gpgv.arg("--quiet").arg("--keyring").arg(folder.join("fusiond.gpg")).args(files).current_dir(&suite);
+        answer(&mut gpgv).context("verifying the signature")?;
+    }
     Ok(())
 }
