@@ -21,6 +21,7 @@ mod env_file;
 mod error;
 mod near;
 mod output;
+mod speckit;
 mod table;
 mod units;
 mod usage;
@@ -46,7 +47,7 @@ pub fn run() -> ExitCode {
     };
     let format = args.output;
     colour::choose(args.color);
-    match work(args) {
+    match within_runtime(commands::run(args)) {
         Ok(exit) => exit.into(),
         Err(Stop::OutputClosed) => Exit::Done.into(),
         Err(Stop::Complaint(complaint)) => {
@@ -56,12 +57,32 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// The command line of `fusion-run` as it is declared: for its man page.
+#[must_use]
+pub fn speckit_command() -> clap::Command {
+    speckit::command()
+}
+
+/// Does what spec-kit asks of an agent's command (`fusion-run`).
+#[must_use]
+pub fn run_speckit() -> ExitCode {
+    let args = args::typed().skip(1).collect();
+    match within_runtime(speckit::run(args)) {
+        Ok(exit) => exit.into(),
+        Err(Stop::OutputClosed) => Exit::Done.into(),
+        Err(Stop::Complaint(complaint)) => {
+            complaint.report(output::Format::Table);
+            complaint.exit.into()
+        }
+    }
+}
+
 /// One thread does: every verb waits for one socket, and a thread pool would only cost start time.
-fn work(args: args::Args) -> Result<Exit, Stop> {
+fn within_runtime(work: impl Future<Output = Result<Exit, Stop>>) -> Result<Exit, Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         Complaint::new(Exit::Bug, "runtime", "cannot wait for events").detail(error.to_string())
     })?;
-    let done = runtime.block_on(commands::run(args));
+    let done = runtime.block_on(work);
     // A thread that still reads a terminal must not hold up the end.
     runtime.shutdown_background();
     done

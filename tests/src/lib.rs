@@ -9,6 +9,7 @@
 //!   Ledger     what fake agents say they did, in their own words
 //!   terminal   fusionctl as a person at a terminal has it
 //!   man        manual pages made from a command line
+//!   specify    the real program of spec-kit, from PyPI
 //!   processes  what /proc says is alive, whoever claims otherwise
 //!   users      Unix users made for tests
 //! ```
@@ -25,6 +26,7 @@ mod instant;
 mod ledger;
 pub mod man;
 pub mod processes;
+mod specify;
 mod stream;
 mod terminal;
 pub mod users;
@@ -37,6 +39,7 @@ pub use self::fifo::Fifo;
 pub use self::files::{binary, is_root, use_binaries_in};
 pub use self::instant::instant;
 pub use self::ledger::{Entry, Ledger};
+pub use self::specify::specify;
 pub use self::stream::stream;
 pub use self::terminal::Terminal;
 pub use self::users::TestUser;

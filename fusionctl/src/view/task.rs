@@ -28,6 +28,8 @@ pub(crate) struct Task {
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workdir: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -203,6 +205,7 @@ impl From<v1::Task> for Task {
             agent: task.agent,
             key: task.key,
             concurrency_key: task.concurrency_key,
+            workdir: task.workdir,
             labels: task.labels.into_iter().collect(),
             create_time: time(task.create_time),
             end_time: time(task.end_time),
@@ -334,6 +337,7 @@ impl Shown for Task {
             ("Agent", self.agent.as_str().into()),
             ("Key", text(&self.key)),
             ("Concurrency key", text(&self.concurrency_key)),
+            ("Working folder", text(&self.workdir)),
             ("Labels", labels.join(", ").into()),
             ("Secrets", self.secrets.join(", ").into()),
             ("After", self.after.join(", ").into()),

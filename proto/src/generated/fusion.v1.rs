@@ -2327,6 +2327,9 @@ pub struct Task {
     /// Whether standard input stays open (SendInput).
     #[prost(bool, tag = "31")]
     pub interactive: bool,
+    /// Set by GetTask alone: the folder in which its attempts begin, if it is not the agent's workspace.
+    #[prost(string, optional, tag = "34")]
+    pub workdir: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Question {
@@ -2454,6 +2457,9 @@ pub struct SubmitTaskRequest {
     /// Keep standard input open behind the prompt, for SendInput.
     #[prost(bool, tag = "22")]
     pub interactive: bool,
+    /// Absolute path of the folder in which each attempt begins; entered with the owner's rights. Empty: the agent's workspace.
+    #[prost(string, tag = "23")]
+    pub workdir: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StoreInputRequest {

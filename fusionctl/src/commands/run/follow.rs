@@ -2,7 +2,7 @@
 //!
 //! Not for: the logs of tasks that others run (`task logs`).
 
-use fusion_proto::v1::{LogFilter, LogPlace, TailTaskLogsRequest, Task};
+use fusion_proto::v1::{LogFilter, LogPlace, LogStream, TailTaskLogsRequest, Task};
 use tonic::Status;
 
 use crate::client::{Link, Patience};
@@ -17,6 +17,8 @@ pub(crate) struct Follow<'a> {
     task: String,
     /// Behind what was printed last.
     place: Option<LogPlace>,
+    /// Only standard error is printed.
+    errors_alone: bool,
 }
 
 /// Which part of the output is asked for.
@@ -33,7 +35,12 @@ enum Part {
 impl<'a> Follow<'a> {
     /// The beginning.
     pub(crate) fn new(link: &'a Link, task: &str) -> Self {
-        Self { link, task: task.to_owned(), place: None }
+        Self { link, task: task.to_owned(), place: None, errors_alone: false }
+    }
+
+    /// The same without standard output.
+    pub(crate) fn errors_alone(self) -> Self {
+        Self { errors_alone: true, ..self }
     }
 
     /// Prints what comes, across restarts of the daemon. Ends with an error alone: whoever waits for the
@@ -121,7 +128,9 @@ impl<'a> Follow<'a> {
                 Ok(Some(mut chunk)) => {
                     patience.renew();
                     self.place = chunk.next.take().or(self.place.take());
-                    print_bytes(&chunk, out)?;
+                    if !self.errors_alone || chunk.stream() == LogStream::Stderr {
+                        print_bytes(&chunk, out)?;
+                    }
                 }
                 Ok(None) => return Ok(None),
                 Err(status) => return Ok(Some(status)),

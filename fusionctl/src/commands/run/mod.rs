@@ -43,6 +43,7 @@ Examples:
   fusionctl run shell 'make -C \"$HOME/src\" check'
   fusionctl run claude 'Explain the failing test' --timeout 10m --memory 2G
   fusionctl run claude 'Mend the failing test' --from ~/project
+  fusionctl run claude 'Mend the failing test' --workdir ~/project
   git diff | fusionctl run command - -- wc -l
   fusionctl run -i command -- python3 -i
   fusionctl run -d --rm shell 'sleep 60; date'";
@@ -111,32 +112,103 @@ impl Args {
     }
 }
 
+/// The request for these words of a command line; the prompt is still to come.
+pub(crate) fn request_of(words: &[String]) -> Result<RunTaskRequest, String> {
+    let line = clap::Command::new("run").no_binary_name(true).disable_help_flag(true);
+    let matches = <Args as clap::Args>::augment_args(line).try_get_matches_from(words);
+    let args = matches.and_then(|matches| <Args as clap::FromArgMatches>::from_arg_matches(&matches));
+    let mut args = args.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
+    args.interactive = true;
+    let mut request = args.request().map_err(|stop| match stop {
+        Stop::Complaint(complaint) => complaint.message,
+        Stop::OutputClosed => String::new(),
+    })?;
+    if let Some(task) = &mut request.task {
+        task.interactive = false;
+    }
+    Ok(request)
+}
+
 /// Runs it; detached, prints the id of the task.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let (detach, interactive) = (args.detach, args.interactive);
-    let mut request = args.request()?;
+    let request = args.request()?;
     let link = session.link().await?;
+    let begun = begin(&link, request).await?;
+    if detach {
+        session.out.made(&View::from(begun.task))?;
+        return Ok(Exit::Done);
+    }
+    let shows = session.out.format() == Format::Table && !session.out.is_quiet();
+    let shows = if shows { Shows::Everything } else { Shows::Nothing };
+    let typing = interactive.then_some(begun.agent.as_str());
+    let Some((ended, interrupt)) = see_through(&mut session, &link, &begun, typing, shows).await? else {
+        return Ok(Exit::Done);
+    };
+    report(&mut session, &link, &ended, interrupt).await
+}
+
+/// Runs a request to its end, for a program that says itself what came of it; the task is there if it ended by itself.
+pub(crate) async fn run_through(
+    session: &mut Session,
+    link: &Link,
+    request: RunTaskRequest,
+    shows: Shows,
+) -> Result<(Exit, Option<Task>), Stop> {
+    let begun = begin(link, request).await?;
+    let Some((ended, interrupt)) = see_through(session, link, &begun, None, shows).await? else {
+        return Ok((Exit::Done, None));
+    };
+    let exit = report(session, link, &ended, interrupt).await?;
+    Ok((exit, interrupt.is_none().then_some(ended)))
+}
+
+/// What of the output is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// Both streams.
+    Everything,
+    /// Standard error: the other one is not for people.
+    Errors,
+    /// Nothing.
+    Nothing,
+}
+
+/// A task that was accepted.
+struct Begun {
+    task: Task,
+    agent: String,
+    on_demand: bool,
+}
+
+async fn begin(link: &Link, mut request: RunTaskRequest) -> Result<Begun, Stop> {
     if let Some(task) = &mut request.task {
-        store::send_ahead(&link, task).await?;
+        store::send_ahead(link, task).await?;
     }
     let ran = link.repeat(async || link.tasks().run_task(request.clone()).await).await?;
     let RunTaskResponse { task, agent, on_demand } = ran;
     let task = task.ok_or_else(|| Complaint::new(Exit::Bug, "answer_empty", "the daemon named no task"))?;
-    if detach {
-        session.out.made(&View::from(task))?;
-        return Ok(Exit::Done);
-    }
-    let id = task.id;
-    let typing = interactive.then_some(agent.as_str());
-    let attended = attend(&mut session, &link, &id, typing).await;
+    Ok(Begun { task, agent, on_demand })
+}
+
+/// Attends it to its end and sees its agent off; `None`: the user has detached.
+async fn see_through(
+    session: &mut Session,
+    link: &Link,
+    begun: &Begun,
+    typing: Option<&str>,
+    shows: Shows,
+) -> Result<Option<(Task, Interrupt)>, Stop> {
+    let id = &begun.task.id;
+    let attended = attend(session, link, id, typing, shows).await;
     let attended = attended.map_err(|stop| stop.with_detail(|| format!("it runs as {id}")))?;
-    let Some((ended, interrupt)) = attended else {
-        return Ok(Exit::Done);
-    };
-    if on_demand && ended.state() != TaskState::Lost {
-        see_off(&link, agent).await;
+    if let Some((ended, _)) = &attended
+        && begun.on_demand
+        && ended.state() != TaskState::Lost
+    {
+        see_off(link, begun.agent.clone()).await;
     }
-    report(&mut session, &link, &ended, interrupt).await
+    Ok(attended)
 }
 
 /// What an interrupt of this program means for its exit code.
@@ -158,11 +230,15 @@ async fn attend(
     link: &Link,
     id: &str,
     typing: Option<&str>,
+    shows: Shows,
 ) -> Result<Option<(Task, Interrupt)>, Stop> {
     let mut signals = Signals::open()?;
     let mut interrupt = None;
     let mut follow = Follow::new(link, id);
-    let shows = session.out.format() == Format::Table && !session.out.is_quiet();
+    if shows == Shows::Errors {
+        follow = follow.errors_alone();
+    }
+    let shows = shows != Shows::Nothing;
     let mut ended = None;
     {
         let request =

@@ -15,7 +15,7 @@ use crate::view::secret::parse_secret;
 use crate::view::word::{parse_word, wire_duration, wire_time};
 
 /// The keys a line may have.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "prompt",
     "run",
     "capabilities",
@@ -34,6 +34,7 @@ const KEYS: [&str; 18] = [
     "concurrencyKey",
     "hold",
     "secrets",
+    "workdir",
 ];
 
 /// Reads one line, which is not empty. `now` is what a relative `notBefore` starts from.
@@ -74,6 +75,7 @@ fn set(request: &mut SubmitTaskRequest, key: &str, value: Value, now: Timestamp)
         "retries" => request.retries = Some(number(&value, u32::MAX).map_err(quoted)?),
         "after" => request.after = strings(value).map_err(quoted)?,
         "concurrencyKey" => request.concurrency_key = string(value, "a string").map_err(quoted)?,
+        "workdir" => request.workdir = string(value, "an absolute path").map_err(quoted)?,
         "hold" => request.hold = flag(&value).map_err(quoted)?,
         "key" => request.key = string(value, "a string").map_err(quoted)?,
         "labels" => request.labels = pairs(value).map_err(quoted)?,

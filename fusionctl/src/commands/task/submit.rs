@@ -24,6 +24,7 @@ Examples:
   fusionctl task submit --capability sh 'make -C \"$HOME/src\" check'
   fusionctl task submit --agent builder --timeout 10m --wait --run -- make check
   git diff | fusionctl task submit --capability review -
+  fusionctl task submit --agent fixer --workdir ~/project 'Mend the failing test'
   fusionctl task submit --concurrency-key deploy-prod --env-file prod.env ./deploy.sh
   fusionctl task submit --file tasks.jsonl --wait
 
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     /// Submit each line of this file of JSON lines (`-`: stdin) as a task
     #[arg(long, short = 'F', value_name = "FILE", conflicts_with_all = ["run", "command", "agent",
         "capabilities", "priority", "timeout", "idle_timeout", "queue_timeout", "retries", "not_before",
-        "after", "key", "on_lost", "labels", "env", "env_file", "secrets", "concurrency_key", "hold"])]
+        "after", "key", "on_lost", "labels", "env", "env_file", "secrets", "concurrency_key", "hold", "workdir"])]
     file: Option<PathBuf>,
     /// Run the command after `--` instead of giving an agent a prompt
     #[arg(long, conflicts_with_all = ["text", "input_file"], requires = "command")]
@@ -114,6 +115,9 @@ pub(crate) struct Terms {
     /// Of your tasks with the same key at most one runs at a time; the others wait, by priority and age
     #[arg(long, value_name = "KEY")]
     concurrency_key: Option<String>,
+    /// Work in this folder of the owner's instead of the agent's workspace
+    #[arg(long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
 }
 
 impl Terms {
@@ -131,10 +135,16 @@ impl Terms {
             on_lost: self.on_lost.unwrap_or(OnLost::Unspecified).into(),
             labels: self.labels.into_iter().collect(),
             concurrency_key: self.concurrency_key.unwrap_or_default(),
+            workdir: self.workdir.map(|path| whole_path(&path)).unwrap_or_default(),
             request_id: request_id(),
             ..SubmitTaskRequest::default()
         }
     }
+}
+
+/// The same from the root: the daemon stands elsewhere.
+pub(crate) fn whole_path(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 
 /// Submits it and prints its id; with --wait, its end.

@@ -48,6 +48,7 @@ impl Door {
     pub(crate) async fn with_details(&self, task: Task) -> Result<v1::Task, Status> {
         let mut shown = self.named_task(view::task::task(&task));
         if let Some(input) = self.input_of(task.id).await? {
+            shown.workdir = input.workdir().map(str::to_owned);
             shown.prompt = (!input.prompt.is_empty()).then_some(input.prompt);
             shown.run = input.run;
             shown.input = input.stored.map(|stored| stored.id.to_string());

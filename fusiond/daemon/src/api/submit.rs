@@ -6,7 +6,7 @@
 use super::plan::check_env;
 use super::secrets::plan_uses;
 use super::{Door, millis};
-use crate::runtime::{InputId, StoredPrompt, TaskInput};
+use crate::runtime::{InputId, StoredPrompt, TaskInput, WORKDIR};
 use fusion_core::task::submit::Admission;
 use fusion_core::task::{OnLost, RunTask, Stdin, SubmitTask, TaskKind, Timeouts, submit};
 use fusion_core::{Caller, Reject, TaskId, Time, Uid};
@@ -23,6 +23,9 @@ const ARGUMENT_BYTES_MAX: usize = (128 << 10) - 1;
 
 /// How much of the first line tables show.
 const TITLE_CHARS_MAX: usize = 80;
+
+/// The longest path (path_resolution(7), without the NUL).
+const WORKDIR_BYTES_MAX: usize = 4095;
 
 /// Hash of a request id within a user; 0 for none.
 pub(crate) fn request_hash(owner: Uid, request_id: &str) -> u64 {
@@ -54,8 +57,9 @@ impl Door {
         let fingerprint = fingerprint(&ask);
         let on_lost = plan_on_lost(ask.on_lost());
         check_content(&ask)?;
-        let env = check_env(ask.env)?;
+        let mut env = check_env(ask.env)?;
         let secrets = plan_uses(ask.secrets, &env)?;
+        env.extend(plan_workdir(ask.workdir)?);
         let (input, title) = match ask.input.is_empty() {
             true => {
                 let input = plan_input(ask.prompt, ask.run, env, ask.interactive)?;
@@ -280,6 +284,22 @@ pub(crate) fn title_of(text: &str) -> String {
     title
 }
 
+/// The variable that carries the folder in which attempts begin, if one is named.
+fn plan_workdir(workdir: String) -> Result<Option<(String, String)>, Reject> {
+    if workdir.is_empty() {
+        return Ok(None);
+    }
+    if workdir.contains('\0') {
+        return Err(Reject::NulByte { what: "the working folder".to_owned() });
+    }
+    if !workdir.starts_with('/') || workdir.len() > WORKDIR_BYTES_MAX {
+        let value = workdir.chars().take(64).collect();
+        let expected = "an absolute path of at most 4095 bytes";
+        return Err(Reject::FieldInvalid { field: "workdir", value, expected });
+    }
+    Ok(Some((WORKDIR.to_owned(), workdir)))
+}
+
 /// Hash of what is asked for, without key and request: the same key must mean the same work.
 fn fingerprint(ask: &v1::SubmitTaskRequest) -> u64 {
     let span = |span: &Option<prost_types::Duration>| {
@@ -310,6 +330,9 @@ fn fingerprint(ask: &v1::SubmitTaskRequest) -> u64 {
         digest.update(&ask.concurrency_key);
         if !secrets.is_empty() {
             digest.update(format!("{secrets:?}"));
+        }
+        if !ask.workdir.is_empty() {
+            digest.update(format!("workdir {}", ask.workdir));
         }
     })
 }

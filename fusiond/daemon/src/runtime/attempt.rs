@@ -13,7 +13,7 @@ use fusion_shim::names;
 use fusion_shim::wire::{AttemptSpec, Content, Files, Output, Resource, Rlimit, StdinEnd};
 
 use super::identity::Owner;
-use super::order::{Setup, TaskInput};
+use super::order::{Setup, TaskInput, WORKDIR};
 use super::{Config, LogQuota};
 use crate::vault::Value;
 
@@ -137,6 +137,7 @@ impl Template {
         secrets: &[(String, Value)],
     ) -> AttemptSpec {
         let Program { argv, stdin, files } = self.program(serial, input);
+        let cwd = input.workdir().map_or_else(|| self.cwd.clone(), |path| path.as_bytes().to_vec());
         let stdin_end = if asked.is_open() { StdinEnd::Open } else { self.stdin_end };
         let stdin = if stdin_end == StdinEnd::Open { as_line(stdin) } else { stdin };
         let mut env = Vec::with_capacity(self.env.len() + 5 + input.env.len() + secrets.len());
@@ -144,7 +145,8 @@ impl Template {
         env.push((b"FUSION_TASK_ID".to_vec(), task.to_string().into_bytes()));
         env.push((b"FUSION_ATTEMPT".to_vec(), number.to_string().into_bytes()));
         env.push((b"TRACEPARENT".to_vec(), traceparent(task, number).into_bytes()));
-        env.extend(files.iter().flat_map(|files| self.files_env(files)));
+        env.extend(input.workdir().map(|path| (WORKDIR.as_bytes().to_vec(), path.as_bytes().to_vec())));
+        env.extend(files.iter().flat_map(|files| files_env(&cwd, files)));
         env.extend_from_slice(&self.env[self.own..]);
         for (name, value) in input.env.iter().filter(|(name, _)| !name.starts_with(OWN_PREFIX)) {
             put(&mut env, name, value.as_bytes());
@@ -152,7 +154,7 @@ impl Template {
         for (name, value) in secrets {
             put(&mut env, name, value.expose());
         }
-        AttemptSpec { stdin_end, ..self.attempt(argv, env, stdin, files) }
+        AttemptSpec { cwd, stdin_end, ..self.attempt(argv, env, stdin, files) }
     }
 
     fn attempt(
@@ -218,20 +220,20 @@ impl Template {
             has_files.then(|| Files { name: format!("{}.{serial}", self.incarnation), input, output });
         Program { argv, stdin, files }
     }
+}
 
-    /// Where the files of an attempt are.
-    fn files_env(&self, files: &Files) -> Vec<Variable> {
-        let path = |name: &str| {
-            let below = format!("/{}/{}/{name}", names::FILES, files.name);
-            [self.cwd.as_slice(), below.as_bytes()].concat()
-        };
-        let input = files.input.as_ref().map(|_| (b"FUSION_INPUT".to_vec(), path(names::INPUT)));
-        let output = match files.output {
-            Output::Result => Some((b"FUSION_OUTPUT".to_vec(), path(names::OUTPUT))),
-            Output::Left => None,
-        };
-        input.into_iter().chain(output).collect()
-    }
+/// Where the files of an attempt are.
+fn files_env(cwd: &[u8], files: &Files) -> Vec<Variable> {
+    let path = |name: &str| {
+        let below = format!("/{}/{}/{name}", names::FILES, files.name);
+        [cwd, below.as_bytes()].concat()
+    };
+    let input = files.input.as_ref().map(|_| (b"FUSION_INPUT".to_vec(), path(names::INPUT)));
+    let output = match files.output {
+        Output::Result => Some((b"FUSION_OUTPUT".to_vec(), path(names::OUTPUT))),
+        Output::Left => None,
+    };
+    input.into_iter().chain(output).collect()
 }
 
 /// What stays open is read line by line: the first content is a whole one.
@@ -357,134 +359,4 @@ fn rlimits() -> Vec<Rlimit> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use fusion_core::agent::{AgentLimits, Recipe};
-    use fusion_core::{AgentId, Uid};
-
-    fn template(command: &[&str], prompt: &str) -> Template {
-        template_with(command, prompt, None)
-    }
-
-    fn template_with(command: &[&str], prompt: &str, seed: Option<Seed>) -> Template {
-        let recipe = Recipe {
-            command: command.iter().map(|word| (*word).to_owned()).collect(),
-            prompt: prompt.to_owned(),
-            env: vec![("A".into(), "recipe".into()), ("FUSION_SOCKET".into(), "forged".into())],
-            ..Recipe::default()
-        };
-        let setup = Setup {
-            agent: AgentId(1),
-            incarnation: 1,
-            nonce: [0; 16],
-            owner: Uid(60_001),
-            name: "a".into(),
-            profile: "command".into(),
-            recipe,
-            limits: AgentLimits::default(),
-            seed,
-        };
-        let (home, shell) = ("/home/ada".into(), "/bin/bash".into());
-        let owner = Owner { name: "ada".into(), gid: 60_001, home, shell, identity: None };
-        let config = Config {
-            bounds: crate::config::Bounds::default(),
-            run_dir: "/run".into(),
-            state_dir: "/state".into(),
-            workspaces_root: "/".into(),
-            shim_path: "/bin/fusion-shim".into(),
-            backend: super::super::BackendChoice::None,
-            scopes: None,
-            cgroup_name: String::new(),
-            epoch: 1,
-            umask: 0o077,
-            log_quota: LogQuota::new(1),
-            nologin_users: None,
-        };
-        Template::new(&setup, &owner, Path::new("/ws"), Path::new("/run/agent.sock"), &config)
-    }
-
-    fn prompt(text: &str, env: &[(&str, &str)]) -> TaskInput {
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        TaskInput { kind: TaskKind::Prompt, prompt: text.to_owned(), run: Vec::new(), env, stored: None }
-    }
-
-    fn texts(argv: &[Vec<u8>]) -> Vec<&str> {
-        argv.iter().map(|word| std::str::from_utf8(word).expect("text")).collect()
-    }
-
-    #[test]
-    fn a_workspace_is_filled_with_the_owners_home_on_a_branch_of_the_agent() {
-        let source = "https://example.org/a.git".to_owned();
-        let seed = Seed { source, reference: "v1".into(), how: SeedHow::Clone };
-        let spec = template_with(&["cat"], "stdin", Some(seed.clone())).seeding().expect("a seed");
-        let expected = ["/bin/fusion-shim", "seed", "https://example.org/a.git", "v1", "fusion/a", "clone"];
-        assert_eq!(texts(&spec.argv), expected);
-        assert!(spec.env.contains(&(b"HOME".to_vec(), b"/home/ada".to_vec())));
-        assert!(spec.env.contains(&(b"GIT_TERMINAL_PROMPT".to_vec(), b"0".to_vec())));
-        let worktree = Seed { how: SeedHow::Worktree, ..seed };
-        let spec = template_with(&["cat"], "stdin", Some(worktree)).seeding().expect("a seed");
-        assert!(texts(&spec.argv)[4].starts_with("fusion/a-"), "{:?}", texts(&spec.argv));
-        assert_eq!(template(&["cat"], "stdin").seeding(), None);
-    }
-
-    #[test]
-    fn attempts_of_a_task_are_spans_of_one_trace() {
-        let (first, second) = (traceparent(TaskId(0x1f), 1), traceparent(TaskId(0x1f), 2));
-        assert_eq!(first, "00-0000000000000000000000000000001f-0000000000000020-01");
-        assert_eq!(first[..35], second[..35]);
-        assert_ne!(first, second);
-    }
-
-    #[test]
-    fn a_prompt_takes_its_place_once_and_else_comes_on_stdin() {
-        let input = prompt("{{ prompt }} and {{prompt}}", &[]);
-        let spec = template(&["say", "-p={{prompt}}!{{ prompt }}"], "stdin").spec(
-            TaskId(1),
-            1,
-            5,
-            Stdin::Closed,
-            &input,
-            &[],
-        );
-        let filled = "-p={{ prompt }} and {{prompt}}!{{ prompt }} and {{prompt}}";
-        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["say", filled], Content::Empty));
-        let spec =
-            template(&["cat"], "stdin").spec(TaskId(1), 1, 5, Stdin::Closed, &prompt("words", &[]), &[]);
-        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["cat"], Content::Inline(b"words".to_vec())));
-        let spec =
-            template(&["echo"], "argv").spec(TaskId(1), 1, 5, Stdin::Closed, &prompt("words", &[]), &[]);
-        assert_eq!((texts(&spec.argv), spec.stdin), (vec!["echo", "words"], Content::Empty));
-    }
-
-    #[test]
-    fn files_are_named_in_the_environment_and_lie_in_the_workspace() {
-        let mut template = template(&["program"], "file");
-        template.result = Way::File;
-        let spec = template.spec(TaskId(1), 1, 5, Stdin::Closed, &prompt("words", &[]), &[]);
-        let files = spec.files.expect("files");
-        assert_eq!((files.name.as_str(), files.output), ("1.5", Output::Result));
-        assert_eq!(files.input, Some(Content::Inline(b"words".to_vec())));
-        let named = |name: &str, path: &str| spec.env.contains(&(name.into(), path.into()));
-        assert!(named("FUSION_INPUT", "/ws/.fusiond/1.5/input"));
-        assert!(named("FUSION_OUTPUT", "/ws/.fusiond/1.5/output"));
-        assert_eq!(spec.stdin, Content::Empty);
-    }
-
-    #[test]
-    fn the_task_has_the_last_word_on_its_environment_but_not_on_the_daemons_own() {
-        let env = [("A", "task"), ("FUSION_AGENT_ID", "forged"), ("HOME", "/elsewhere")];
-        let spec = template(&["env"], "stdin").spec(TaskId(7), 3, 5, Stdin::Closed, &prompt("", &env), &[]);
-        let value = |name: &str| {
-            let found: Vec<_> = spec.env.iter().filter(|(known, _)| known == name.as_bytes()).collect();
-            assert!(found.len() <= 1, "{name} is there twice");
-            found.first().map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-        };
-        assert_eq!(value("A").as_deref(), Some("task"));
-        assert_eq!(value("HOME").as_deref(), Some("/elsewhere"));
-        assert_eq!(value("FUSION_AGENT_ID"), Some(AgentId(1).to_string()));
-        assert_eq!(value("FUSION_SOCKET").as_deref(), Some("/run/agent.sock"));
-        assert_eq!(value("FUSION_ATTEMPT").as_deref(), Some("3"));
-        assert_eq!(value("PATH").as_deref(), Some("/home/ada/.local/bin:/usr/local/bin:/usr/bin:/bin"));
-        assert_eq!(value("TMPDIR"), None);
-    }
-}
+mod tests;

@@ -55,7 +55,7 @@ pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, 
 pub use self::detect::{Asker, Presence, Question};
 pub use self::inspect::{Comparison, Detail, InspectError, Next, Place as Inspected};
 pub use self::order::{
-    INPUT_PIECE_BYTES_MAX, INPUT_VERSION, InputError, InputNews, InputPiece, Order, Setup, TaskInput,
+    INPUT_PIECE_BYTES_MAX, INPUT_VERSION, InputError, InputNews, InputPiece, Order, Setup, TaskInput, WORKDIR,
 };
 use self::places::Places;
 pub use self::scope::{Scopes, find_scopes};

@@ -255,7 +255,17 @@ pub enum InputError {
 /// The first byte of a stored [`TaskInput`].
 pub const INPUT_VERSION: u8 = 2;
 
+/// The variable of a task's environment that names the folder in which its attempts begin. No user can set it: the door takes
+/// none of this prefix.
+pub const WORKDIR: &str = "FUSION_WORKDIR";
+
 impl TaskInput {
+    /// The folder in which its attempts begin, if it is not the agent's workspace.
+    #[must_use]
+    pub fn workdir(&self) -> Option<&str> {
+        self.env.iter().find(|(name, _)| name == WORKDIR).map(|(_, path)| path.as_str())
+    }
+
     /// The stored form: a version byte, then postcard.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -45,6 +45,7 @@ pub(crate) fn task(task: &Task) -> v1::Task {
         input_bytes: 0,
         concurrency_key: spec.concurrency_key.as_ref().map(ToString::to_string),
         secrets: super::secret::uses(&spec.secrets),
+        workdir: None,
     }
 }
 
