@@ -58,6 +58,23 @@ long_task() {
     identity "$(cat "$file")"
 }
 
+# rootless_task USER NAME: the same for a daemon of the user's own manager, which lingers.
+rootless_task() {
+    user_exists "$1" || useradd --create-home --shell /bin/bash "$1"
+    loginctl enable-linger "$1"
+    eventually 30 test -S "/run/user/$(id -u "$1")/bus"
+    as "$1" systemctl --user daemon-reload
+    as "$1" systemctl --user start fusiond.service
+    long_task "$1" "$2"
+}
+
+# no_linger USER: back to how it was.
+no_linger() {
+    loginctl disable-linger "$1"
+    eventually 30 nobody_left "$1"
+}
+nobody_left() { ! pgrep -u "$1" >/dev/null; }
+
 # lives IDENTITY: it is the same process as before.
 lives() {
     [ -e "/proc/${1%%:*}" ] || fail "process $1 is gone"

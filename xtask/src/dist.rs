@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-pub(crate) use self::build::{Profile, Recipe, debs, programs, remapped, stage, target};
+pub(crate) use self::build::{Profile, Recipe, debs, programs, remapped, rpms, stage, target};
 use crate::shell;
 
 /// Makes everything in `target/dist`.
@@ -51,7 +51,7 @@ fn make(profile: Profile) -> anyhow::Result<PathBuf> {
     programs(&recipe)?;
     stage(&recipe)?;
     let mut made = debs(&recipe)?;
-    made.extend(build::rpms(&recipe)?);
+    made.extend(rpms(&recipe)?);
     if profile == Profile::Release {
         judge::sizes(&recipe)?;
     }
@@ -95,7 +95,7 @@ fn install(profile: Profile, first: &Path) -> anyhow::Result<()> {
     let scratch =
         tempfile::Builder::new().prefix("fusiond-second-").tempdir().context("a temporary folder")?;
     let recipe = Recipe { profile, target: target(), revision: 2, out: scratch.path().to_owned() };
-    let new = [debs(&recipe)?, build::rpms(&recipe)?].concat();
+    let new = [debs(&recipe)?, rpms(&recipe)?].concat();
     let old = sorted(first)?;
     let of = |ending: &str| install::Pair { old: ending_with(&old, ending), new: ending_with(&new, ending) };
     install::debs(&of("deb"))?;

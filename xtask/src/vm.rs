@@ -78,6 +78,7 @@ const NEEDED_QUICK: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
     ("systemd-nspawn", "systemd-container"),
     ("dpkg-shlibdeps", "dpkg-dev"),
+    ("rpm", "rpm"),
     ("apt-ftparchive", "apt-utils"),
     ("gpg", "gpg"),
 ];
@@ -93,6 +94,7 @@ fn load(folder: &Path, profile: Profile, named: &[&str]) -> anyhow::Result<()> {
             dist::stage(&recipe)?;
         }
         dist::debs(&recipe)?;
+        dist::rpms(&Recipe { out: folder.join(format!("rpm{revision}")), ..recipe })?;
     }
     let key = signing_key(folder)?;
     repo::write(&folder.join("repo"), &folder.join("deb1"), &repo::Signing::Key(key))?;

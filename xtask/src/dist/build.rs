@@ -181,15 +181,20 @@ pub(crate) fn debs(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
 pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
     tool("cargo-generate-rpm", "0.21.1", &["generate-rpm"])?;
     shell::need("rpm", "rpm")?;
-    let (target, epoch) = (recipe.target.to_string_lossy(), epoch()?);
+    let target = match recipe.profile {
+        Profile::Release => recipe.target.clone(),
+        Profile::Dev => stripped(recipe)?,
+    };
+    let (target, epoch) = (target.to_string_lossy(), epoch()?);
     let mut made = Vec::new();
     for (name, folder, _) in PACKAGES {
+        std::fs::create_dir_all(&recipe.out)?;
         let file = recipe.out.join(format!("{name}-{}.{}.rpm", recipe.version(), std::env::consts::ARCH));
         let (path, release) = (file.to_string_lossy(), format!("release = \"{}\"", recipe.revision));
         let args = ["generate-rpm", "-p", folder, "--profile", recipe.profile.name()];
         let packed = match recipe.profile {
             Profile::Release => "zstd",
-            // The tool is not optimised, and these programs are large.
+            // The tool is not optimised.
             Profile::Dev => "none",
         };
         let more = ["--target-dir", &target, "-s", &release, "-o", &path, "--payload-compress", packed];
@@ -198,6 +203,18 @@ pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
         made.push(file);
     }
     Ok(made)
+}
+
+/// A target folder with what packages hold, for a tool that does not strip, and that packs for minutes what is not.
+fn stripped(recipe: &Recipe) -> anyhow::Result<PathBuf> {
+    let target = recipe.target.join("stripped");
+    let (from, to) = (recipe.programs(), target.join(recipe.profile.folder()));
+    std::fs::create_dir_all(&to).with_context(|| format!("making {}", to.display()))?;
+    for name in PROGRAMS {
+        answer(Command::new("strip").arg("-o").arg(to.join(name)).arg(from.join(name)))?;
+    }
+    answer(Command::new("cp").arg("-rT").arg(from.join("package")).arg(to.join("package")))?;
+    Ok(target)
 }
 
 const fn architecture() -> &'static str {

@@ -12,7 +12,7 @@ use crate::shell;
 const SUITE: &str = "bookworm";
 /// What any machine with fusiond has, and what stories look at it with.
 const PACKAGES: &str =
-    "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,passwd,git,jq,perl-base";
+    "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,passwd,git,jq,perl-base,rpm";
 /// What only a machine with a kernel of its own needs.
 const KERNEL: &str = "linux-image-cloud-amd64";
 /// Starts the stories once everything else is up.

@@ -1,0 +1,33 @@
+# The packages for Red Hat, of whose dependencies rpm finds none here: what they do where systemd runs is no matter of the
+# distribution. Agents live through an upgrade and end when the package goes; its state stays.
+rpm() {
+    command rpm --dbpath /var/lib/rpm "$@" 2>/tmp/rpm-said || fail "rpm $1: $(cat /tmp/rpm-said)"
+    if grep 'scriptlet failed' /tmp/rpm-said; then fail "a script of rpm $1"; fi
+}
+rpm --install --nodeps /vm/rpm1/fusiond-*.rpm /vm/rpm1/fusionctl-*.rpm
+is "$(systemctl is-active fusiond.service)" active "the service"
+is "$(systemctl is-enabled fusiond.service)" enabled "the service"
+is "$(stat -c '%a %U:%G' /run/fusiond/fusiond.sock)" "660 root:fusion" "the socket"
+[ -z "$(command rpm --dbpath /var/lib/rpm --verify --nodeps fusiond fusionctl)" ] || fail "files differ from the package"
+
+usermod -aG fusion ada
+long=$(long_task ada red)
+own=$(rootless_task rob red-too)
+old=$(main_pid)
+rpm --upgrade --nodeps /vm/rpm2/fusiond-*.rpm /vm/rpm2/fusionctl-*.rpm
+served_anew "$old" || fail "the new version does not serve"
+lives "$long"
+lives "$own"
+
+rpm --erase --nodeps fusiond fusionctl
+for ended in "$long" "$own"; do
+    [ ! -e "/proc/${ended%%:*}" ] || fail "an agent outlived the package"
+done
+no_agents || fail "shims outlived the package"
+[ -d /var/lib/fusiond/store ] || fail "erasing took the state along"
+left=$(systemctl list-unit-files --no-legend 'fusion*' | grep -v fusion-stories || true)
+[ -z "$left" ] || fail "units are left: $left"
+no_linger rob
+rm -rf /var/lib/fusiond /etc/fusiond
+groupdel fusion
+groupdel fusion-admin
