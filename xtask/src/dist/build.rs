@@ -58,8 +58,8 @@ impl Recipe {
 }
 
 /// The programs of a release.
-pub(crate) const PROGRAMS: [&str; 3] = ["fusiond", "fusion-shim", "fusionctl"];
-/// Name, folder of the manifest, and programs of each package.
+pub(crate) const PROGRAMS: [&str; 4] = ["fusiond", "fusion-shim", "fusionctl", "fusion-run"];
+/// Of each package: its name, the folder of its manifest, and the crates that its programs are of.
 const PACKAGES: [(&str, &str, &[&str]); 2] =
     [("fusiond", "fusiond/daemon", &["fusiond", "fusion-shim"]), ("fusionctl", "fusionctl", &["fusionctl"])];
 
@@ -80,7 +80,9 @@ pub(crate) fn programs(recipe: &Recipe) -> anyhow::Result<()> {
     match recipe.profile {
         Profile::Release => {
             args.push("--release");
-            args.extend(PROGRAMS.iter().flat_map(|name| ["-p", name]));
+            args.extend(
+                PACKAGES.iter().flat_map(|(.., crates)| crates.iter().flat_map(|name| ["-p", *name])),
+            );
             env.push(("CARGO_ENCODED_RUSTFLAGS", &flags));
         }
         // All packages, as the tests build them: others would be built with other features.
@@ -121,10 +123,10 @@ pub(crate) fn stage(recipe: &Recipe) -> anyhow::Result<()> {
         }
     }
     std::fs::copy(shell::root().join("CHANGELOG.md"), folder.join("changelog"))?;
-    for (name, _, programs) in PACKAGES {
+    for (name, _, crates) in PACKAGES {
         std::fs::create_dir_all(folder.join(name))?;
         std::fs::write(folder.join(name).join("changelog.Debian"), changelog(name, recipe)?)?;
-        std::fs::write(folder.join(name).join("THIRD-PARTY"), notices::of(programs)?)?;
+        std::fs::write(folder.join(name).join("THIRD-PARTY"), notices::of(crates)?)?;
     }
     // Without name and time, which would differ from build to build.
     let compress = "find man changelog */changelog.Debian */THIRD-PARTY -type f -exec gzip -9n {} +";

@@ -13,9 +13,10 @@ use crate::{debian, shell};
 const PACKAGES: &str = "systemd,passwd,procps";
 /// In both kinds of package, but that the distributions do not agree on the folder of completions for zsh and on that of
 /// licences.
-const HELD: [&str; 19] = [
+const HELD: [&str; 21] = [
     "usr/bin/fusiond",
     "usr/bin/fusionctl",
+    "usr/bin/fusion-run",
     "usr/lib/fusiond/fusion-shim",
     "etc/fusiond/fusiond.toml",
     "usr/lib/systemd/system/fusiond.service",
@@ -25,6 +26,7 @@ const HELD: [&str; 19] = [
     "usr/share/man/man8/fusiond.8.gz",
     "usr/share/man/man1/fusionctl.1.gz",
     "usr/share/man/man1/fusionctl-task-submit.1.gz",
+    "usr/share/man/man1/fusion-run.1.gz",
     "usr/share/bash-completion/completions/fusiond",
     "usr/share/bash-completion/completions/fusionctl",
     "usr/share/zsh/ZSH/_fusiond",
