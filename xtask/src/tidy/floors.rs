@@ -25,12 +25,16 @@ const FLOORS: &[(&str, &[&str])] = &[
 /// Which own crates a crate may stand on, besides its tests.
 const CRATES: &[(&str, &[&str])] = &[
     ("fusiond/core/Cargo.toml", &[]),
+    ("fusiond/workflow/Cargo.toml", &[]),
     ("fusiond/sys/Cargo.toml", &[]),
     ("fusiond/speckit/Cargo.toml", &[]),
     ("fusiond/shim/Cargo.toml", &["fusion-sys", "fusion-speckit"]),
-    ("fusiond/daemon/Cargo.toml", &["fusion-core", "fusion-proto", "fusion-sys", "fusion-shim"]),
+    (
+        "fusiond/daemon/Cargo.toml",
+        &["fusion-core", "fusion-proto", "fusion-sys", "fusion-shim", "fusion-workflow"],
+    ),
     ("proto/Cargo.toml", &[]),
-    ("fusionctl/Cargo.toml", &["fusion-proto", "fusion-speckit"]),
+    ("fusionctl/Cargo.toml", &["fusion-proto", "fusion-speckit", "fusion-workflow"]),
     ("tests/Cargo.toml", &["fusion-proto"]),
     ("xtask/Cargo.toml", &["fusion-proto", "fusion-tests"]),
 ];

@@ -1,0 +1,171 @@
+//! One node: what it does, and which options go with that. Not for: its templates (`texts`).
+
+use super::{Check, texts};
+use crate::definition::{Node, Work};
+use crate::problem::Problem;
+use crate::schema::Checker;
+use crate::template;
+use crate::tree::Tree;
+use serde_json::Value;
+
+/// The words of which a node has exactly one.
+const WORKS: [&str; 5] = ["prompt", "run", "approval", "workflow", "wait"];
+
+/// Options that only a node with a task can have.
+const OF_TASKS: [&str; 13] = [
+    "capabilities",
+    "agent",
+    "priority",
+    "timeout",
+    "idle_timeout",
+    "queue_timeout",
+    "retries",
+    "on_lost",
+    "concurrency_key",
+    "env",
+    "secrets",
+    "output",
+    "foreach",
+];
+
+/// What it does is said once. Not asked of a node in which something is wrong: a misspelt word may be what it does.
+pub(super) fn does_one_thing(check: &mut Check<'_>, node: &Node, tree: &Tree) {
+    let said: Vec<&str> = WORKS.into_iter().filter(|word| tree.get(word).is_some()).collect();
+    match said.as_slice() {
+        [] => {
+            let message = format!("node \"{}\" does nothing", node.id);
+            let hint = format!("give it one of {}", WORKS.join(", "));
+            check.problems.push(Problem::error(tree.get("id").and_then(|id| id.span), message, hint));
+        }
+        [_] => {}
+        [_, second, ..] => {
+            let message = format!("node \"{}\" does several things: {}", node.id, said.join(", "));
+            check.problems.push(Problem::error(tree.key_span(second), message, "make a node of each"));
+        }
+    }
+}
+
+pub(super) fn check(check: &mut Check<'_>, node: &Node, tree: &Tree) {
+    options(check, node, tree);
+    work(check, node, tree);
+    output(check, node, tree);
+    texts::check(check, node, tree, texts::Sight::Needs);
+}
+
+fn options(check: &mut Check<'_>, node: &Node, tree: &Tree) {
+    if !node.is_task() && node.work().is_some() {
+        for word in OF_TASKS.into_iter().filter(|word| tree.get(word).is_some()) {
+            let message = format!("`{word}` makes no sense in node \"{}\", which no agent works on", node.id);
+            check.problems.push(Problem::error(
+                tree.key_span(word),
+                message,
+                "remove it, or put it into a node with `prompt` or `run`",
+            ));
+        }
+    }
+    if node.max_parallel.is_some() && node.foreach.is_none() {
+        let span = tree.key_span("max_parallel");
+        check.problems.push(Problem::error(
+            span,
+            "`max_parallel` makes no sense without `foreach`",
+            "remove it",
+        ));
+    }
+    if let Some(Value::String(text)) = &node.when
+        && template::expression(text).is_none()
+        && template::names(text).is_ok()
+    {
+        let span = tree.get("when").and_then(|when| when.span);
+        let message = "`when` must be one expression in double braces";
+        check.problems.push(Problem::error(
+            span,
+            message,
+            "write when: \"{{ … }}\", with `and`, `or`, `not` inside",
+        ));
+    }
+    if let Some(Value::String(text)) = &node.foreach
+        && template::expression(text).is_none()
+        && template::names(text).is_ok()
+    {
+        let span = tree.get("foreach").and_then(|items| items.span);
+        let message = "`foreach` must be a list, or one expression in double braces that is one";
+        check.problems.push(Problem::error(
+            span,
+            message,
+            "write foreach: \"{{ nodes.ID.output }}\" or foreach: [a, b]",
+        ));
+    }
+    for (secret, tree) in node.secrets.iter().zip(tree.get("secrets").map(Tree::items).unwrap_or_default()) {
+        let variable = secret.split_once('=').map_or(secret.as_str(), |(_, variable)| variable);
+        let is_fine =
+            variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !variable.is_empty();
+        if !is_fine {
+            let message = format!("{secret:?} names no variable");
+            check.problems.push(Problem::error(tree.span, message, "write NAME, or NAME=VARIABLE"));
+        }
+    }
+    for name in node.terms.env.keys() {
+        let span = tree.get("env").and_then(|env| env.key_span(name));
+        let is_fine =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_fine || name.starts_with(|first: char| first.is_ascii_digit()) {
+            check.problems.push(Problem::error(
+                span,
+                format!("{name:?} is not a name of a variable"),
+                "use letters, digits and '_'",
+            ));
+        } else if name.starts_with("FUSION_") {
+            let message = format!("{name:?} is the daemon's: names that begin with FUSION_ are");
+            check.problems.push(Problem::error(span, message, "choose another name"));
+        }
+    }
+}
+
+fn work(check: &mut Check<'_>, node: &Node, tree: &Tree) {
+    match node.work() {
+        Some(Work::Run([])) => {
+            let span = tree.get("run").and_then(|run| run.span);
+            check.problems.push(Problem::error(
+                span,
+                "`run` is empty",
+                "give a command with its arguments: [\"make\", \"check\"]",
+            ));
+        }
+        Some(Work::Prompt(prompt)) if prompt.trim().is_empty() => {
+            let span = tree.get("prompt").and_then(|prompt| prompt.span);
+            check.problems.push(Problem::error(span, "`prompt` is empty", "say what the agent shall do"));
+        }
+        Some(Work::Wait(wait)) if wait.span.is_some() == wait.until.is_some() => {
+            let span = tree.get("wait").and_then(|wait| wait.span);
+            check.problems.push(Problem::error(
+                span,
+                "`wait` must have either `for` or `until`",
+                "write wait: 10m",
+            ));
+        }
+        Some(Work::Workflow(inner)) if inner.name == check.definition.name => {
+            let span = tree.get("workflow").and_then(|inner| inner.span);
+            let message = format!("workflow \"{}\" would run itself without end", inner.name);
+            check.problems.push(Problem::error(span, message, "name another workflow"));
+        }
+        Some(Work::Run(_) | Work::Prompt(_) | Work::Wait(_) | Work::Workflow(_) | Work::Approval(_))
+        | None => {}
+    }
+}
+
+fn output(check: &mut Check<'_>, node: &Node, tree: &Tree) {
+    let Some(output) = &node.output else { return };
+    let span = tree.get("output").and_then(|output| output.get("schema")).and_then(|schema| schema.span);
+    let Some(schema) = &output.schema else { return };
+    if output.format == crate::definition::Format::Text {
+        check.problems.push(Problem::error(
+            span,
+            "a schema needs `format: json`",
+            "remove `format`, or make it json",
+        ));
+    }
+    if let Err(problem) = Checker::new(schema) {
+        let message = format!("the schema of node \"{}\" is none: {problem}", node.id);
+        check.problems.push(Problem::error(span, message, "see https://json-schema.org"));
+    }
+}

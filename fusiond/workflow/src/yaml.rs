@@ -1,0 +1,288 @@
+//! YAML 1.2, core schema, as a [`Tree`]: `no` is a text, names stand once, one document.
+//!
+//! The size of what comes out is bounded also where aliases repeat parts. Not for: what the words mean.
+
+use crate::problem::{Problem, Span};
+use crate::tree::{Key, Kind, Start, Text, Tree};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span as Mark};
+use std::collections::HashMap;
+
+/// The most values of one document, repeated parts counted as often as they stand.
+const VALUES_MAX: usize = 1_000_000;
+/// How deep values may stand within one another.
+const DEPTH_MAX: usize = 64;
+
+/// Reads one document.
+///
+/// # Errors
+/// The first thing that is no YAML, or too much of it.
+pub fn read(text: &str) -> Result<Tree, Problem> {
+    let mut reader = Reader {
+        lines: text.lines().collect(),
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        count: 0,
+    };
+    for event in Parser::new_from_str(text) {
+        let (event, mark) = event.map_err(|error| {
+            let at = error.marker();
+            let span = Span { line: at.line().max(1), column: at.col() + 1, length: 1 };
+            Problem::error(Some(span), format!("this is not YAML: {}", error.info()), "")
+        })?;
+        reader.take(event, mark)?;
+    }
+    reader.root.ok_or_else(|| {
+        Problem::error(None, "the definition is empty", "a definition has at least `name` and `nodes`")
+    })
+}
+
+/// A list or a map that is not closed yet.
+struct Open {
+    anchor: usize,
+    span: Span,
+    kind: Partly,
+}
+
+enum Partly {
+    List(Vec<Tree>),
+    Map(Vec<(Key, Tree)>, Option<Key>),
+}
+
+struct Reader<'a> {
+    lines: Vec<&'a str>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, (Tree, usize)>,
+    root: Option<Tree>,
+    count: usize,
+}
+
+fn span_of(mark: &Mark) -> Span {
+    let length = if mark.start.line() == mark.end.line() {
+        mark.end.col().saturating_sub(mark.start.col())
+    } else {
+        1
+    };
+    Span { line: mark.start.line(), column: mark.start.col() + 1, length: length.max(1) }
+}
+
+impl Reader<'_> {
+    fn take(&mut self, event: Event<'_>, mark: Mark) -> Result<(), Problem> {
+        let span = span_of(&mark);
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            Event::DocumentStart(_) if self.root.is_some() => Err(Problem::error(
+                Some(span),
+                "a second document begins here",
+                "one file holds one workflow",
+            )),
+            Event::DocumentStart(_) => Ok(()),
+            Event::Alias(anchor) => {
+                let Some((tree, size)) = self.anchors.get(&anchor).cloned() else {
+                    return Err(Problem::error(
+                        Some(span),
+                        "this alias names nothing that stands before it",
+                        "",
+                    ));
+                };
+                self.grow(size, span)?;
+                self.place(tree)
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                self.grow(1, span)?;
+                let core = tag.as_ref().map(|tag| (tag.handle.as_str(), tag.suffix.as_str()));
+                let kind = match (style, core) {
+                    (_, Some(("tag:yaml.org,2002:", "str"))) => None,
+                    (ScalarStyle::Plain, _) => plain(&text),
+                    (
+                        ScalarStyle::SingleQuoted
+                        | ScalarStyle::DoubleQuoted
+                        | ScalarStyle::Literal
+                        | ScalarStyle::Folded,
+                        _,
+                    ) => None,
+                };
+                let kind = kind.unwrap_or_else(|| {
+                    Kind::Text(Text { start: Some(self.start(&mark, style)), text: text.into_owned() })
+                });
+                let tree = Tree { span: Some(span), kind };
+                self.keep(anchor, &tree, 1);
+                self.place(tree)
+            }
+            Event::SequenceStart(anchor, _) => self.begin(anchor, span, Partly::List(Vec::new())),
+            Event::MappingStart(anchor, _) => self.begin(anchor, span, Partly::Map(Vec::new(), None)),
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
+        }
+    }
+
+    fn grow(&mut self, by: usize, span: Span) -> Result<(), Problem> {
+        self.count += by;
+        if self.count > VALUES_MAX {
+            let message = format!("the definition has more than {VALUES_MAX} values");
+            return Err(Problem::error(Some(span), message, "aliases count as often as they stand"));
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, anchor: usize, span: Span, kind: Partly) -> Result<(), Problem> {
+        self.grow(1, span)?;
+        if self.open.len() >= DEPTH_MAX {
+            let message = format!("lists and maps stand more than {DEPTH_MAX} deep within one another");
+            return Err(Problem::error(Some(span), message, ""));
+        }
+        self.open.push(Open { anchor, span, kind });
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Problem> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        let kind = match open.kind {
+            Partly::List(items) => Kind::List(items),
+            Partly::Map(named, _) => Kind::Map(named),
+        };
+        let tree = Tree { span: Some(open.span), kind };
+        if open.anchor != 0 {
+            let size = size(&tree);
+            self.keep(open.anchor, &tree, size);
+        }
+        self.place(tree)
+    }
+
+    fn keep(&mut self, anchor: usize, tree: &Tree, size: usize) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, (tree.clone(), size));
+        }
+    }
+
+    fn place(&mut self, tree: Tree) -> Result<(), Problem> {
+        match self.open.last_mut().map(|open| &mut open.kind) {
+            None => self.root = Some(tree),
+            Some(Partly::List(items)) => items.push(tree),
+            Some(Partly::Map(named, waiting)) => match waiting.take() {
+                Some(key) => named.push((key, tree)),
+                None => {
+                    let key = key(tree)?;
+                    if let Some((first, _)) = named.iter().find(|(other, _)| other.name == key.name) {
+                        let line = first.span.map_or(0, |span| span.line);
+                        let message = format!("\"{}\" stands twice, first in line {line}", key.name);
+                        return Err(Problem::error(key.span, message, "remove one of the two"));
+                    }
+                    *waiting = Some(key);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Where the first letter of a text stands, and its other lines begin.
+    fn start(&self, mark: &Mark, style: ScalarStyle) -> Start {
+        let (line, column) = (mark.start.line(), mark.start.col() + 1);
+        match style {
+            ScalarStyle::Plain => Start { line, column, indent: column },
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
+                Start { line, column: column + 1, indent: column }
+            }
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                let first = (line - 1..self.lines.len())
+                    .find(|at| !self.lines[*at].trim().is_empty())
+                    .unwrap_or(line - 1);
+                let text = self.lines.get(first).copied().unwrap_or_default();
+                let indent = text.chars().take_while(|letter| *letter == ' ').count() + 1;
+                Start { line: first + 1, column: indent, indent }
+            }
+        }
+    }
+}
+
+fn size(tree: &Tree) -> usize {
+    match &tree.kind {
+        Kind::Null | Kind::Bool(_) | Kind::Number(..) | Kind::Text(_) => 1,
+        Kind::List(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Kind::Map(named) => 1 + named.iter().map(|(_, value)| 1 + size(value)).sum::<usize>(),
+    }
+}
+
+/// A name: a text, or what would be read as a number or a word if it stood elsewhere.
+fn key(tree: Tree) -> Result<Key, Problem> {
+    let name = match tree.kind {
+        Kind::Text(text) => text.text,
+        Kind::Number(_, letters) => letters,
+        Kind::Bool(value) => value.to_string(),
+        Kind::Null | Kind::List(_) | Kind::Map(_) => {
+            let message = format!("a name is expected here, found {}", tree.word());
+            return Err(Problem::error(tree.span, message, "write \"name: value\""));
+        }
+    };
+    Ok(Key { name, span: tree.span })
+}
+
+/// What an unquoted word is by the core schema of YAML 1.2; `None`: a text.
+fn plain(text: &str) -> Option<Kind> {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Some(Kind::Null),
+        "true" | "True" | "TRUE" => return Some(Kind::Bool(true)),
+        "false" | "False" | "FALSE" => return Some(Kind::Bool(false)),
+        _ => {}
+    }
+    let number = |number: serde_json::Number| Some(Kind::Number(number, text.to_owned()));
+    if let Some(digits) = text.strip_prefix("0x") {
+        return u64::from_str_radix(digits, 16).ok().and_then(|value| number(value.into()));
+    }
+    if let Some(digits) = text.strip_prefix("0o") {
+        return u64::from_str_radix(digits, 8).ok().and_then(|value| number(value.into()));
+    }
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_number = digits.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'));
+    if !is_number {
+        return None;
+    }
+    let positive = text.strip_prefix('+').unwrap_or(text);
+    if let Ok(value) = positive.parse::<i64>() {
+        return number(value.into());
+    }
+    positive.parse::<f64>().ok().and_then(serde_json::Number::from_f64).and_then(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> String {
+        read(text).unwrap().to_json().to_string()
+    }
+
+    #[test]
+    fn words_mean_what_the_core_schema_says() {
+        assert_eq!(
+            json("[no, yes, on, true, 'true', ~, null, 12, 0x1f, 1.5, 1_000, 08, 1.2.3]"),
+            r#"["no","yes","on",true,"true",null,null,12,31,1.5,"1_000",8,"1.2.3"]"#
+        );
+    }
+
+    #[test]
+    fn places_are_those_of_the_first_letters() {
+        let tree = read("a: one\nb: \"two\"\nc: |\n  three\n  four\n").unwrap();
+        let at = |name: &str, line| {
+            tree.get(name).unwrap().text().unwrap().locate(line, 1, 1).map(|span| (span.line, span.column))
+        };
+        assert_eq!(
+            [at("a", 1), at("b", 1), at("c", 1), at("c", 2)],
+            [Some((1, 4)), Some((2, 5)), Some((4, 3)), Some((5, 3))]
+        );
+    }
+
+    #[test]
+    fn aliases_cannot_grow_without_end_and_names_stand_once() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for n in 1..8 {
+            let before = format!("*a{}, ", n - 1).repeat(10);
+            text.push_str(&format!("a{n}: &a{n} [{}]\n", before.trim_end_matches(", ")));
+        }
+        assert!(read(&text).unwrap_err().message.contains("values"));
+        assert!(read("a: 1\nb: 2\na: 3\n").unwrap_err().message.contains("twice"));
+        assert!(read(&"[".repeat(100)).is_err());
+    }
+}
