@@ -2,7 +2,7 @@
 //!
 //! Not for: log lines. An event says what became true; every one names its actor.
 
-use crate::ids::{AgentId, SecretId, TaskId, Uid};
+use crate::ids::{AgentId, RunId, SecretId, TaskId, Uid, WorkflowId};
 use crate::input::Actor;
 use crate::task::Exit;
 use crate::time::{Millis, Time};
@@ -125,6 +125,42 @@ pub enum EventKind {
     WorkspaceOverQuota { agent: AgentId, bytes: u64, limit: u64, reason: String },
     /// Its workspace takes no more than it may again.
     WorkspaceWithinQuota { agent: AgentId, bytes: u64, limit: u64 },
+    /// A definition is the newest version of its name.
+    WorkflowApplied { workflow: WorkflowId, name: String, version: u32 },
+    /// A run of a workflow was accepted and begins.
+    RunStarted { run: RunId, workflow: String, version: u32 },
+    /// Nothing new of it begins.
+    RunPaused { run: RunId },
+    /// It goes on.
+    RunResumed { run: RunId },
+    /// Its end was asked for.
+    RunCancelling { run: RunId },
+    /// It is done.
+    RunSucceeded { run: RunId, took: Millis },
+    /// It failed.
+    RunFailed { run: RunId, code: String, message: String },
+    /// Somebody ended it.
+    RunCancelled { run: RunId },
+    /// Nodes of it are done once more.
+    RunRerun { run: RunId, generation: u32 },
+    /// A node of a run, or an item of it, is being done.
+    NodeStarted { run: RunId, node: String, item: Option<u32>, task: Option<TaskId> },
+    /// A node waits for an instant.
+    NodeWaiting { run: RunId, node: String, until: Option<Time> },
+    /// A node waits for a person.
+    NodeAsked { run: RunId, node: String, expires_at: Option<Time> },
+    /// A person has decided about a node, or the time for that is over.
+    NodeDecided { run: RunId, node: String, approved: bool, comment: String },
+    /// The result of a node was not what it should be; it is done again.
+    NodeRetried { run: RunId, node: String, item: Option<u32>, reason: String },
+    /// A node of a run, or an item of it, is done.
+    NodeSucceeded { run: RunId, node: String, item: Option<u32> },
+    /// A node of a run, or an item of it, failed.
+    NodeFailed { run: RunId, node: String, item: Option<u32>, code: String, message: String },
+    /// A node of a run is not done.
+    NodeSkipped { run: RunId, node: String, reason: String },
+    /// A node of a run, or an item of it, was ended.
+    NodeCancelled { run: RunId, node: String, item: Option<u32> },
 }
 
 /// What an event is about.
@@ -140,6 +176,10 @@ pub enum Subject {
     Secret(SecretId),
     /// A user.
     User(Uid),
+    /// A run.
+    Run(RunId),
+    /// A version of a workflow.
+    Workflow(WorkflowId),
 }
 
 impl std::fmt::Display for Subject {
@@ -150,6 +190,8 @@ impl std::fmt::Display for Subject {
             Self::Task(id) => id.fmt(f),
             Self::Secret(id) => id.fmt(f),
             Self::User(uid) => write!(f, "user:{}", uid.0),
+            Self::Run(id) => id.fmt(f),
+            Self::Workflow(id) => id.fmt(f),
         }
     }
 }
@@ -208,6 +250,24 @@ impl EventKind {
             Self::AgentUpdated { .. } => "agent.updated",
             Self::WorkspaceOverQuota { .. } => "workspace.over_quota",
             Self::WorkspaceWithinQuota { .. } => "workspace.within_quota",
+            Self::WorkflowApplied { .. } => "workflow.applied",
+            Self::RunStarted { .. } => "run.started",
+            Self::RunPaused { .. } => "run.paused",
+            Self::RunResumed { .. } => "run.resumed",
+            Self::RunCancelling { .. } => "run.cancelling",
+            Self::RunSucceeded { .. } => "run.succeeded",
+            Self::RunFailed { .. } => "run.failed",
+            Self::RunCancelled { .. } => "run.cancelled",
+            Self::RunRerun { .. } => "run.rerun",
+            Self::NodeStarted { .. } => "node.started",
+            Self::NodeWaiting { .. } => "node.waiting",
+            Self::NodeAsked { .. } => "node.asked",
+            Self::NodeDecided { .. } => "node.decided",
+            Self::NodeRetried { .. } => "node.retried",
+            Self::NodeSucceeded { .. } => "node.succeeded",
+            Self::NodeFailed { .. } => "node.failed",
+            Self::NodeSkipped { .. } => "node.skipped",
+            Self::NodeCancelled { .. } => "node.cancelled",
         }
     }
 
@@ -260,6 +320,24 @@ impl EventKind {
             | Self::TaskUpdated { task, .. } => Subject::Task(*task),
             Self::SecretSet { secret, .. } | Self::SecretRemoved { secret, .. } => Subject::Secret(*secret),
             Self::ProfileApplied { owner, .. } | Self::ProfileRemoved { owner, .. } => Subject::User(*owner),
+            Self::WorkflowApplied { workflow, .. } => Subject::Workflow(*workflow),
+            Self::RunStarted { run, .. }
+            | Self::RunPaused { run }
+            | Self::RunResumed { run }
+            | Self::RunCancelling { run }
+            | Self::RunSucceeded { run, .. }
+            | Self::RunFailed { run, .. }
+            | Self::RunCancelled { run }
+            | Self::RunRerun { run, .. }
+            | Self::NodeStarted { run, .. }
+            | Self::NodeWaiting { run, .. }
+            | Self::NodeAsked { run, .. }
+            | Self::NodeDecided { run, .. }
+            | Self::NodeRetried { run, .. }
+            | Self::NodeSucceeded { run, .. }
+            | Self::NodeFailed { run, .. }
+            | Self::NodeSkipped { run, .. }
+            | Self::NodeCancelled { run, .. } => Subject::Run(*run),
         }
     }
 }

@@ -144,6 +144,21 @@ failures! {
     SecretMissing, "secret_missing", Never,
         "a secret that the agent or the task is given was removed, or cannot be opened with this host's key",
         "`fusionctl secret set` it again, then `fusionctl task retry`";
+    Rejected, "rejected", Never,
+        "a person rejected a node of a workflow, or nobody approved it in time",
+        "`fusionctl workflow show` has who and why; `fusionctl workflow rerun --from` asks again";
+    ItemsFailed, "items_failed", Never,
+        "items of a node with `foreach` failed",
+        "`fusionctl workflow show` has each item; `fusionctl workflow rerun --from` does them again";
+    TimeoutWorkflow, "timeout_workflow", Never,
+        "a run of a workflow took longer than its timeout",
+        "raise `timeout` in the definition, then `fusionctl workflow rerun`";
+    TemplateFailed, "template_failed", Never,
+        "a template of a node could not be filled in",
+        "the message names the place: mend the definition, or what the node uses";
+    NodeRefused, "node_refused", Never,
+        "the task of a node was not accepted",
+        "the message says why: mend it, then `fusionctl workflow rerun --from`";
 }
 
 #[cfg(test)]

@@ -109,6 +109,18 @@ id!(
 );
 
 id!(
+    /// One execution of a workflow.
+    RunId,
+    "run_"
+);
+
+id!(
+    /// One version of a workflow's definition.
+    WorkflowId,
+    "wfl_"
+);
+
+id!(
     /// One value of a secret.
     SecretId,
     "sec_"

@@ -4,7 +4,7 @@
 //! [`crate::State::check`] rebuilds all of it and compares. Not for: choosing (`delegate`).
 
 use crate::agent::{AfterStop, Agent, AgentLife, Stay};
-use crate::ids::{AgentId, Capabilities, SecretId, TaskId, Uid};
+use crate::ids::{AgentId, Capabilities, RunId, SecretId, TaskId, Uid, WorkflowId};
 use crate::secret::Secret;
 use crate::state::Config;
 use crate::task::{Task, TaskState};
@@ -12,6 +12,8 @@ use crate::time::{Millis, Time};
 use crate::workspace::quota::Excess;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+
+mod runs;
 
 /// A place in a queue: priority 9 first, then the oldest.
 pub type Place = (Reverse<u8>, TaskId);
@@ -26,6 +28,8 @@ pub enum Timer {
     Agent(AgentId),
     /// A task.
     Task(TaskId),
+    /// A run.
+    Run(RunId),
 }
 
 /// All indexes.
@@ -61,6 +65,18 @@ pub struct Index {
     pub uncounted: BTreeSet<AgentId>,
     /// Tasks in memory by the word of their state.
     pub task_words: BTreeMap<&'static str, u64>,
+    /// Runs in memory by the word of their state.
+    pub run_words: BTreeMap<&'static str, u64>,
+    /// Versions of workflows by owner and name, oldest first.
+    pub workflows: BTreeMap<Uid, BTreeMap<Box<str>, BTreeSet<WorkflowId>>>,
+    /// Runs by idempotency key.
+    pub run_keys: BTreeMap<(Uid, Box<str>), RunId>,
+    /// Runs by the hash of the request that made them.
+    pub run_requests: BTreeMap<(Uid, u64), RunId>,
+    /// Ended runs in memory, oldest end first.
+    pub ended_runs: BTreeSet<(Time, RunId)>,
+    /// Runs that have not ended, by owner.
+    pub open_runs: BTreeMap<Uid, u32>,
 }
 
 /// What concerns one user.

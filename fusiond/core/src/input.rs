@@ -3,13 +3,15 @@
 //! Not for: what an input does; each has a file of its own in its room.
 
 use crate::agent::{AgentChange, Keep, SpawnAgent};
-use crate::ids::{AgentId, Uid};
+use crate::failure::Failure;
+use crate::ids::{AgentId, RunId, TaskId, Uid};
 use crate::pool::AllPools;
 use crate::profile::ProfileText;
 use crate::secret::SetSecret;
 use crate::state::Config;
 use crate::task::{Answer, AskTask, Exit, Resolution, RunTask, SubmitTask, Task, UpdateTask};
 use crate::time::{Millis, Time};
+use crate::workflow::{ApplyWorkflow, ApproveNode, Output, Place, Prepared, Run, StartRun};
 use crate::workspace::Removal;
 use crate::workspace::quota::Found;
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,28 @@ pub enum Input {
     },
     /// Something happened in the world.
     Outcome(Outcome),
+    /// What a place of a run will be ([`crate::workflow::Want::Prepare`]).
+    Prepared {
+        /// The run.
+        run: RunId,
+        /// The node, and the item of it.
+        place: Place,
+        /// The number of the order.
+        ticket: u64,
+        /// What.
+        what: Box<Prepared>,
+    },
+    /// The result of a node's task was looked at ([`crate::workflow::Want::Collect`]).
+    Collected {
+        /// The run.
+        run: RunId,
+        /// The node, and the item of it.
+        place: Place,
+        /// The task.
+        task: TaskId,
+        /// Where it is kept, or why it is not what it should be.
+        what: Result<Output, Failure>,
+    },
     /// The instant of [`crate::wake::next_wake`] has come.
     Tick,
 }
@@ -244,6 +268,36 @@ pub enum Command {
         owner: Uid,
         /// Which.
         name: String,
+    },
+    /// `workflow apply`.
+    ApplyWorkflow(ApplyWorkflow),
+    /// `workflow run`.
+    StartRun(Box<StartRun>),
+    /// `workflow pause`.
+    PauseRun {
+        /// Which.
+        run: String,
+    },
+    /// `workflow resume`.
+    ResumeRun {
+        /// Which.
+        run: String,
+    },
+    /// `workflow cancel`.
+    CancelRun {
+        /// Which.
+        run: String,
+    },
+    /// `workflow approve`.
+    ApproveNode(ApproveNode),
+    /// `workflow rerun`.
+    RerunRun {
+        /// Which.
+        run: String,
+        /// The node to begin with; empty: whatever did not go well.
+        from: String,
+        /// The run as it is stored, when it ended and left the memory.
+        recalled: Option<Box<Run>>,
     },
     /// `system drain`.
     SetIntake(Intake),

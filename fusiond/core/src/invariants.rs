@@ -11,6 +11,7 @@ use crate::pool::supply;
 use crate::profile::PROFILES_MAX;
 use crate::state::State;
 use crate::task::{Attempt, Clock, Held, TaskState, Wait};
+use crate::workflow::{NodeState, Place};
 use crate::workspace::Seeded;
 use crate::workspace::quota::Standing;
 use std::collections::BTreeSet;
@@ -31,6 +32,7 @@ impl State {
         self.check_concurrency(&mut broken);
         self.check_secrets(&mut broken);
         self.check_profiles(&mut broken);
+        self.check_runs(&mut broken);
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 
@@ -76,6 +78,12 @@ impl State {
         }
         for secret in self.secrets.values() {
             fresh.enter_secret(secret);
+        }
+        for workflow in self.workflows.values() {
+            fresh.enter_workflow(workflow);
+        }
+        for run in self.runs.values() {
+            fresh.enter_run(run);
         }
         if fresh != self.index {
             broken.push("the index differs from one made anew".to_owned());
@@ -232,6 +240,48 @@ impl State {
         for (owner, kept) in &self.profiles {
             if kept.owner != *owner || kept.texts.is_empty() || kept.texts.len() > PROFILES_MAX {
                 broken.push(format!("the profiles of user {} are not in order", owner.0));
+            }
+        }
+    }
+
+    /// What is known of a run follows from its nodes; a node that an agent works on has a task that has not ended, and
+    /// nothing of an ended run is on its way.
+    fn check_runs(&self, broken: &mut Vec<String>) {
+        for run in self.runs.values() {
+            if !run.is_consistent() {
+                broken.push(format!("what is known of {} differs from what its nodes say", run.id));
+            }
+            for (place, node) in run.places() {
+                if let NodeState::Active { task, .. } = node.state {
+                    let task = self.task(task).filter(|task| task.state.ended_at().is_none());
+                    let own = task.and_then(|task| task.spec.node.as_ref());
+                    if own.is_none_or(|own| own.run != run.id || own.place != place) {
+                        broken.push(format!("{place:?} of {} is active without a task", run.id));
+                    }
+                }
+                let has_all = |place: &Place| {
+                    let needs = run.plan.graph.needs(place.node);
+                    needs.iter().all(|need| run.nodes[*need as usize].state.end().is_some())
+                };
+                if node.state.since().is_some() && !has_all(&place) {
+                    broken.push(format!("{place:?} of {} began before what it needs had ended", run.id));
+                }
+                let is_over = matches!(node.state, NodeState::Ended(_));
+                if run.state.ended_at().is_some() && !is_over && place.item.is_none() {
+                    broken.push(format!(
+                        "{place:?} of {} is {} although the run ended",
+                        run.id,
+                        node.state.word()
+                    ));
+                }
+            }
+        }
+        for task in self.tasks.values().filter(|task| task.state.ended_at().is_none()) {
+            let Some(own) = &task.spec.node else { continue };
+            let node = self.run(own.run).and_then(|run| run.node(own.place));
+            if !matches!(node.map(|node| &node.state), Some(NodeState::Active { task: own, .. }) if *own == task.id)
+            {
+                broken.push(format!("{} is for a node that does not wait for it", task.id));
             }
         }
     }

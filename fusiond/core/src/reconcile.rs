@@ -9,6 +9,7 @@ use crate::event::EventKind;
 use crate::input::Actor;
 use crate::state::{Key, State};
 use crate::step::{Done, Out, Turn};
+use crate::workflow::drive;
 use crate::workspace::quota;
 
 pub(crate) fn boot(state: &mut State, out: &mut Out, turn: Turn, epoch: u64) -> Done {
@@ -16,6 +17,7 @@ pub(crate) fn boot(state: &mut State, out: &mut Out, turn: Turn, epoch: u64) -> 
     out.touch(Key::Meta);
     state.tell(out, turn.now, Actor::Daemon, None, EventKind::DaemonStarted { epoch });
     resume_rest(state, out);
+    drive::boot(state, out, turn);
     quota::resume(state, out);
     let plan = plan_agents(state);
     let sought = plan.iter().filter_map(|effect| match effect {

@@ -246,6 +246,48 @@ rejects! {
     SecretsUnavailable { reason: String }: State "secrets_unavailable"
         "secrets cannot be used: {reason}"
         => "an admin must mend or bring back the host key";
+    RunNotFound { run: String }: NotFound "run_not_found"
+        "no run {run:?}"
+        => "`fusionctl workflow list` shows yours";
+    NodeNotFound { run: String, node: String }: NotFound "node_not_found"
+        "run {run} has no node {node:?}"
+        => format!("`fusionctl workflow show {run}` shows its nodes");
+    WorkflowNotFound { name: String }: NotFound "workflow_not_found"
+        "no workflow {name:?}"
+        => "`fusionctl workflow list --definitions` shows yours; `fusionctl workflow apply FILE` keeps one";
+    WorkflowInvalid { name: String, problems: String }: Invalid "workflow_invalid"
+        "the definition of workflow \"{name}\" is not valid"
+        => "`fusionctl workflow validate FILE` shows each place";
+    InputsInvalid { workflow: String, problems: String }: Invalid "inputs_invalid"
+        "the inputs of workflow \"{workflow}\" are not valid"
+        => "give them with --input NAME=VALUE";
+    RunState { run: String, state: &'static str, verb: &'static str }: State "run_state"
+        "run {run} is {state}: it cannot be {verb}"
+        => format!("`fusionctl workflow show {run}` tells how it stands");
+    NodeState { run: String, node: String, state: &'static str }: State "node_state"
+        "node {node:?} of run {run} does not wait for a person: it is {state}"
+        => format!("`fusionctl workflow show {run}` tells which do");
+    RunKeyConflict { key: String, run: String }: Exists "run_key_conflict"
+        "key {key:?} belongs to run {run}, which asks for something else"
+        => "use a new key for new work";
+    RunLimit { limit: u32, user: String }: Limit "run_limit"
+        "the limit of {limit} runs of {user} that have not ended is reached"
+        => "wait for some to end, or cancel them";
+    NodeLimit { count: usize }: Invalid "node_limit"
+        "a run with {count} nodes is not possible"
+        => "use 1 to 20000 nodes; `foreach` does one node for each item of a list";
+    WorkflowLimit { limit: usize, user: String }: Limit "workflow_limit"
+        "the limit of {limit} workflows of {user} is reached"
+        => "use a name again: it gets a new version";
+    WorkflowTooDeep { limit: u8 }: Limit "workflow_too_deep"
+        "workflows stand more than {limit} deep within one another"
+        => "look for workflows that run one another";
+    RunWithin { run: String, parent: String }: State "run_within"
+        "run {run} is the work of a node of run {parent}"
+        => format!("run that node again: `fusionctl workflow rerun {parent} --from NODE`");
+    TaskOfRun { task: String, run: String }: State "task_of_run"
+        "task {task} was done for a node of run {run}"
+        => format!("run the node again: `fusionctl workflow rerun {run} --from NODE`");
     CallerUnknown { reason: String }: Permission "caller_unknown"
         "the caller cannot be identified: {reason}"
         => "connect to the socket directly";
@@ -255,7 +297,11 @@ impl Reject {
     /// More than fits into one sentence; empty where there is no more.
     #[must_use]
     pub fn detail(&self) -> &str {
-        if let Self::ProfileInvalid { problems, .. } | Self::ConfigInvalid { problems } = self {
+        if let Self::ProfileInvalid { problems, .. }
+        | Self::ConfigInvalid { problems }
+        | Self::WorkflowInvalid { problems, .. }
+        | Self::InputsInvalid { problems, .. } = self
+        {
             return problems;
         }
         ""

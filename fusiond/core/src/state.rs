@@ -6,7 +6,7 @@
 use crate::agent::{Agent, AgentLife};
 use crate::effect::Effect;
 use crate::event::{Event, EventKind};
-use crate::ids::{AgentId, SecretId, TaskId, Uid};
+use crate::ids::{AgentId, RunId, SecretId, TaskId, Uid, WorkflowId};
 use crate::index::Index;
 use crate::input::{Actor, Caller, Intake, Rights};
 use crate::pool::AllPools;
@@ -16,6 +16,7 @@ use crate::secret::{self, Secret};
 use crate::step::Out;
 use crate::task::Task;
 use crate::time::{Millis, Time};
+use crate::workflow::{Run, Want, Workflow};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,6 +133,14 @@ pub enum Key {
     Secret(SecretId),
     /// The profiles that a user applied.
     Profiles(Uid),
+    /// A [`Workflow`], and with it its definition.
+    Workflow(WorkflowId),
+    /// A [`Run`], without its plan and its nodes.
+    Run(RunId),
+    /// The [`crate::workflow::Plan`] of a run.
+    Plan(RunId),
+    /// A node of a run, or an item of it, once it has begun.
+    Node(RunId, u32, Option<u32>),
 }
 
 /// All that the daemon knows.
@@ -147,7 +156,11 @@ pub struct State {
     pub(crate) tasks: BTreeMap<TaskId, Box<Task>>,
     pub(crate) secrets: BTreeMap<SecretId, Secret>,
     pub(crate) profiles: BTreeMap<Uid, UserProfiles>,
+    pub(crate) workflows: BTreeMap<WorkflowId, Workflow>,
+    pub(crate) runs: BTreeMap<RunId, Box<Run>>,
     pub(crate) index: Index,
+    /// What runs need from the engine.
+    pub(crate) wants: Vec<Want>,
     /// Users for whom something changed since the last look for a match.
     pub(crate) ready: BTreeSet<Uid>,
     /// When each user last got a slot, as a count; the tie-breaker of fair share. A restart forgets
@@ -181,7 +194,10 @@ impl State {
             tasks: BTreeMap::new(),
             secrets: BTreeMap::new(),
             profiles: BTreeMap::new(),
+            workflows: BTreeMap::new(),
+            runs: BTreeMap::new(),
             index: Index::default(),
+            wants: Vec::new(),
             ready: BTreeSet::new(),
             served: BTreeMap::new(),
             turns: 0,
@@ -246,6 +262,7 @@ impl State {
                 self.index.leave_task(&task);
             }
         }
+        self.trim_runs();
     }
 
     /// Drops one task from memory if it has ended before `cutoff`; whether it is not there any more.
@@ -446,6 +463,12 @@ impl State {
         for secret in self.secrets.values() {
             self.index.enter_secret(secret);
         }
+        for workflow in self.workflows.values() {
+            self.index.enter_workflow(workflow);
+        }
+        for run in self.runs.values() {
+            self.index.enter_run(run);
+        }
         self.ready_all();
     }
 
@@ -463,11 +486,11 @@ impl State {
     }
 }
 
-fn is_id_part(part: &str) -> bool {
+pub(crate) fn is_id_part(part: &str) -> bool {
     part.len() >= 3 && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
-fn only<'a, T>(
+pub(crate) fn only<'a, T>(
     kind: &'static str,
     part: &str,
     mut found: impl Iterator<Item = &'a T>,

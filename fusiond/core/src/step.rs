@@ -5,14 +5,15 @@
 use crate::agent::{self, gone, life, pause, remove, restart, resume, scale, spawn, terminate};
 use crate::effect::Effect;
 use crate::event::Event;
-use crate::ids::{AgentId, Nonce, SecretId, TaskId};
+use crate::ids::{AgentId, Nonce, RunId, SecretId, TaskId, WorkflowId};
 use crate::input::{Caller, Command, Input, Intake, Outcome};
 use crate::pool::supply;
 use crate::reject::Reject;
 use crate::state::{Key, State};
 use crate::task::{answer, ask, cancel, hold, release, resolve, retry, run, submit, update};
 use crate::time::Time;
-use crate::{delegate, profile, reconcile, secret, wake, workspace};
+use crate::workflow::drive;
+use crate::{delegate, profile, reconcile, secret, wake, workflow, workspace};
 use std::collections::BTreeSet;
 
 /// What the world contributes to one step.
@@ -54,6 +55,14 @@ pub enum Done {
     Same(TaskId),
     /// This value of a secret.
     Secret(SecretId),
+    /// This run.
+    Run(RunId),
+    /// The run of the same key, which existed before.
+    SameRun(RunId),
+    /// This version of a workflow.
+    Workflow(WorkflowId),
+    /// The version of the same content, which existed before.
+    SameWorkflow(WorkflowId),
     /// The daemon as a whole.
     Daemon,
 }
@@ -110,6 +119,14 @@ pub fn step(state: &mut State, out: &mut Out, turn: Turn, input: Input) -> Resul
         Input::Command { caller, command } => route_command(state, out, turn, caller, command)?,
         Input::Outcome(outcome) => {
             route_outcome(state, out, turn, outcome);
+            Done::Daemon
+        }
+        Input::Prepared { run, place, ticket, what } => {
+            drive::prepared(state, out, turn, run, place, ticket, *what);
+            Done::Daemon
+        }
+        Input::Collected { run, place, task, what } => {
+            drive::collected(state, out, turn, run, place, task, what);
             Done::Daemon
         }
         Input::Tick => Done::Daemon,
@@ -180,6 +197,16 @@ fn route_command(
         }
         Command::RemoveProfile { owner, name } => {
             profile::remove::decide(state, out, turn, caller, owner, name)
+        }
+        Command::ApplyWorkflow(ask) => workflow::apply::decide(state, out, turn, caller, ask),
+        Command::StartRun(ask) => workflow::start::decide(state, out, turn, caller, *ask),
+        Command::PauseRun { run } => workflow::pause::decide(state, out, turn, caller, &run),
+        Command::ResumeRun { run } => workflow::resume::decide(state, out, turn, caller, &run),
+        Command::CancelRun { run } => workflow::cancel::decide(state, out, turn, caller, &run),
+        Command::ApproveNode(ask) => workflow::approve::decide(state, out, turn, caller, ask),
+        Command::RerunRun { run, from, recalled } => {
+            let recalled = recalled.map(|old| *old);
+            workflow::rerun::decide(state, out, turn, caller, &run, &from, recalled)
         }
         Command::SetIntake(intake) => set_intake(state, out, turn, caller, intake),
         Command::StopAll { grace } => terminate::decide_all(state, out, turn, caller, grace),

@@ -13,6 +13,8 @@ use crate::state::State;
 use crate::step::{Out, Turn};
 use crate::task::{Active, Clock, Reply, StopWhy, TaskState, answer, cancel, clock, ending};
 use crate::time::{Millis, Time};
+use crate::workflow::drive::drive;
+use crate::workflow::run::News;
 use crate::{pool, workspace};
 
 /// The next instant at which the engine should step, if any.
@@ -30,6 +32,7 @@ pub(crate) fn strike(state: &mut State, out: &mut Out, turn: Turn) {
         match timer {
             Timer::Agent(id) => strike_agent(state, out, turn, id),
             Timer::Task(id) => strike_task(state, out, turn, id),
+            Timer::Run(id) => drive(state, out, turn, id, Actor::Daemon, News::Due),
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::effect::Effect;
 use crate::event::EventKind;
 use crate::ids::TaskId;
-use crate::input::Caller;
+use crate::input::{Actor, Caller};
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
@@ -22,25 +22,48 @@ pub(crate) fn decide(
     grace: Millis,
 ) -> Result<Done, Reject> {
     let found = state.find_task(caller, task)?;
-    let (id, owner) = (found.id, found.owner);
+    let id = found.id;
     match &found.state {
         TaskState::Blocked { .. }
         | TaskState::Deferred { .. }
         | TaskState::Queued { .. }
         | TaskState::Held(_)
-        | TaskState::Lost { .. } => {
-            ending::end(state, out, turn, id, caller.actor(), TaskState::Cancelled { at: turn.now });
-        }
-        TaskState::Active(_) => {
-            state.tell(out, turn.now, caller.actor(), Some(owner), EventKind::TaskCancelling { task: id });
-            stop(state, out, turn, id, StopWhy::Cancelled, grace);
-        }
-        TaskState::Cancelled { .. } => {}
+        | TaskState::Lost { .. }
+        | TaskState::Active(_)
+        | TaskState::Cancelled { .. } => end(state, out, turn, caller.actor(), id, grace),
         ended @ (TaskState::Succeeded { .. } | TaskState::Failed { .. } | TaskState::TimedOut { .. }) => {
             return Err(super::wrong_state(id, ended, "cancelled"));
         }
     }
     Ok(Done::Task(id))
+}
+
+/// Ends a task because what it is for is ended; one that has ended stays as it is.
+pub(crate) fn order(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: TaskId) {
+    let grace = state.config.grace;
+    end(state, out, turn, actor, id, grace);
+}
+
+fn end(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: TaskId, grace: Millis) {
+    let Some(task) = state.task(id) else { return };
+    let owner = task.owner;
+    match &task.state {
+        TaskState::Blocked { .. }
+        | TaskState::Deferred { .. }
+        | TaskState::Queued { .. }
+        | TaskState::Held(_)
+        | TaskState::Lost { .. } => {
+            ending::end(state, out, turn, id, actor, TaskState::Cancelled { at: turn.now });
+        }
+        TaskState::Active(_) => {
+            state.tell(out, turn.now, actor, Some(owner), EventKind::TaskCancelling { task: id });
+            stop(state, out, turn, id, StopWhy::Cancelled, grace);
+        }
+        TaskState::Cancelled { .. }
+        | TaskState::Succeeded { .. }
+        | TaskState::Failed { .. }
+        | TaskState::TimedOut { .. } => {}
+    }
 }
 
 /// Orders the end of the running attempt. The first reason stays, but a cancel is more than any: the

@@ -12,6 +12,7 @@ use crate::step::{Out, Turn};
 use crate::task::attempt::Ended;
 use crate::task::{DeferWhy, Ending, Exit, ExitKind, Lease, OnLost, StopWhy, Task, TaskState, Wait, run};
 use crate::time::{Millis, Time};
+use crate::workflow::drive;
 
 /// The exit code by which a program asks to be run again later: `EX_TEMPFAIL` of sysexits.h.
 pub const EXIT_TRY_AGAIN: i32 = 75;
@@ -323,7 +324,12 @@ fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failu
         | FailureCode::ResolvedFailed
         | FailureCode::OutputInvalid
         | FailureCode::AgentGone
-        | FailureCode::SecretMissing => TaskState::Failed { at: turn.now, failure },
+        | FailureCode::SecretMissing
+        | FailureCode::Rejected
+        | FailureCode::ItemsFailed
+        | FailureCode::TimeoutWorkflow
+        | FailureCode::TemplateFailed
+        | FailureCode::NodeRefused => TaskState::Failed { at: turn.now, failure },
     };
     end(state, out, turn, id, Actor::Daemon, end_state);
 }
@@ -382,6 +388,7 @@ pub(crate) fn end(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, acto
         };
         state.tell(out, turn.now, actor, Some(owner), end_event(id, &ended, turn.now.since(created_at)));
         run::task_ended(state, out, turn, id);
+        drive::task_ended(state, out, turn, id);
         let waiting: Vec<TaskId> = state.index.dependents.get(&id).into_iter().flatten().copied().collect();
         for dependent in waiting {
             if success {

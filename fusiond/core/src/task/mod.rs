@@ -44,6 +44,7 @@ use crate::ids::{AgentId, Capabilities, TaskId, Uid};
 use crate::input::Actor;
 use crate::secret::SecretUse;
 use crate::time::{Millis, Time};
+use crate::workflow::NodeRef;
 use serde::{Deserialize, Serialize};
 
 /// One unit of work.
@@ -111,6 +112,8 @@ pub struct TaskSpec {
     pub secrets: Box<[SecretUse]>,
     /// Whether words reach its program while it runs.
     pub stdin: Stdin,
+    /// The node of a run that it is for.
+    pub node: Option<Box<NodeRef>>,
 }
 
 /// What standard input is after what it begins with.

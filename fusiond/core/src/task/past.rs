@@ -58,6 +58,13 @@ impl Past {
             | Command::RemoveSecret { .. }
             | Command::ApplyProfiles { .. }
             | Command::RemoveProfile { .. }
+            | Command::ApplyWorkflow(_)
+            | Command::StartRun(_)
+            | Command::PauseRun { .. }
+            | Command::ResumeRun { .. }
+            | Command::CancelRun { .. }
+            | Command::ApproveNode(_)
+            | Command::RerunRun { .. }
             | Command::SetIntake(_)
             | Command::StopAll { .. } => return None,
         };

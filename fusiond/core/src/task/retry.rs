@@ -25,6 +25,9 @@ pub(crate) fn decide(
     };
     demand_owner(caller, "deciding about ended tasks")?;
     let (id, owner) = (found.id, found.owner);
+    if let Some(node) = &found.spec.node {
+        return Err(Reject::TaskOfRun { task: id.to_string(), run: node.run.to_string() });
+    }
     match &found.state {
         TaskState::Failed { .. } | TaskState::Cancelled { .. } | TaskState::TimedOut { .. } => {}
         other @ (TaskState::Blocked { .. }

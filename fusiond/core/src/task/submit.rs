@@ -12,6 +12,7 @@ use crate::state::State;
 use crate::step::{Done, Out, Turn};
 use crate::task::{Held, OnLost, Stdin, Task, TaskKind, TaskSpec, TaskState, Timeouts, Wait};
 use crate::time::Time;
+use crate::workflow::NodeRef;
 
 /// The most tasks one task may come after.
 pub const DEPENDENCIES_MAX: usize = 1000;
@@ -83,6 +84,8 @@ pub struct SubmitTask {
     pub secrets: Vec<SecretUse>,
     /// Whether words reach its program while it runs.
     pub stdin: Stdin,
+    /// The node of a run that it is for.
+    pub node: Option<Box<NodeRef>>,
 }
 
 pub(crate) fn decide(
@@ -196,6 +199,7 @@ fn make_spec(
         concurrency_key: text(ask.concurrency_key),
         secrets: ask.secrets.into(),
         stdin: ask.stdin,
+        node: ask.node,
     }
 }
 

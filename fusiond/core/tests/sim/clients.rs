@@ -418,5 +418,6 @@ pub(crate) fn submit(id: TaskId, owner: Uid) -> SubmitTask {
         admission: Admission::Free,
         secrets: Vec::new(),
         stdin: Stdin::default(),
+        node: None,
     }
 }

@@ -4,9 +4,13 @@
 
 use fusion_core::profile::UserProfiles;
 use fusion_core::state::Meta;
-use fusion_core::{Agent, Attempt, Config, Event, Key, Out, Secret, State, Task, TaskId};
+use fusion_core::workflow::{Node, Place, Plan};
+use fusion_core::{
+    Agent, Attempt, Config, Event, Key, Out, Run, RunId, Secret, State, Task, TaskId, Workflow,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Default)]
 pub(crate) struct Store {
@@ -26,6 +30,13 @@ fn image(state: &State, key: Key) -> Option<Vec<u8>> {
         Key::Task(id) => state.task(id).map(bytes),
         Key::Secret(id) => state.secret(id).map(bytes),
         Key::Profiles(owner) => state.profiles_of(owner).map(bytes),
+        Key::Workflow(id) => state.workflow(id).map(bytes),
+        Key::Run(id) => state.run(id).map(bytes),
+        Key::Plan(id) => state.run(id).map(|run| bytes(&*run.plan)),
+        Key::Node(run, node, item) => {
+            let node = state.run(run)?.node(Place { node, item })?;
+            (*node != Node::default()).then(|| bytes(node))
+        }
         Key::Attempt(id, number) => {
             state.task(id)?.attempts.iter().find(|attempt| attempt.number == number).map(bytes)
         }
@@ -62,7 +73,15 @@ impl Store {
     pub(crate) fn task_ids(&self) -> Vec<TaskId> {
         let id = |key: &Key| match key {
             Key::Task(id) => Some(*id),
-            Key::Meta | Key::Agent(_) | Key::Attempt(..) | Key::Secret(_) | Key::Profiles(_) => None,
+            Key::Meta
+            | Key::Agent(_)
+            | Key::Attempt(..)
+            | Key::Secret(_)
+            | Key::Profiles(_)
+            | Key::Workflow(_)
+            | Key::Run(_)
+            | Key::Plan(_)
+            | Key::Node(..) => None,
         };
         self.values.keys().filter_map(id).collect()
     }
@@ -82,6 +101,48 @@ impl Store {
         profiles.map(|(_, value)| serde_json::from_slice(value).expect("written above")).collect()
     }
 
+    fn workflows(&self) -> Vec<Workflow> {
+        let workflows = self.values.iter().filter(|(key, _)| matches!(key, Key::Workflow(_)));
+        workflows.map(|(_, value)| serde_json::from_slice(value).expect("written above")).collect()
+    }
+
+    fn runs(&self) -> Vec<Run> {
+        let run = |(key, value): (&Key, &Vec<u8>)| match key {
+            Key::Run(id) => Some(self.whole_run(*id, serde_json::from_slice(value).expect("written above"))),
+            Key::Meta
+            | Key::Agent(_)
+            | Key::Attempt(..)
+            | Key::Secret(_)
+            | Key::Profiles(_)
+            | Key::Workflow(_)
+            | Key::Task(_)
+            | Key::Plan(_)
+            | Key::Node(..) => None,
+        };
+        self.values.iter().filter_map(run).collect()
+    }
+
+    fn whole_run(&self, id: RunId, run: Run) -> Run {
+        let plan: Plan = serde_json::from_slice(&self.values[&Key::Plan(id)]).expect("written above");
+        let nodes = self.values.range(Key::Node(id, 0, None)..=Key::Node(id, u32::MAX, Some(u32::MAX)));
+        let nodes = nodes.filter_map(|(key, value)| match key {
+            Key::Node(_, node, item) => {
+                let place = Place { node: *node, item: *item };
+                Some((place, serde_json::from_slice(value).expect("written above")))
+            }
+            Key::Meta
+            | Key::Agent(_)
+            | Key::Attempt(..)
+            | Key::Secret(_)
+            | Key::Profiles(_)
+            | Key::Workflow(_)
+            | Key::Task(_)
+            | Key::Run(_)
+            | Key::Plan(_) => None,
+        });
+        run.with(Arc::new(plan), nodes.collect())
+    }
+
     /// What a daemon finds at its start.
     pub(crate) fn load(&self, config: Config) -> State {
         let meta: Option<Meta> =
@@ -90,6 +151,7 @@ impl Store {
         State::load(config, meta, self.events.len() as u64, self.agents(), tasks)
             .with_secrets(self.secrets())
             .with_profiles(self.profiles())
+            .with_workflows(self.workflows(), self.runs())
     }
 
     /// Compares with a state of which everything was committed.
@@ -106,6 +168,12 @@ impl Store {
         }
         if !self.profiles().iter().eq(state.profiles()) {
             return Err("profiles were changed and not touched".to_owned());
+        }
+        for run in self.runs() {
+            let same = |live: &Run| live.nodes() == run.nodes() && live.places().eq(run.places());
+            if state.run(run.id).is_some_and(|live| !same(live) || live.state != run.state) {
+                return Err(format!("{} was changed and not touched", run.id));
+            }
         }
         for task in state.tasks() {
             if self.task(task.id).as_ref() != Some(task) {

@@ -22,6 +22,20 @@ macro_rules! rejects {
 }
 
 rejects! {
+    RunNotFound { run: "r" }
+    NodeNotFound { run: "run_1", node: "n" }
+    WorkflowNotFound { name: "w" }
+    WorkflowInvalid { name: "w", problems: "nodes: it is empty" }
+    InputsInvalid { workflow: "w", problems: "input \"a\" is required" }
+    RunState { run: "run_1", state: "succeeded", verb: "paused" }
+    NodeState { run: "run_1", node: "n", state: "running" }
+    RunKeyConflict { key: "k", run: "run_1" }
+    RunLimit { limit: 1u32, user: "ada" }
+    NodeLimit { count: 0usize }
+    WorkflowLimit { limit: 1usize, user: "ada" }
+    WorkflowTooDeep { limit: 8u8 }
+    RunWithin { run: "run_1", parent: "run_2" }
+    TaskOfRun { task: "tsk_1", run: "run_1" }
     AgentNotFound { agent: "a" }
     TaskNotFound { task: "t" }
     SubjectNotFound { subject: "s" }

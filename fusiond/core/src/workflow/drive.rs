@@ -1,0 +1,186 @@
+//! Tells a run its news, and does what else follows: submits and ends tasks, starts runs within runs, writes events.
+//!
+//! Not for: what the news mean (`run`).
+
+use crate::event::EventKind;
+use crate::failure::{Failure, FailureCode};
+use crate::ids::{RunId, TaskId};
+use crate::input::{Actor, Caller, Rights};
+use crate::reject::Reject;
+use crate::state::State;
+use crate::step::{Out, Turn};
+use crate::task::submit::{self, Place as At, SubmitTask};
+use crate::task::{TaskState, cancel};
+use crate::workflow::node::{How, NodeRef, Output, Place};
+use crate::workflow::run::{Act, News};
+use crate::workflow::{Prepared, RunState, start};
+
+/// What a run needs from the engine, which answers with [`crate::Input::Prepared`] and [`crate::Input::Collected`].
+/// Nothing of it leaves the daemon; a restart asks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Fill in the templates of a place.
+    Prepare {
+        /// The run.
+        run: RunId,
+        /// The node, and the item of it.
+        place: Place,
+        /// The number of the order.
+        ticket: u64,
+    },
+    /// Look at the result of a task, and keep it.
+    Collect {
+        /// The run.
+        run: RunId,
+        /// The node, and the item of it.
+        place: Place,
+        /// The task.
+        task: TaskId,
+    },
+}
+
+/// Tells a run its news.
+pub(crate) fn drive(state: &mut State, out: &mut Out, turn: Turn, id: RunId, actor: Actor, news: News) {
+    let mut acts = Vec::new();
+    state.alter_run(id, |run| run.take(turn.now, news, &mut acts));
+    perform(state, out, turn, id, actor, acts);
+}
+
+/// Does what follows from a run's news.
+pub(crate) fn perform(state: &mut State, out: &mut Out, turn: Turn, id: RunId, actor: Actor, acts: Vec<Act>) {
+    let Some(owner) = state.run(id).map(|run| run.owner) else { return };
+    for act in acts {
+        match act {
+            Act::Touch(key) => out.touch(key),
+            Act::Tell(kind) => state.tell(out, turn.now, actor, Some(owner), kind),
+            Act::Prepare { place, ticket } => state.wants.push(Want::Prepare { run: id, place, ticket }),
+            Act::Collect { place, task } => state.wants.push(Want::Collect { run: id, place, task }),
+            Act::Submit { place, task } => {
+                if let Err(reject) = submit_task(state, out, turn, id, place, *task) {
+                    let failure = Failure::new(FailureCode::NodeRefused, reject.to_string());
+                    drive(state, out, turn, id, Actor::Daemon, News::Refused { place, failure });
+                }
+            }
+            Act::CancelTask(task) => cancel::order(state, out, turn, actor, task),
+            Act::Start { node, run } => {
+                let inner = run.id;
+                if let Err(reject) = start::begin(state, out, turn, actor, *run) {
+                    let failure = Failure::new(FailureCode::NodeRefused, reject.to_string());
+                    let how = How::Failed(Box::new(failure));
+                    drive(state, out, turn, id, Actor::Daemon, News::InnerEnded { node, run: inner, how });
+                }
+            }
+            Act::CancelRun(inner) => cancel_run(state, out, turn, actor, inner),
+            Act::PauseRun(inner) => {
+                if state.run(inner).is_some_and(|run| run.state == RunState::Running) {
+                    drive(state, out, turn, inner, actor, News::Pause);
+                }
+            }
+            Act::ResumeRun(inner) => super::resume::resume(state, out, turn, actor, inner),
+            Act::Over => over(state, out, turn, id),
+        }
+    }
+}
+
+pub(crate) fn cancel_run(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: RunId) {
+    if state.run(id).is_some_and(|run| run.state.ended_at().is_none()) {
+        drive(state, out, turn, id, actor, News::Cancel);
+    }
+}
+
+/// A run has ended: so has the node that it is the work of.
+fn over(state: &mut State, out: &mut Out, turn: Turn, id: RunId) {
+    let Some(run) = state.run(id) else { return };
+    let Some((parent, node)) = run.spec.parent else { return };
+    let how = match &run.state {
+        RunState::Succeeded { .. } => How::Succeeded(Output::Run(id)),
+        RunState::Failed { failure, .. } => How::Failed(Box::new(Failure::new(
+            failure.code,
+            format!("{}: {}", run.spec.workflow, failure.message),
+        ))),
+        RunState::Cancelled { .. } => How::Cancelled,
+        RunState::Running | RunState::Paused { .. } => return,
+    };
+    drive(state, out, turn, parent, Actor::Daemon, News::InnerEnded { node, run: id, how });
+}
+
+fn submit_task(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    run: RunId,
+    place: Place,
+    mut ask: SubmitTask,
+) -> Result<(), Reject> {
+    let Some((owner, id)) = state.run(run).map(|run| (run.owner, run.plan.node(place.node).id.clone()))
+    else {
+        return Ok(());
+    };
+    let caller = Caller { uid: owner, rights: Rights::User };
+    let target = submit::find_target(state, caller, &ask.agent)?;
+    submit::check_target(state, target, ask.kind, ask.input_bytes)?;
+    let needed = submit::check(state, caller, &ask)?;
+    ask.node = Some(Box::new(NodeRef { run, place, id }));
+    submit::accept(state, out, turn, caller, ask, At { parent: None, target, needed });
+    Ok(())
+}
+
+/// A task has ended: if it was a node's, its run hears of it.
+pub(crate) fn task_ended(state: &mut State, out: &mut Out, turn: Turn, id: TaskId) {
+    let Some(task) = state.task(id) else { return };
+    let Some((run, place)) = task.spec.node.as_ref().map(|node| (node.run, node.place)) else { return };
+    let how = match &task.state {
+        TaskState::Succeeded { .. } => How::Succeeded(Output::Task),
+        TaskState::Failed { failure, .. } | TaskState::TimedOut { failure, .. } => {
+            How::Failed(Box::new(failure.clone()))
+        }
+        TaskState::Cancelled { .. } => How::Cancelled,
+        TaskState::Blocked { .. }
+        | TaskState::Deferred { .. }
+        | TaskState::Queued { .. }
+        | TaskState::Active(_)
+        | TaskState::Held(_)
+        | TaskState::Lost { .. } => return,
+    };
+    drive(state, out, turn, run, Actor::Daemon, News::TaskEnded { place, task: id, how });
+}
+
+/// The engine knows what a place will be.
+pub(crate) fn prepared(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    run: RunId,
+    place: Place,
+    ticket: u64,
+    what: Prepared,
+) {
+    drive(state, out, turn, run, Actor::Daemon, News::Prepared { place, ticket, what });
+}
+
+/// The engine has looked at a result.
+pub(crate) fn collected(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    run: RunId,
+    place: Place,
+    task: TaskId,
+    what: Result<Output, Failure>,
+) {
+    drive(state, out, turn, run, Actor::Daemon, News::Collected { place, task, what });
+}
+
+/// After a start of the daemon: what was on its way goes on.
+pub(crate) fn boot(state: &mut State, out: &mut Out, turn: Turn) {
+    let unended = state.runs().filter(|run| run.state.ended_at().is_none());
+    let ids: Vec<RunId> = unended.map(|run| run.id).collect();
+    for id in ids {
+        drive(state, out, turn, id, Actor::Daemon, News::GoOn);
+    }
+}
+
+/// The event that a run begins.
+pub(crate) fn started(run: RunId, workflow: &str, version: u32) -> EventKind {
+    EventKind::RunStarted { run, workflow: workflow.to_owned(), version }
+}

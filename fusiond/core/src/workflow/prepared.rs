@@ -1,0 +1,27 @@
+//! What the engine found out about a node that is to begin, by filling in its templates.
+//!
+//! Not for: what follows from that (`run`).
+
+use crate::failure::Failure;
+use crate::task::SubmitTask;
+use crate::time::Time;
+use crate::workflow::start::StartRun;
+
+/// What a node, or an item of it, will be.
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    /// Its `when` is not true.
+    Skip,
+    /// A task.
+    Task(Box<SubmitTask>),
+    /// So many items; the engine keeps what they are.
+    Items(u32),
+    /// A question to a person; the engine keeps the words.
+    Gate,
+    /// A wait until an instant.
+    Sleep(Time),
+    /// Another run.
+    Inner(Box<StartRun>),
+    /// Nothing: its templates cannot be filled in.
+    Failed(Failure),
+}

@@ -1,0 +1,459 @@
+//! The one transition function of a run: what news mean for its nodes.
+//!
+//! It changes the run alone and says what else is to be done. Not for: doing that (`drive`).
+
+use crate::event::EventKind;
+use crate::failure::{Failure, FailureCode};
+use crate::ids::{RunId, TaskId};
+use crate::state::Key;
+use crate::task::SubmitTask;
+use crate::time::Time;
+use crate::workflow::book::{Book, is_over};
+use crate::workflow::node::{Decision, How, Node, NodeState, Output, Place, SkipWhy, Verdict};
+use crate::workflow::plan::{Lapse, NodeKind, Occasion, Rejection, ResultUse};
+use crate::workflow::prepared::Prepared;
+use crate::workflow::start::StartRun;
+use crate::workflow::{Doom, Run, RunClock, RunState};
+
+/// What a run is told.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    /// It begins, or goes on after a restart or a pause.
+    GoOn,
+    /// What a place that was to be prepared will be.
+    Prepared { place: Place, ticket: u64, what: Prepared },
+    /// Its task was not accepted.
+    Refused { place: Place, failure: Failure },
+    /// A task has ended.
+    TaskEnded { place: Place, task: TaskId, how: How },
+    /// A result was looked at.
+    Collected { place: Place, task: TaskId, what: Result<Output, Failure> },
+    /// A person decided.
+    Decided { node: u32, decision: Decision },
+    /// A run within it has ended.
+    InnerEnded { node: u32, run: RunId, how: How },
+    /// Time has passed.
+    Due,
+    /// It shall stand still.
+    Pause,
+    /// It shall end.
+    Cancel,
+    /// These nodes are done once more.
+    Again { nodes: Vec<bool> },
+}
+
+/// What is to be done besides.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Something stored has changed.
+    Touch(Key),
+    /// Something happened.
+    Tell(EventKind),
+    /// Find out what a place will be.
+    Prepare { place: Place, ticket: u64 },
+    /// Look at the result of a task.
+    Collect { place: Place, task: TaskId },
+    /// Submit a task.
+    Submit { place: Place, task: Box<SubmitTask> },
+    /// End a task.
+    CancelTask(TaskId),
+    /// Start a run.
+    Start { node: u32, run: Box<StartRun> },
+    /// End a run.
+    CancelRun(RunId),
+    /// Let a run stand still.
+    PauseRun(RunId),
+    /// Let a run go on.
+    ResumeRun(RunId),
+    /// The run has ended.
+    Over,
+}
+
+impl Run {
+    /// Takes news; what is to be done besides is added to `acts`, in order.
+    pub(crate) fn take(&mut self, now: Time, news: News, acts: &mut Vec<Act>) {
+        match news {
+            News::GoOn => self.go_on(now, acts),
+            News::Prepared { place, ticket, what } => self.prepared(now, place, ticket, what, acts),
+            News::Refused { place, failure } => {
+                self.end_busy(now, place, How::Failed(Box::new(failure)), acts)
+            }
+            News::TaskEnded { place, task, how } => self.task_ended(now, place, task, how, acts),
+            News::Collected { place, task, what } => self.collected(now, place, task, what, acts),
+            News::Decided { node, decision } => self.decided(now, node, decision, acts),
+            News::InnerEnded { node, run, how } => self.inner_ended(now, node, run, how, acts),
+            News::Due => self.due_now(now, acts),
+            News::Pause => self.pause(now, acts),
+            News::Cancel => self.cancel(now, acts),
+            News::Again { nodes } => self.again(now, &nodes, acts),
+        }
+        self.advance(now, acts);
+    }
+
+    pub(super) fn head(&self, acts: &mut Vec<Act>) {
+        acts.push(Act::Touch(Key::Run(self.id)));
+    }
+
+    pub(super) fn name(&self, node: u32) -> String {
+        self.plan.node(node).id.to_string()
+    }
+
+    /// Begins what can begin, and ends when nothing is left.
+    fn advance(&mut self, now: Time, acts: &mut Vec<Act>) {
+        while self.state.ended_at().is_none() {
+            let has_slot = self.plan.concurrency == 0 || self.book.busy() < self.plan.concurrency;
+            if self.state == RunState::Running && has_slot {
+                self.tickets += 1;
+                if let Some(place) = self.book.begin_next(self.tickets) {
+                    acts.push(Act::Prepare { place, ticket: self.tickets });
+                    continue;
+                }
+            }
+            if self.book.open() > 0 {
+                return;
+            }
+            if self.book.open_hooks() == 0 {
+                self.finish(now, acts);
+            } else if !self.choose_hook(now, acts) {
+                return;
+            }
+        }
+    }
+
+    /// Nodes that could begin and shall not are over.
+    fn release(&mut self, now: Time, acts: &mut Vec<Act>) {
+        let unwanted = |node: u32| self.unwanted(node).map(|why| (node, why));
+        let unwanted: Vec<(u32, SkipWhy)> = self.book.ready().filter_map(unwanted).collect();
+        for (node, why) in unwanted {
+            self.conclude(now, node, How::Skipped(why), acts);
+        }
+    }
+
+    /// Why a node shall not begin although nothing keeps it.
+    pub(super) fn unwanted(&self, node: u32) -> Option<SkipWhy> {
+        let occasion = self.plan.node(node).occasion;
+        let missed = self.book.missed(node).filter(|_| occasion == Occasion::Needs);
+        let over = is_over(occasion, self.doom.as_ref()).then_some(SkipWhy::RunOver);
+        missed.map(SkipWhy::Need).or(over)
+    }
+
+    /// Everything else has ended: the hook for that begins, the other one is over. Whether anything changed.
+    fn choose_hook(&mut self, now: Time, acts: &mut Vec<Act>) -> bool {
+        let wanted = match &self.doom {
+            None => Some(Occasion::Success),
+            Some(Doom::Failed(_)) => Some(Occasion::Failure),
+            Some(Doom::Cancelled | Doom::Killed) => None,
+        };
+        let hooks =
+            (0..self.plan.graph.len()).rev().take_while(|node| self.plan.node(*node).occasion.is_hook());
+        let is_pending = |node: &u32| self.nodes[*node as usize].state == NodeState::Pending;
+        let undecided: Vec<u32> =
+            hooks.filter(is_pending).filter(|node| !self.book.is_begun(*node)).collect();
+        for node in &undecided {
+            if Some(self.plan.node(*node).occasion) == wanted {
+                self.book.make_ready(*node);
+            } else {
+                self.conclude(now, *node, How::Skipped(SkipWhy::Hook), acts);
+            }
+        }
+        !undecided.is_empty()
+    }
+
+    fn finish(&mut self, now: Time, acts: &mut Vec<Act>) {
+        let run = self.id;
+        let took = now.since(self.created_at);
+        let (state, kind) = match &self.doom {
+            None => (RunState::Succeeded { at: now }, EventKind::RunSucceeded { run, took }),
+            Some(Doom::Failed(failure)) => {
+                let (code, message) = (failure.code.code().to_owned(), failure.message.clone());
+                (
+                    RunState::Failed { at: now, failure: failure.clone() },
+                    EventKind::RunFailed { run, code, message },
+                )
+            }
+            Some(Doom::Cancelled | Doom::Killed) => {
+                (RunState::Cancelled { at: now }, EventKind::RunCancelled { run })
+            }
+        };
+        self.state = state;
+        self.head(acts);
+        acts.extend([Act::Tell(kind), Act::Over]);
+    }
+
+    /// After a restart: what is being collected is collected again. What was being prepared is simply ready.
+    fn go_on(&mut self, now: Time, acts: &mut Vec<Act>) {
+        self.release(now, acts);
+        for (place, node) in self.places() {
+            if let NodeState::Collecting { task, .. } = node.state {
+                acts.push(Act::Collect { place, task });
+            }
+        }
+    }
+
+    /// Lets a paused run go on.
+    pub(crate) fn resume(&mut self, now: Time, acts: &mut Vec<Act>) {
+        self.state = RunState::Running;
+        if let RunClock::Left(left) = self.clock {
+            self.clock = RunClock::At(now.plus(left));
+        }
+        self.head(acts);
+        acts.push(Act::Tell(EventKind::RunResumed { run: self.id }));
+        let inner = self.inner_runs();
+        acts.extend(inner.into_iter().map(Act::ResumeRun));
+        self.advance(now, acts);
+    }
+
+    fn pause(&mut self, now: Time, acts: &mut Vec<Act>) {
+        self.state = RunState::Paused { since: now };
+        if let RunClock::At(at) = self.clock {
+            self.clock = RunClock::Left(at.since(now));
+        }
+        self.head(acts);
+        acts.push(Act::Tell(EventKind::RunPaused { run: self.id }));
+        let inner = self.inner_runs();
+        acts.extend(inner.into_iter().map(Act::PauseRun));
+    }
+
+    fn inner_runs(&self) -> Vec<RunId> {
+        let inner = |node: &Node| match node.state {
+            NodeState::Inside { run, .. } => Some(run),
+            NodeState::Pending
+            | NodeState::Active { .. }
+            | NodeState::Collecting { .. }
+            | NodeState::Asking { .. }
+            | NodeState::Sleeping { .. }
+            | NodeState::Fanned { .. }
+            | NodeState::Ended(_) => None,
+        };
+        self.nodes.iter().filter_map(inner).collect()
+    }
+
+    pub(super) fn set(&mut self, place: Place, state: NodeState, acts: &mut Vec<Act>) {
+        let node = match place.item {
+            None => &mut self.nodes[place.node as usize],
+            Some(item) => self.items.entry((place.node, item)).or_default(),
+        };
+        node.state = state;
+        acts.push(Act::Touch(Key::Node(self.id, place.node, place.item)));
+    }
+
+    pub(super) fn state_of(&self, place: Place) -> NodeState {
+        self.node(place).map(|node| node.state.clone()).unwrap_or_default()
+    }
+
+    fn prepared(&mut self, now: Time, place: Place, ticket: u64, what: Prepared, acts: &mut Vec<Act>) {
+        if !self.book.take_ticket(place, ticket) {
+            return;
+        }
+        if self.state != RunState::Running {
+            self.book.put_back(place);
+            return;
+        }
+        let (run, node) = (self.id, self.name(place.node));
+        match what {
+            Prepared::Task(task) => {
+                self.set(place, NodeState::Active { since: now, task: task.id }, acts);
+                let kind = EventKind::NodeStarted { run, node, item: place.item, task: Some(task.id) };
+                acts.extend([Act::Submit { place, task }, Act::Tell(kind)]);
+            }
+            Prepared::Failed(failure) => self.end_busy(now, place, How::Failed(Box::new(failure)), acts),
+            Prepared::Skip => self.end_busy(now, place, How::Skipped(SkipWhy::When), acts),
+            Prepared::Items(count) => {
+                self.book.rest();
+                self.set(place, NodeState::Fanned { since: now, count }, acts);
+                acts.push(Act::Tell(EventKind::NodeStarted { run, node, item: None, task: None }));
+                self.book.fan_out(place.node, count, self.plan.node(place.node).fan.unwrap_or_default());
+                if count == 0 {
+                    self.conclude(now, place.node, How::Succeeded(Output::Items(0)), acts);
+                }
+            }
+            Prepared::Gate => self.ask(now, place.node, acts),
+            Prepared::Sleep(until) => {
+                self.book.rest();
+                self.set(place, NodeState::Sleeping { since: now, until }, acts);
+                self.book.expect(place.node, Some(until));
+                acts.push(Act::Tell(EventKind::NodeWaiting { run, node, until: Some(until) }));
+            }
+            Prepared::Inner(start) => {
+                self.book.rest();
+                self.set(place, NodeState::Inside { since: now, run: start.id }, acts);
+                let kind = EventKind::NodeStarted { run, node, item: None, task: None };
+                acts.extend([Act::Tell(kind), Act::Start { node: place.node, run: start }]);
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Time, node: u32, acts: &mut Vec<Act>) {
+        self.book.rest();
+        let expires_at = match self.plan.node(node).kind {
+            NodeKind::Approval { timeout, .. } => timeout.map(|span| now.plus(span)),
+            NodeKind::Task | NodeKind::Wait | NodeKind::Workflow => None,
+        };
+        self.set(Place::whole(node), NodeState::Asking { since: now, expires_at }, acts);
+        self.book.expect(node, expires_at);
+        acts.push(Act::Tell(EventKind::NodeAsked { run: self.id, node: self.name(node), expires_at }));
+    }
+
+    fn task_ended(&mut self, now: Time, place: Place, id: TaskId, how: How, acts: &mut Vec<Act>) {
+        let NodeState::Active { since, task } = self.state_of(place) else { return };
+        if task != id {
+            return;
+        }
+        let is_kept = self.plan.node(place.node).result == ResultUse::Kept;
+        if matches!(how, How::Succeeded(_)) && is_kept {
+            self.set(place, NodeState::Collecting { since, task }, acts);
+            acts.push(Act::Collect { place, task });
+            return;
+        }
+        self.end_busy(now, place, how, acts);
+    }
+
+    fn collected(
+        &mut self,
+        now: Time,
+        place: Place,
+        id: TaskId,
+        what: Result<Output, Failure>,
+        acts: &mut Vec<Act>,
+    ) {
+        if !matches!(self.state_of(place), NodeState::Collecting { task, .. } if task == id) {
+            return;
+        }
+        match what {
+            Ok(output) => self.end_busy(now, place, How::Succeeded(output), acts),
+            Err(failure) => {
+                let tries = self.node(place).map_or(0, |node| node.tries);
+                let is_stopped =
+                    place.item.is_some() && self.book.fan(place.node).is_none_or(|fan| fan.stopped);
+                let allowed = tries < self.plan.node(place.node).retries;
+                let again = allowed && self.doom.is_none() && !is_stopped;
+                if !again || failure.code != FailureCode::OutputInvalid {
+                    self.end_busy(now, place, How::Failed(Box::new(failure)), acts);
+                    return;
+                }
+                self.set(place, NodeState::Pending, acts);
+                let node = match place.item {
+                    None => &mut self.nodes[place.node as usize],
+                    Some(item) => self.items.entry((place.node, item)).or_default(),
+                };
+                node.tries += 1;
+                self.book.put_back(place);
+                let (run, node) = (self.id, self.name(place.node));
+                acts.push(Act::Tell(EventKind::NodeRetried {
+                    run,
+                    node,
+                    item: place.item,
+                    reason: failure.message,
+                }));
+            }
+        }
+    }
+
+    fn decided(&mut self, now: Time, node: u32, decision: Decision, acts: &mut Vec<Act>) {
+        let NodeState::Asking { expires_at, .. } = self.state_of(Place::whole(node)) else { return };
+        self.book.unexpect(node, expires_at);
+        let NodeKind::Approval { rejection, .. } = self.plan.node(node).kind else { return };
+        acts.push(Act::Tell(EventKind::NodeDecided {
+            run: self.id,
+            node: self.name(node),
+            approved: decision.verdict.is_approved(),
+            comment: decision.comment.to_string(),
+        }));
+        let how = match (decision.verdict, rejection) {
+            (Verdict::Approved, _) | (Verdict::Rejected, Rejection::Result) => {
+                How::Succeeded(Output::Decision(Box::new(decision)))
+            }
+            (Verdict::Rejected, Rejection::Failure) => {
+                let said = if decision.comment.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", decision.comment)
+                };
+                let message = format!("rejected by {}{said}", decision.by);
+                How::Failed(Box::new(Failure::new(FailureCode::Rejected, message)))
+            }
+        };
+        self.conclude(now, node, how, acts);
+    }
+
+    fn inner_ended(&mut self, now: Time, node: u32, id: RunId, how: How, acts: &mut Vec<Act>) {
+        if matches!(self.state_of(Place::whole(node)), NodeState::Inside { run, .. } if run == id) {
+            self.conclude(now, node, how, acts);
+        }
+    }
+
+    fn due_now(&mut self, now: Time, acts: &mut Vec<Act>) {
+        if matches!(self.clock, RunClock::At(at) if at <= now) && self.doom.is_none() {
+            let span = self.plan.timeout.unwrap_or_default();
+            let message = format!("the run took longer than {span}");
+            self.doom(now, Doom::Failed(Box::new(Failure::new(FailureCode::TimeoutWorkflow, message))), acts);
+            self.stop_tasks(acts);
+        }
+        while let Some((due, node)) = self.book.due() {
+            if due > now {
+                return;
+            }
+            match self.state_of(Place::whole(node)) {
+                NodeState::Asking { .. } => self.lapse(now, node, acts),
+                NodeState::Sleeping { until, .. } => {
+                    self.book.unexpect(node, Some(until));
+                    self.conclude(now, node, How::Succeeded(Output::Nothing), acts);
+                }
+                NodeState::Pending
+                | NodeState::Active { .. }
+                | NodeState::Collecting { .. }
+                | NodeState::Inside { .. }
+                | NodeState::Fanned { .. }
+                | NodeState::Ended(_) => self.book.unexpect(node, Some(due)),
+            }
+        }
+    }
+
+    fn lapse(&mut self, now: Time, node: u32, acts: &mut Vec<Act>) {
+        let verdict = match self.plan.node(node).kind {
+            NodeKind::Approval { lapse: Lapse::Approve, .. } => Verdict::Approved,
+            NodeKind::Approval { lapse: Lapse::Reject, .. }
+            | NodeKind::Task
+            | NodeKind::Wait
+            | NodeKind::Workflow => Verdict::Rejected,
+        };
+        let comment = "nobody decided in time".into();
+        let decision = Decision { verdict, by: crate::input::Actor::Daemon, comment };
+        self.decided(now, node, decision, acts);
+    }
+
+    fn cancel(&mut self, now: Time, acts: &mut Vec<Act>) {
+        let doom = match &self.doom {
+            Some(Doom::Cancelled | Doom::Killed) => Doom::Killed,
+            Some(Doom::Failed(_)) | None => Doom::Cancelled,
+        };
+        // Somebody who ends a run that stands still does not want it to stand still.
+        if let RunState::Paused { .. } = self.state {
+            self.state = RunState::Running;
+        }
+        acts.push(Act::Tell(EventKind::RunCancelling { run: self.id }));
+        self.doom(now, doom, acts);
+        self.stop_tasks(acts);
+    }
+
+    /// These nodes are done once more; everything else stays as it is.
+    fn again(&mut self, now: Time, nodes: &[bool], acts: &mut Vec<Act>) {
+        self.generation += 1;
+        self.state = RunState::Running;
+        self.doom = None;
+        self.clock = self.plan.timeout.map_or(RunClock::None, |span| RunClock::At(now.plus(span)));
+        self.head(acts);
+        for node in (0..self.plan.graph.len()).filter(|node| nodes[*node as usize]) {
+            let items: Vec<u32> = self.items(node).map(|(item, _)| item).collect();
+            for item in items {
+                self.items.remove(&(node, item));
+                acts.push(Act::Touch(Key::Node(self.id, node, Some(item))));
+            }
+            self.nodes[node as usize] = Node::default();
+            acts.push(Act::Touch(Key::Node(self.id, node, None)));
+        }
+        self.book = Book::of(&self.plan, &self.nodes, &self.items, None);
+        acts.push(Act::Tell(EventKind::RunRerun { run: self.id, generation: self.generation }));
+        self.release(now, acts);
+    }
+}
