@@ -9,7 +9,9 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::client::ssh::Host;
 use crate::colour::Choice;
-use crate::commands::{agent, completion, event, profile, run, secret, system, task, why, workspace};
+use crate::commands::{
+    agent, completion, event, profile, run, secret, system, task, why, workflow, workspace,
+};
 use crate::error::Exit;
 use crate::output::Format;
 use crate::{complete, usage};
@@ -64,6 +66,9 @@ pub(crate) enum Noun {
     /// Submit work, follow it and end it
     #[command(subcommand)]
     Task(task::Verb),
+    /// Run steps that need one another, with approvals, retries and results passed on
+    #[command(subcommand)]
+    Workflow(workflow::Verb),
     /// Look at the folders in which agents work
     #[command(subcommand)]
     Workspace(workspace::Verb),
@@ -76,7 +81,7 @@ pub(crate) enum Noun {
     /// Keep values that agents are given by name
     #[command(subcommand)]
     Secret(secret::Verb),
-    /// Say what a task or an agent waits for, and what would change that
+    /// Say what a task, an agent or a run waits for, and what would change that
     Why(why::Args),
     /// Look after the daemon itself
     #[command(subcommand)]

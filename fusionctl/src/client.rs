@@ -18,6 +18,7 @@ use fusion_proto::v1::profile_service_client::ProfileServiceClient;
 use fusion_proto::v1::secret_service_client::SecretServiceClient;
 use fusion_proto::v1::system_service_client::SystemServiceClient;
 use fusion_proto::v1::task_service_client::TaskServiceClient;
+use fusion_proto::v1::workflow_service_client::WorkflowServiceClient;
 use fusion_proto::v1::workspace_service_client::WorkspaceServiceClient;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -179,6 +180,8 @@ services! {
     profiles: ProfileServiceClient,
     /// Secrets.
     secrets: SecretServiceClient,
+    /// Workflows and their runs.
+    workflows: WorkflowServiceClient,
     /// The daemon itself.
     system: SystemServiceClient,
 }

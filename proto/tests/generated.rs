@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 #[test]
 fn generated_code_is_fresh() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = ["agent", "task", "event", "profile", "secret", "system", "workspace"]
+    let files = ["agent", "task", "event", "profile", "secret", "system", "workflow", "workspace"]
         .map(|name| format!("fusion/v1/{name}.proto"));
     let descriptors = protox::compile(&files, [root]).expect("the .proto files compile");
     let out = tempfile::tempdir().expect("a temporary folder");

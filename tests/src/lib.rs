@@ -6,6 +6,7 @@
 //!   Ctl        fusionctl as a certain user; exit code, text, JSON
 //!   Watch      a running `event tail`: what the stories wait on
 //!   Fifo       a bell and a gate between a story and a fake agent
+//!   flow       definitions of workflows, and nodes of runs
 //!   Ledger     what fake agents say they did, in their own words
 //!   terminal   fusionctl as a person at a terminal has it
 //!   man        manual pages made from a command line
@@ -22,6 +23,7 @@ mod ctl;
 mod daemon;
 mod fifo;
 mod files;
+mod flow;
 mod instant;
 mod ledger;
 pub mod man;
@@ -37,6 +39,7 @@ pub use self::ctl::{Ctl, Done};
 pub use self::daemon::{Daemon, RunFolder, Setup};
 pub use self::fifo::Fifo;
 pub use self::files::{binary, is_root, use_binaries_in};
+pub use self::flow::node;
 pub use self::instant::instant;
 pub use self::ledger::{Entry, Ledger};
 pub use self::specify::specify;

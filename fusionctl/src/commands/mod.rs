@@ -13,6 +13,7 @@ pub(crate) mod secret;
 pub(crate) mod system;
 pub(crate) mod task;
 pub(crate) mod why;
+pub(crate) mod workflow;
 pub(crate) mod workspace;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -94,6 +95,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit, Stop> {
         Noun::Run(args) => run::run(session, *args).await,
         Noun::Agent(verb) => agent::run(session, verb).await,
         Noun::Task(verb) => task::run(session, verb).await,
+        Noun::Workflow(verb) => workflow::run(session, verb).await,
         Noun::Workspace(verb) => workspace::run(session, verb).await,
         Noun::Event(verb) => event::run(session, verb).await,
         Noun::Profile(verb) => profile::run(session, verb).await,

@@ -1,4 +1,4 @@
-//! `why`: what a task or an agent waits for, and what would change that; without a name, what waits at all.
+//! `why`: what a task, an agent or a run waits for, and what would change that; without a name, what waits at all.
 
 use fusion_proto::v1::{ExplainRequest, ExplainWaitingRequest};
 
@@ -12,13 +12,14 @@ Without an id: the first ten of your things that wait, those first that need you
 Examples:
   fusionctl why
   fusionctl why tsk_4f2k9x0a
+  fusionctl why run_7c0m1q3d/gate
   fusionctl why builder";
 
 /// Arguments of `why`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// Id of a task or an agent, a unique part of one, or an agent's name [default: whatever waits]
+    /// Id of a task or an agent, a unique part of one, an agent's name, run_ID, or run_ID/NODE [default: whatever waits]
     #[arg(value_name = "ID")]
     subject: Option<String>,
     /// How many things are explained when none is named

@@ -13,4 +13,5 @@ pub(crate) mod system;
 mod tables;
 pub(crate) mod task;
 pub(crate) mod word;
+pub(crate) mod workflow;
 pub(crate) mod workspace;

@@ -63,6 +63,10 @@ pub(crate) struct Task {
     after: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     secrets: Vec<String>,
     #[serde(skip_serializing_if = "is_false")]
@@ -223,12 +227,29 @@ impl From<v1::Task> for Task {
             not_before: time(task.not_before),
             after: task.after,
             parent: task.parent,
+            run_id: task.run_id,
+            node: task.node,
             secrets: uses(task.secrets),
             dead: task.dead,
             question: task.question.map(Question::from),
             failure: task.failure.map(Failure::from),
             result: task.result,
             attempts: task.attempts.into_iter().map(Attempt::from).collect(),
+        }
+    }
+}
+
+impl Failure {
+    /// What happened, in one sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What happened, and what to do.
+    pub(crate) fn words(&self) -> String {
+        match self.hint.as_str() {
+            "" => format!("{} ({})", self.message, self.code),
+            hint => format!("{} ({})\nhint: {hint}", self.message, self.code),
         }
     }
 }
@@ -280,13 +301,7 @@ impl Task {
     }
 
     fn why_failed(&self) -> String {
-        self.failure
-            .as_ref()
-            .map(|failure| match failure.hint.as_str() {
-                "" => format!("{} ({})", failure.message, failure.code),
-                hint => format!("{} ({})\nhint: {hint}", failure.message, failure.code),
-            })
-            .unwrap_or_default()
+        self.failure.as_ref().map(Failure::words).unwrap_or_default()
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use fusion_proto::v1::{
-    AgentState, AttemptState, OnLost, QuestionKind, ReplyKind, RestartPolicy, TaskState, WorkspaceState,
+    AgentState, AttemptState, NodeState, OnLost, QuestionKind, ReplyKind, RestartPolicy, RunState, TaskState,
+    WorkspaceState,
 };
 use jiff::Timestamp;
 
@@ -44,10 +45,12 @@ macro_rules! words {
 words! {
     AgentState: "AGENT_STATE_",
     AttemptState: "ATTEMPT_STATE_",
+    NodeState: "NODE_STATE_",
     OnLost: "ON_LOST_",
     QuestionKind: "QUESTION_KIND_",
     ReplyKind: "REPLY_KIND_",
     RestartPolicy: "RESTART_POLICY_",
+    RunState: "RUN_STATE_",
     TaskState: "TASK_STATE_",
     WorkspaceState: "WORKSPACE_STATE_",
 }

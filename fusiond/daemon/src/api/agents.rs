@@ -215,7 +215,14 @@ impl v1::agent_service_server::AgentService for Door {
 fn agent_of(done: Done) -> AgentId {
     match done {
         Done::Agent(id) => id,
-        Done::Task(_) | Done::Same(_) | Done::Secret(_) | Done::Daemon => AgentId(0),
+        Done::Task(_)
+        | Done::Same(_)
+        | Done::Secret(_)
+        | Done::Run(_)
+        | Done::SameRun(_)
+        | Done::Workflow(_)
+        | Done::SameWorkflow(_)
+        | Done::Daemon => AgentId(0),
     }
 }
 

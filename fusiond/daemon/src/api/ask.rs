@@ -28,7 +28,13 @@ impl Door {
         let request = question.request;
         let asked = self.engine.ask(caller, Command::AskTask(question), None, |_, _, done| match done {
             Done::Task(id) | Done::Same(id) => id,
-            Done::Agent(_) | Done::Secret(_) | Done::Daemon => TaskId(0),
+            Done::Agent(_)
+            | Done::Secret(_)
+            | Done::Run(_)
+            | Done::SameRun(_)
+            | Done::Workflow(_)
+            | Done::SameWorkflow(_)
+            | Done::Daemon => TaskId(0),
         });
         let id = asked.await.map_err(|reject| refuse(&reject))?;
         let mut asker = Asker { engine: Some(self.engine.clone()), caller, request };

@@ -27,6 +27,7 @@ mod system;
 mod tasks;
 mod view;
 mod wait;
+mod workflows;
 mod workspaces;
 
 pub use connect::{Connection, Origin};
@@ -49,6 +50,9 @@ use tonic::{Request, Status};
 
 /// The largest message that is read: 1 MiB of prompt and what stands around it.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// The largest message about workflows: a definition and what stands around it.
+const DEFINITION_MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 /// What every service needs.
 pub struct Shared {
@@ -146,6 +150,11 @@ pub async fn serve(
         .add_service(
             v1::secret_service_server::SecretServiceServer::new(door.clone())
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
+        )
+        .add_service(
+            v1::workflow_service_server::WorkflowServiceServer::new(door.clone())
+                .max_decoding_message_size(DEFINITION_MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(DEFINITION_MESSAGE_BYTES_MAX),
         )
         .add_service(v1::event_service_server::EventServiceServer::new(door.clone()))
         .add_service(v1::profile_service_server::ProfileServiceServer::new(door.clone()))

@@ -107,7 +107,14 @@ pub(super) fn demand_user(caller: Caller, what: &'static str) -> Result<(), Reje
 fn secret_of(done: Done) -> SecretId {
     match done {
         Done::Secret(id) => id,
-        Done::Agent(_) | Done::Task(_) | Done::Same(_) | Done::Daemon => SecretId(0),
+        Done::Agent(_)
+        | Done::Task(_)
+        | Done::Same(_)
+        | Done::Run(_)
+        | Done::SameRun(_)
+        | Done::Workflow(_)
+        | Done::SameWorkflow(_)
+        | Done::Daemon => SecretId(0),
     }
 }
 

@@ -8,7 +8,8 @@ use super::{Door, history, millis, view};
 use crate::engine::Beside;
 use fusion_core::task::Answer;
 use fusion_core::waiting::Thing;
-use fusion_core::{AgentId, Caller, Command, Done, Reject, State, TaskId, explain, waiting};
+use fusion_core::workflow::explain::{explain_node, explain_run};
+use fusion_core::{AgentId, Caller, Command, Done, Reject, RunId, State, TaskId, explain, waiting};
 use fusion_proto::v1;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -272,7 +273,13 @@ const WAITING_MAX: usize = 100;
 pub(super) fn task_of(done: Done) -> TaskId {
     match done {
         Done::Task(id) | Done::Same(id) => id,
-        Done::Agent(_) | Done::Secret(_) | Done::Daemon => TaskId(0),
+        Done::Agent(_)
+        | Done::Secret(_)
+        | Done::Run(_)
+        | Done::SameRun(_)
+        | Done::Workflow(_)
+        | Done::SameWorkflow(_)
+        | Done::Daemon => TaskId(0),
     }
 }
 
@@ -295,6 +302,9 @@ fn explain_subject(
     text: &str,
     now: fusion_core::Time,
 ) -> Result<v1::Explanation, Reject> {
+    if text.starts_with(RunId::PREFIX) {
+        return explain_run_or_node(state, caller, text, now);
+    }
     let (subject, word, why) = match state.find_task(caller, text) {
         Ok(task) => (task.id.to_string(), task.state.word(), explain::explain_task(state, task.id, now)),
         Err(reject @ Reject::TaskNotFound { .. }) if text.starts_with(TaskId::PREFIX) => return Err(reject),
@@ -306,6 +316,27 @@ fn explain_subject(
     };
     let why = why.unwrap_or_else(|| explain::Explanation { summary: String::new(), reasons: Vec::new() });
     Ok(explanation(subject, word, why))
+}
+
+/// A run, or, as `RUN/NODE`, a node of it.
+fn explain_run_or_node(
+    state: &State,
+    caller: Caller,
+    text: &str,
+    now: fusion_core::Time,
+) -> Result<v1::Explanation, Reject> {
+    let (run, node) = text.split_once('/').map_or((text, None), |(run, node)| (run, Some(node)));
+    let run = state.find_run(caller, run)?;
+    let none = || explain::Explanation { summary: String::new(), reasons: Vec::new() };
+    let Some(name) = node else {
+        let why = explain_run(state, run.id, now).unwrap_or_else(none);
+        return Ok(explanation(run.id.to_string(), run.state.word(), why));
+    };
+    let not_found = || Reject::NodeNotFound { run: run.id.to_string(), node: name.to_owned() };
+    let node = run.plan.find(name).ok_or_else(not_found)?;
+    let word = run.nodes()[node as usize].state.word();
+    let why = explain_node(state, run.id, node, now).unwrap_or_else(none);
+    Ok(explanation(format!("{}/{name}", run.id), word, why))
 }
 
 /// What begins as an agent's id is looked for as one alone.

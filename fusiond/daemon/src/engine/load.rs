@@ -3,10 +3,13 @@
 //! Not for: opening, repairing and migrating the store (`store`).
 
 use crate::engine::record;
+use crate::engine::workflow::kept;
 use crate::store::{Direction, ReadError, Reader, Store};
 use fusion_core::state::{Config, Meta};
-use fusion_core::{Agent, Attempt, State, Task, TaskId};
+use fusion_core::workflow::{Node, Place, Plan, Run, Workflow};
+use fusion_core::{Agent, Attempt, RunId, State, Task, TaskId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// The stored state cannot be used.
@@ -50,8 +53,10 @@ pub fn load(store: &Store, config: Config) -> Result<State, LoadError> {
     }
     let secrets = load_kind(store, record::SECRET, "secret", record::decode_secret)?;
     let profiles = load_kind(store, record::PROFILES, "set of profiles", record::decode_profiles)?;
+    let workflows = load_kind(store, kept::WORKFLOW, "workflow", record::decode::<Workflow>)?;
+    let runs = load_runs(store)?;
     let state = State::load(config, meta, last_seq(&store.reader())?, agents, tasks);
-    let mut state = state.with_secrets(secrets).with_profiles(profiles);
+    let mut state = state.with_secrets(secrets).with_profiles(profiles).with_workflows(workflows, runs);
     state.check().map_err(LoadError::Broken)?;
     state.trim();
     Ok(state)
@@ -87,6 +92,33 @@ fn load_attempts(store: &Store) -> Result<BTreeMap<TaskId, Vec<Attempt>>, LoadEr
         }
     })?;
     failure.map_or(Ok(found), Err)
+}
+
+/// Runs with their plans and nodes.
+fn load_runs(store: &Store) -> Result<Vec<Run>, LoadError> {
+    let runs = load_kind(store, kept::RUN, "run", record::decode::<Run>)?;
+    let mut plans: BTreeMap<RunId, Arc<Plan>> = BTreeMap::new();
+    let mut nodes: BTreeMap<RunId, Vec<(Place, Node)>> = BTreeMap::new();
+    let mut failure = None;
+    store.load(kept::PLAN, |key, _, body| match (kept::run_in(kept::PLAN, key), record::decode(body)) {
+        (Some(id), Some(plan)) => drop(plans.insert(id, Arc::new(plan))),
+        (None, _) | (_, None) => failure = Some(shape(key, "plan of a run")),
+    })?;
+    store.load(kept::NODE, |key, _, body| {
+        match (kept::run_in(kept::NODE, key), kept::place_in(key), record::decode(body)) {
+            (Some(id), Some(place), Some(node)) => nodes.entry(id).or_default().push((place, node)),
+            (None, _, _) | (_, None, _) | (_, _, None) => failure = Some(shape(key, "node of a run")),
+        }
+    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let whole = |run: Run| {
+        let plan = plans.remove(&run.id).ok_or_else(|| shape(&kept::plan_key(run.id), "plan of a run"))?;
+        let nodes = nodes.remove(&run.id).unwrap_or_default();
+        Ok(run.with(plan, nodes))
+    };
+    runs.into_iter().map(whole).collect()
 }
 
 fn last_seq(reader: &Reader) -> Result<u64, LoadError> {

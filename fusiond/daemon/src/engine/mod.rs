@@ -11,6 +11,7 @@
 
 mod clock;
 mod ids;
+pub(crate) mod input;
 mod load;
 mod migrate;
 mod orders;
@@ -21,7 +22,9 @@ mod stored;
 mod tell;
 mod turn;
 mod waiters;
+pub mod workflow;
 
+pub(crate) use input::{COMMAND_BYTES_MAX, input_bytes, plan_input, title, title_of};
 pub use load::{LoadError, load};
 pub use migrate::MIGRATIONS;
 pub use record::{
@@ -34,6 +37,7 @@ use crate::runtime::{InputId, Runtime, TaskInput};
 use crate::store::{Reader, Store};
 use crate::vault::Vault;
 use fusion_core::{AgentId, Caller, Command, Done, Input, Key, Millis, Outcome, Reject, State, Time};
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait for the engine before doors have to wait themselves.
@@ -58,6 +62,8 @@ pub(crate) enum Message {
     Look(Look),
     /// Reads the committed state now and whenever the entity changes, until it says that it is done.
     Wait(Key, Box<dyn Watch>),
+    /// Something about a run that was found out aside.
+    Run(Box<workflow::News>),
     /// The daemon's own inputs: settings.
     Own(Input),
     /// How long history is kept from now on.
@@ -72,6 +78,10 @@ pub enum Beside {
     Task(TaskInput),
     /// Of a secret: its sealed value.
     Sealed(Vec<u8>),
+    /// Of a version of a workflow: its definition, as JSON.
+    Definition(String),
+    /// Of a run: its definition and its inputs.
+    Run(Arc<workflow::Script>),
 }
 
 /// A door to the engine. Cheap to clone.
@@ -113,7 +123,7 @@ pub fn start(parts: Parts, epoch: u64) -> std::io::Result<Engine> {
     let (asks, inbox) = mpsc::channel(ASKS_MAX);
     let (seq_sender, seq) = watch::channel(parts.state.seq);
     let reader = parts.store.reader();
-    let engine = turn::Loop::new(parts, inbox, seq_sender);
+    let engine = turn::Loop::new(parts, inbox, asks.downgrade(), seq_sender);
     std::thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run(epoch))?;
     Ok(Engine { asks, seq, reader })
 }

@@ -4,9 +4,10 @@
 //! Events are stored in the order of time, so the oldest stand first and tell what else is old;
 //! nothing is scanned. Not for: workspaces (`fusion_core::workspace`).
 
+use crate::engine::workflow::kept::{delete_run, stored_run};
 use crate::engine::{record, stored};
 use crate::store::{Batch, Direction, ReadError, Reader};
-use fusion_core::{Event, EventKind, Millis, State, TaskId, Time};
+use fusion_core::{Event, EventKind, Millis, RunId, State, TaskId, Time};
 use std::time::Duration;
 
 /// Events looked at in one turn: bounds the size of its record.
@@ -82,6 +83,12 @@ impl Pruner {
             if let Some(task) = ended_task(&event.kind) {
                 prune_task(reader, state, batch, task, now, cutoff, &mut pruned)?;
             }
+            if let EventKind::RunSucceeded { run, .. }
+            | EventKind::RunFailed { run, .. }
+            | EventKind::RunCancelled { run } = event.kind
+            {
+                prune_run(reader, state, batch, run, cutoff)?;
+            }
             batch.delete(&record::event_key(event.seq));
         }
         let rest = events.iter().find(|event| event.at >= cutoff || event.seq >= last);
@@ -145,8 +152,41 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::SecretSet { .. }
         | EventKind::SecretRemoved { .. }
         | EventKind::ProfileApplied { .. }
-        | EventKind::ProfileRemoved { .. } => None,
+        | EventKind::ProfileRemoved { .. }
+        | EventKind::WorkflowApplied { .. }
+        | EventKind::RunStarted { .. }
+        | EventKind::RunPaused { .. }
+        | EventKind::RunResumed { .. }
+        | EventKind::RunCancelling { .. }
+        | EventKind::RunSucceeded { .. }
+        | EventKind::RunFailed { .. }
+        | EventKind::RunCancelled { .. }
+        | EventKind::RunRerun { .. }
+        | EventKind::NodeStarted { .. }
+        | EventKind::NodeWaiting { .. }
+        | EventKind::NodeAsked { .. }
+        | EventKind::NodeDecided { .. }
+        | EventKind::NodeRetried { .. }
+        | EventKind::NodeSucceeded { .. }
+        | EventKind::NodeFailed { .. }
+        | EventKind::NodeSkipped { .. }
+        | EventKind::NodeCancelled { .. } => None,
     }
+}
+
+/// Removes a run, unless it was run again and has not ended, or ended again later.
+fn prune_run(
+    reader: &Reader,
+    state: &mut State,
+    batch: &mut Batch,
+    id: RunId,
+    cutoff: Time,
+) -> Result<(), ReadError> {
+    let ended = stored_run(reader, id)?.and_then(|run| run.state.ended_at());
+    if ended.is_some_and(|at| at < cutoff) && state.forget_ended_run(id, cutoff) {
+        delete_run(reader, batch, id)?;
+    }
+    Ok(())
 }
 
 /// Removes a task, unless it was retried and has not ended, or ended again later.

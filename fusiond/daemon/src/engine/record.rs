@@ -3,10 +3,12 @@
 //!
 //! Not for: how bytes become durable (`store`), what older bytes mean (`migrate`).
 
+use crate::engine::workflow::kept;
 use crate::store::{Batch, Direction, ReadError, Reader};
 use fusion_core::profile::UserProfiles;
 use fusion_core::state::Meta;
-use fusion_core::{Agent, AgentId, Attempt, Event, Key, Secret, SecretId, State, Task, TaskId};
+use fusion_core::workflow::{Node, Place};
+use fusion_core::{Agent, AgentId, Attempt, Event, Key, RunId, Secret, SecretId, State, Task, TaskId};
 use serde::de::DeserializeOwned;
 
 /// The version of all stored shapes.
@@ -68,7 +70,7 @@ pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
     postcard::to_stdvec(value).expect("plain data always has a postcard form")
 }
 
-fn decode<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     postcard::from_bytes(body).ok()
 }
 
@@ -130,12 +132,38 @@ pub(crate) fn put(batch: &mut Batch, state: &State, touched: Key) {
                 None => batch.delete(&key),
             }
         }
+        Key::Workflow(id) => match state.workflow(id) {
+            Some(workflow) => batch.put(&kept::workflow_key(id), &encode(workflow)),
+            None => {
+                batch.delete(&kept::workflow_key(id));
+                batch.delete(&kept::definition_key(id));
+            }
+        },
+        Key::Run(id) => {
+            if let Some(run) = state.run(id) {
+                batch.put(&kept::run_key(id), &encode(run));
+            }
+        }
+        Key::Plan(id) => {
+            if let Some(run) = state.run(id) {
+                batch.put(&kept::plan_key(id), &encode(&*run.plan));
+            }
+        }
+        Key::Node(run, node, item) => put_node(batch, state, run, Place { node, item }),
         Key::Attempt(id, number) => {
             let index = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);
             if let Some(attempt) = state.task(id).and_then(|task| task.attempts.get(index)) {
                 batch.put(&attempt_key(id, number), &encode(attempt));
             }
         }
+    }
+}
+
+/// A node that has not begun is not stored.
+fn put_node(batch: &mut Batch, state: &State, run: RunId, place: Place) {
+    match state.run(run).and_then(|run| run.node(place)) {
+        Some(node) if *node != Node::default() => batch.put(&kept::node_key(run, place), &encode(node)),
+        Some(_) | None => batch.delete(&kept::node_key(run, place)),
     }
 }
 

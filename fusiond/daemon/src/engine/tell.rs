@@ -5,7 +5,7 @@
 
 use fusion_core::event::Subject;
 use fusion_core::task::{Exit, ExitKind};
-use fusion_core::{AgentId, Event, EventKind, State, TaskId};
+use fusion_core::{AgentId, Event, EventKind, RunId, State, TaskId};
 
 /// Tells one event that is on disk.
 pub(super) fn tell(state: &State, event: &Event) {
@@ -20,11 +20,12 @@ pub(super) fn tell(state: &State, event: &Event) {
     }
     let agent = agent.map(tracing::field::display);
     let task = task_of(kind).map(tracing::field::display);
+    let run = run_of(state, kind).map(tracing::field::display);
     let user = event.owner.map(|uid| uid.0);
     match weight {
-        Weight::Trouble => tracing::warn!(agent, task, user, "{text}"),
-        Weight::News => tracing::info!(agent, task, user, "{text}"),
-        Weight::Step => tracing::debug!(agent, task, user, "{text}"),
+        Weight::Trouble => tracing::warn!(agent, task, run, user, "{text}"),
+        Weight::News => tracing::info!(agent, task, run, user, "{text}"),
+        Weight::Step => tracing::debug!(agent, task, run, user, "{text}"),
     }
 }
 
@@ -77,7 +78,17 @@ fn worth(kind: &EventKind) -> (Weight, String) {
         | EventKind::SecretSet { .. }
         | EventKind::SecretRemoved { .. }
         | EventKind::ProfileApplied { .. }
-        | EventKind::ProfileRemoved { .. } => (Weight::News, nothing),
+        | EventKind::ProfileRemoved { .. }
+        | EventKind::WorkflowApplied { .. }
+        | EventKind::RunPaused { .. }
+        | EventKind::RunResumed { .. }
+        | EventKind::RunCancelling { .. }
+        | EventKind::RunSucceeded { .. }
+        | EventKind::RunCancelled { .. }
+        | EventKind::RunRerun { .. }
+        | EventKind::NodeAsked { .. }
+        | EventKind::NodeDecided { .. }
+        | EventKind::NodeRetried { .. } => (Weight::News, nothing),
         EventKind::TaskSubmitted { .. }
         | EventKind::TaskQueued { .. }
         | EventKind::TaskDeferred { .. }
@@ -91,7 +102,16 @@ fn worth(kind: &EventKind) -> (Weight, String) {
         | EventKind::TaskAnswered { .. }
         | EventKind::TaskHeld { .. }
         | EventKind::TaskReleased { .. }
-        | EventKind::TaskUpdated { .. } => (Weight::Step, nothing),
+        | EventKind::TaskUpdated { .. }
+        | EventKind::NodeStarted { .. }
+        | EventKind::NodeWaiting { .. }
+        | EventKind::NodeSucceeded { .. }
+        | EventKind::NodeSkipped { .. }
+        | EventKind::NodeCancelled { .. } => (Weight::Step, nothing),
+        EventKind::RunFailed { code, .. } | EventKind::NodeFailed { code, .. } => {
+            (Weight::News, code.clone())
+        }
+        EventKind::RunStarted { workflow, .. } => (Weight::News, workflow.clone()),
     }
 }
 
@@ -105,14 +125,37 @@ fn agent_of(kind: &EventKind) -> Option<AgentId> {
     }
     match kind.subject() {
         Subject::Agent(agent) => Some(agent),
-        Subject::Daemon | Subject::Task(_) | Subject::Secret(_) | Subject::User(_) => None,
+        Subject::Daemon
+        | Subject::Task(_)
+        | Subject::Secret(_)
+        | Subject::User(_)
+        | Subject::Run(_)
+        | Subject::Workflow(_) => None,
     }
 }
 
 fn task_of(kind: &EventKind) -> Option<TaskId> {
     match kind.subject() {
         Subject::Task(task) => Some(task),
-        Subject::Daemon | Subject::Agent(_) | Subject::Secret(_) | Subject::User(_) => None,
+        Subject::Daemon
+        | Subject::Agent(_)
+        | Subject::Secret(_)
+        | Subject::User(_)
+        | Subject::Run(_)
+        | Subject::Workflow(_) => None,
+    }
+}
+
+/// The run that an event is about, or that its task is done for.
+fn run_of(state: &State, kind: &EventKind) -> Option<RunId> {
+    match kind.subject() {
+        Subject::Run(run) => Some(run),
+        Subject::Task(task) => state.task(task)?.spec.node.as_ref().map(|node| node.run),
+        Subject::Daemon
+        | Subject::Agent(_)
+        | Subject::Secret(_)
+        | Subject::User(_)
+        | Subject::Workflow(_) => None,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::engine::clock::Clock;
 use crate::engine::ids::Ids;
 use crate::engine::prune::Pruner;
 use crate::engine::waiters::{Waiters, Watch};
+use crate::engine::workflow::kept;
 use crate::engine::{
     Answer, Beside, Keep, Kept, KeptAnswer, Look, Message, Parts, name_of, orders, record, secrets, stored,
 };
@@ -16,11 +17,16 @@ use crate::vault::Vault;
 use fusion_core::agent::SpawnAgent;
 use fusion_core::task::Past;
 use fusion_core::{
-    AgentId, Caller, Command, Done, Input, Key, Out, Outcome, Reject, SecretId, State, Task, TaskId, Time,
-    Turn, step, wake,
+    AgentId, Caller, Command, Done, Input, Key, Out, Outcome, Reject, RunId, SecretId, State, Task, TaskId,
+    Time, Turn, WorkflowId, step, wake,
 };
+use runs::Scripts;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
+use weigh::{input_bytes, is_new_work};
+
+mod runs;
+mod weigh;
 
 /// The most messages in one batch: bounds how long a caller waits for its turn.
 const BATCH_MAX: usize = 4096;
@@ -49,6 +55,9 @@ pub(crate) struct Loop {
     runtime: Runtime,
     handle: tokio::runtime::Handle,
     inbox: mpsc::Receiver<Message>,
+    /// The other end of `inbox`, for what is worked on aside; it keeps nobody waiting for the last door.
+    own: mpsc::WeakSender<Message>,
+    scripts: Scripts,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
     seq: watch::Sender<u64>,
     clock: Clock,
@@ -62,7 +71,12 @@ pub(crate) struct Loop {
 }
 
 impl Loop {
-    pub(crate) fn new(parts: Parts, inbox: mpsc::Receiver<Message>, seq: watch::Sender<u64>) -> Self {
+    pub(crate) fn new(
+        parts: Parts,
+        inbox: mpsc::Receiver<Message>,
+        own: mpsc::WeakSender<Message>,
+        seq: watch::Sender<u64>,
+    ) -> Self {
         let last = last_instant(&parts);
         Self {
             state: parts.state,
@@ -71,6 +85,8 @@ impl Loop {
             runtime: parts.runtime,
             handle: parts.handle,
             inbox,
+            own,
+            scripts: Scripts::default(),
             outcomes: parts.outcomes,
             seq,
             clock: Clock::start(last),
@@ -163,8 +179,10 @@ impl Loop {
         if wake::next_wake(&self.state).is_some_and(|at| at <= now) {
             self.step_own(now, Input::Tick);
         }
+        let errands = self.serve_runs(now);
         let logs = self.prune(now);
         self.commit();
+        self.send_aside(errands);
         self.state.trim();
         self.runtime.remove_logs(logs, &self.handle);
         let out = std::mem::take(&mut self.out);
@@ -219,6 +237,7 @@ impl Loop {
             Message::Keep { id, step, answer } => after.kept.push((answer, self.keep(now, id, step))),
             Message::Look(look) => after.looks.push(look),
             Message::Wait(key, watch) => after.waits.push((key, watch)),
+            Message::Run(news) => self.take_news(now, *news),
             Message::Own(input) => self.step_own(now, input),
             Message::History(history) => self.pruner.keep(history),
             Message::Stop(sender) => after.stop = Some(sender),
@@ -234,7 +253,7 @@ impl Loop {
     ) -> Result<Done, Reject> {
         let stored = match &beside {
             Some(Beside::Task(input)) => input.stored,
-            Some(Beside::Sealed(_)) | None => None,
+            Some(Beside::Sealed(_) | Beside::Definition(_) | Beside::Run(_)) | None => None,
         };
         if let Some(stored) = stored
             && !stored::is_kept(&self.store.reader(), now, stored.id).unwrap_or(false)
@@ -257,6 +276,10 @@ impl Loop {
             (Ok(Done::Secret(id)), Some(Beside::Sealed(bytes))) => {
                 self.batch.put(&record::sealed_key(*id), &bytes);
             }
+            (Ok(Done::Workflow(id)), Some(Beside::Definition(text))) => {
+                self.batch.put(&kept::definition_key(*id), text.as_bytes());
+            }
+            (Ok(Done::Run(id)), Some(Beside::Run(script))) => self.keep_script(*id, script),
             (Ok(_) | Err(_), _) => {}
         }
         result
@@ -292,6 +315,14 @@ impl Loop {
                 self.assign_agent(turn, &mut ask.agent);
                 ask.task.id = TaskId(self.ids.next(turn.now, turn.draw(3), turn.draw(4)));
             }
+            Command::ApplyWorkflow(ask) => {
+                let (high, low) = id();
+                ask.id = WorkflowId(self.ids.next(turn.now, high, low));
+            }
+            Command::StartRun(ask) => {
+                let (high, low) = id();
+                ask.id = RunId(self.ids.next(turn.now, high, low));
+            }
             Command::SetSecret(ask) => {
                 let (high, low) = id();
                 ask.id = SecretId(self.ids.next(turn.now, high, low));
@@ -318,6 +349,11 @@ impl Loop {
             | Command::UpdateTask(_)
             | Command::ApplyProfiles { .. }
             | Command::RemoveProfile { .. }
+            | Command::PauseRun { .. }
+            | Command::ResumeRun { .. }
+            | Command::CancelRun { .. }
+            | Command::ApproveNode(_)
+            | Command::RerunRun { .. }
             | Command::SetIntake(_)
             | Command::StopAll { .. } => {}
         }
@@ -336,6 +372,7 @@ impl Loop {
         {
             *recalled = self.read_task(id).map(Box::new);
         }
+        self.recall_run(command);
     }
 
     /// What is not in memory may be on disk.
@@ -431,39 +468,4 @@ impl Loop {
 fn last_instant(parts: &Parts) -> Time {
     let body = parts.store.reader().get(&record::event_key(parts.state.seq)).ok().flatten();
     body.and_then(|body| record::decode_event(&body)).map_or(Time(0), |event| event.at)
-}
-
-fn input_bytes(message: &Message) -> usize {
-    match message {
-        Message::Ask { beside: Some(Beside::Task(input)), .. } => input.prompt.len(),
-        Message::Ask { beside: Some(Beside::Sealed(bytes)), .. } => bytes.len(),
-        Message::Keep { step: Keep::Piece { bytes, .. }, .. } => bytes.len(),
-        Message::Keep { step: Keep::Begin { .. } | Keep::End, .. }
-        | Message::Ask { beside: None, .. }
-        | Message::Look(_)
-        | Message::Wait(..)
-        | Message::Own(_)
-        | Message::History(_)
-        | Message::Stop(_) => 0,
-    }
-}
-
-/// Whether a message asks for something that needs lasting room on the disk.
-fn is_new_work(message: &Message) -> bool {
-    match message {
-        Message::Ask { command, .. } => {
-            matches!(
-                command,
-                Command::SubmitTask(_)
-                    | Command::SpawnAgent(_)
-                    | Command::SpawnGroup { .. }
-                    | Command::RunTask(_)
-                    | Command::SetSecret(_)
-            )
-        }
-        Message::Keep { .. } => true,
-        Message::Look(_) | Message::Wait(..) | Message::Own(_) | Message::History(_) | Message::Stop(_) => {
-            false
-        }
-    }
 }

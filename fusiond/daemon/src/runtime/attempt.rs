@@ -76,6 +76,9 @@ const OPEN_FILES_SOFT: u64 = 1024;
 /// What the daemon says, and nobody else.
 const OWN_PREFIX: &str = "FUSION_";
 
+/// Those that the engine puts beside the task of a node; no door takes them.
+const OF_RUNS: [&str; 3] = ["FUSION_RUN_ID", "FUSION_NODE", "FUSION_ITEM"];
+
 impl Template {
     pub(super) fn new(
         setup: &Setup,
@@ -148,7 +151,8 @@ impl Template {
         env.extend(input.workdir().map(|path| (WORKDIR.as_bytes().to_vec(), path.as_bytes().to_vec())));
         env.extend(files.iter().flat_map(|files| files_env(&cwd, files)));
         env.extend_from_slice(&self.env[self.own..]);
-        for (name, value) in input.env.iter().filter(|(name, _)| !name.starts_with(OWN_PREFIX)) {
+        let may_stand = |name: &str| !name.starts_with(OWN_PREFIX) || OF_RUNS.contains(&name);
+        for (name, value) in input.env.iter().filter(|(name, _)| may_stand(name)) {
             put(&mut env, name, value.as_bytes());
         }
         for (name, value) in secrets {

@@ -73,6 +73,8 @@ fn subject(kind: &EventKind) -> String {
         Some(("agt", _)) => "agent".to_owned(),
         Some(("tsk", _)) => "task".to_owned(),
         Some(("sec", _)) => "secret".to_owned(),
+        Some(("run", _)) => "run".to_owned(),
+        Some(("wfl", _)) => "workflow".to_owned(),
         Some(_) | None if text.starts_with("user:") => "`user:UID`".to_owned(),
         Some(_) | None => format!("`{text}`"),
     }

@@ -7,6 +7,7 @@ pub(crate) mod agent;
 pub(crate) mod event;
 #[cfg(test)]
 mod event_reference;
+pub(crate) mod run;
 pub(crate) mod secret;
 pub(crate) mod task;
 pub(crate) mod workspace;

@@ -6,6 +6,7 @@ use super::{duration, timestamp};
 use fusion_core::task::{
     Active, Attempt, Ending, ExitKind, OnLost, Phase, Question, QuestionKind, Reply, Task, TaskState,
 };
+use fusion_core::workflow::NodeRef;
 use fusion_core::{Failure, FailureCode};
 use fusion_proto::v1;
 
@@ -46,7 +47,14 @@ pub(crate) fn task(task: &Task) -> v1::Task {
         concurrency_key: spec.concurrency_key.as_ref().map(ToString::to_string),
         secrets: super::secret::uses(&spec.secrets),
         workdir: None,
+        run_id: spec.node.as_ref().map(|node| node.run.to_string()),
+        node: spec.node.as_ref().map(|node| node_name(node)),
     }
+}
+
+/// `fix` or, for an item of it, `fix[3]`.
+fn node_name(node: &NodeRef) -> String {
+    node.place.item.map_or_else(|| node.id.to_string(), |item| format!("{}[{item}]", node.id))
 }
 
 /// Id, owner and state alone.

@@ -235,6 +235,7 @@ impl From<TaskSpec> for task::TaskSpec {
             concurrency_key: None,
             secrets: Box::default(),
             stdin: task::Stdin::Closed,
+            node: None,
         }
     }
 }

@@ -1,0 +1,64 @@
+//! `workflow`: steps that need one another, run as tasks.
+
+mod apply;
+mod approve;
+mod cancel;
+mod file;
+mod follow;
+mod graph;
+mod list;
+mod pause;
+mod rerun;
+mod resume;
+mod run;
+mod show;
+mod validate;
+
+use clap::Subcommand;
+
+use super::Session;
+use crate::error::{Exit, Stop};
+
+/// What to do with workflows and their runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Say what is wrong with a definition, with the place of each mistake
+    Validate(validate::Args),
+    /// Begin a run of a file, or of a workflow that was applied, and print its id
+    Run(run::Args),
+    /// Keep a definition under its name; each change is a new version
+    Apply(apply::Args),
+    /// List runs, newest first, or the definitions that were applied
+    List(list::Args),
+    /// Show one run with its nodes
+    Show(show::Args),
+    /// Draw the nodes of a definition or a run
+    Graph(graph::Args),
+    /// Let what runs end, and nothing new begin
+    Pause(pause::Args),
+    /// Let a paused run go on
+    Resume(resume::Args),
+    /// End a run
+    Cancel(cancel::Args),
+    /// Approve or reject a node that waits for a person
+    Approve(approve::Args),
+    /// Do nodes of an ended run once more
+    Rerun(rerun::Args),
+}
+
+/// Picks the verb.
+pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
+    match verb {
+        Verb::Validate(args) => validate::run(session, args),
+        Verb::Run(args) => run::run(session, args).await,
+        Verb::Apply(args) => apply::run(session, args).await,
+        Verb::List(args) => list::run(session, args).await,
+        Verb::Show(args) => show::run(session, args).await,
+        Verb::Graph(args) => graph::run(session, args).await,
+        Verb::Pause(args) => pause::run(session, args).await,
+        Verb::Resume(args) => resume::run(session, args).await,
+        Verb::Cancel(args) => cancel::run(session, args).await,
+        Verb::Approve(args) => approve::run(session, args).await,
+        Verb::Rerun(args) => rerun::run(session, args).await,
+    }
+}

@@ -1,0 +1,45 @@
+//! `workflow rerun`: does nodes of an ended run once more.
+
+use fusion_proto::v1::{RerunRunRequest, RunState};
+
+use super::follow;
+use crate::commands::Session;
+use crate::error::{Exit, Stop};
+use crate::view::workflow::Run;
+
+const AFTER: &str = "\
+With --from, that node and everything that needs it; results of other nodes stay. What did not go well
+elsewhere is done once more, too; without --from, that alone.
+
+Examples:
+  fusionctl workflow rerun 4f2k9x0a --from fix
+  fusionctl workflow rerun 4f2k9x0a --wait";
+
+/// Arguments of `workflow rerun`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// Id, a unique part of one, or key:KEY
+    run: String,
+    /// The node to begin with, by its id in the definition [default: whatever did not go well]
+    #[arg(long, value_name = "NODE", default_value = "", hide_default_value = true)]
+    from: String,
+    /// Tell each step, and wait until the run has ended; exits with 1 when it did not succeed
+    #[arg(long, short)]
+    wait: bool,
+}
+
+/// Begins it, and follows it if that is asked for.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let link = session.link().await?;
+    let request = RerunRunRequest { run: args.run, from: args.from };
+    let run = link.workflows().rerun_run(request).await?.into_inner();
+    if !args.wait {
+        session.out.made(&Run::from(run))?;
+        return Ok(Exit::Done);
+    }
+    let ended = follow::follow(&mut session, &link, run).await?;
+    let exit = Exit::of_success(ended.state() == RunState::Succeeded);
+    follow::finish(&mut session, ended)?;
+    Ok(exit)
+}

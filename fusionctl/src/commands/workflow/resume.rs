@@ -1,0 +1,29 @@
+//! `workflow resume`: lets a paused run go on.
+
+use fusion_proto::v1::ResumeRunRequest;
+
+use crate::commands::Session;
+use crate::error::{Exit, Stop};
+
+const AFTER: &str = "\
+Example:
+  fusionctl workflow resume 4f2k9x0a";
+
+/// Arguments of `workflow resume`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// Ids, unique parts of them, or key:KEY
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<String>,
+}
+
+/// Asks for each.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let link = session.link().await?;
+    let ask = async |run: String| {
+        link.workflows().resume_run(ResumeRunRequest { run }).await?;
+        Ok(())
+    };
+    session.each(args.runs, ask).await
+}

@@ -1,0 +1,53 @@
+//! `workflow show`: one run with its nodes.
+
+use fusion_proto::v1::GetRunRequest;
+
+use super::follow;
+use crate::commands::Session;
+use crate::error::{Exit, Stop};
+use crate::output::Shown as _;
+use crate::table;
+use crate::view::workflow::Run;
+
+const AFTER: &str = "\
+Examples:
+  fusionctl workflow show 4f2k9x0a
+  fusionctl workflow show key:nightly-2030-01-31 --wait
+  fusionctl workflow show 4f2k9x0a -o json | jq '.nodes[] | select(.state == \"failed\")'";
+
+/// Arguments of `workflow show`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// Id, a unique part of one, or key:KEY
+    run: String,
+    /// Tell each step, and wait until the run has ended
+    #[arg(long, short)]
+    wait: bool,
+}
+
+/// Fetches and prints it.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let link = session.link().await?;
+    let request = GetRunRequest { run: args.run };
+    let mut run = link.repeat(async || link.workflows().get_run(request.clone()).await).await?;
+    if args.wait {
+        run = follow::follow(&mut session, &link, run).await?;
+    }
+    print(&mut session, Run::from(run))?;
+    Ok(Exit::Done)
+}
+
+/// The fields of a run, and below them its nodes.
+pub(super) fn print(session: &mut Session, run: Run) -> Result<(), Stop> {
+    if session.out.is_quiet() {
+        return session.out.show(&run);
+    }
+    session.out.document(&run, |out| {
+        for line in table::fields(&run.fields()) {
+            out.line(&line)?;
+        }
+        out.line("")?;
+        run.tree().iter().try_for_each(|line| out.line(line))
+    })
+}

@@ -1,0 +1,145 @@
+//! Workflows, runs and nodes, as the wire shows them.
+//!
+//! Not for: results and questions; the services add those that were asked for.
+
+use super::{task, timestamp};
+use fusion_core::workflow::{End, How, Node, NodeState, Run, RunState, Workflow};
+use fusion_proto::v1;
+
+/// One version of a workflow, without its definition.
+pub(crate) fn workflow(workflow: &Workflow) -> v1::Workflow {
+    v1::Workflow {
+        id: workflow.id.to_string(),
+        name: workflow.name.to_string(),
+        version: workflow.version,
+        user: workflow.owner.0.to_string(),
+        apply_time: Some(timestamp(workflow.applied_at)),
+        nodes: workflow.nodes,
+        definition: String::new(),
+    }
+}
+
+/// A run without its nodes.
+pub(crate) fn brief(run: &Run) -> v1::Run {
+    let spec = &run.spec;
+    let failure = match &run.state {
+        RunState::Failed { failure, .. } => Some(task::failure(failure)),
+        RunState::Running
+        | RunState::Paused { .. }
+        | RunState::Succeeded { .. }
+        | RunState::Cancelled { .. } => None,
+    };
+    let ended = run.nodes().iter().filter(|node| node.state.end().is_some()).count();
+    v1::Run {
+        id: run.id.to_string(),
+        workflow: spec.workflow.to_string(),
+        version: spec.version,
+        state: state(&run.state).into(),
+        user: run.owner.0.to_string(),
+        labels: spec.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+        key: spec.key.as_ref().map(ToString::to_string),
+        create_time: Some(timestamp(run.created_at)),
+        end_time: run.state.ended_at().map(timestamp),
+        failure,
+        nodes: Vec::new(),
+        generation: run.generation,
+        parent: spec.parent.map(|(parent, _)| parent.to_string()),
+        inputs: String::new(),
+        node_count: u32::try_from(run.nodes().len()).unwrap_or(u32::MAX),
+        ended_count: u32::try_from(ended).unwrap_or(u32::MAX),
+    }
+}
+
+/// A run with its nodes, without their results.
+pub(crate) fn run(run: &Run) -> v1::Run {
+    let nodes = (0..).zip(run.nodes()).map(|(at, own)| whole_node(run, at, own));
+    v1::Run { nodes: nodes.collect(), ..brief(run) }
+}
+
+fn whole_node(run: &Run, at: u32, own: &Node) -> v1::Node {
+    let needs = run.plan.graph.needs(at).iter().map(|need| run.plan.node(*need).id.to_string());
+    let items: Vec<v1::Node> = run.items(at).map(|(item, own)| node(run, item.to_string(), own)).collect();
+    let count = match &own.state {
+        NodeState::Fanned { count, .. } => Some(*count),
+        NodeState::Ended(End {
+            how: How::Succeeded(fusion_core::workflow::Output::Items(count)), ..
+        }) => Some(*count),
+        NodeState::Pending
+        | NodeState::Active { .. }
+        | NodeState::Collecting { .. }
+        | NodeState::Asking { .. }
+        | NodeState::Sleeping { .. }
+        | NodeState::Inside { .. }
+        | NodeState::Ended(_) => None,
+    };
+    v1::Node {
+        needs: needs.collect(),
+        items,
+        item_count: count,
+        ..node(run, run.plan.node(at).id.to_string(), own)
+    }
+}
+
+fn node(run: &Run, id: String, node: &Node) -> v1::Node {
+    let end = node.state.end();
+    let (failure, reason) = match end.map(|end| &end.how) {
+        Some(How::Failed(failure)) => (Some(task::failure(failure)), String::new()),
+        Some(How::Skipped(why)) => (None, run.why_skipped(*why)),
+        Some(How::Succeeded(_) | How::Cancelled) | None => (None, String::new()),
+    };
+    let inner = match (&node.state, end.map(|end| &end.how)) {
+        (NodeState::Inside { run, .. }, _)
+        | (_, Some(How::Succeeded(fusion_core::workflow::Output::Run(run)))) => Some(run.to_string()),
+        (_, _) => None,
+    };
+    v1::Node {
+        id,
+        state: node_state(&node.state).into(),
+        task: node.state.task().map(|task| task.to_string()),
+        output: None,
+        failure,
+        start_time: node.state.since().map(timestamp),
+        end_time: end.map(|end| timestamp(end.at)),
+        needs: Vec::new(),
+        items: Vec::new(),
+        item_count: None,
+        reason,
+        run: inner,
+        until: node.state.due().map(timestamp),
+    }
+}
+
+/// The state's word on the wire.
+pub(crate) fn state(state: &RunState) -> v1::RunState {
+    match state {
+        RunState::Running => v1::RunState::Running,
+        RunState::Paused { .. } => v1::RunState::Paused,
+        RunState::Succeeded { .. } => v1::RunState::Succeeded,
+        RunState::Failed { .. } => v1::RunState::Failed,
+        RunState::Cancelled { .. } => v1::RunState::Cancelled,
+    }
+}
+
+fn node_state(state: &NodeState) -> v1::NodeState {
+    match state {
+        NodeState::Pending => v1::NodeState::Pending,
+        NodeState::Active { .. }
+        | NodeState::Collecting { .. }
+        | NodeState::Inside { .. }
+        | NodeState::Fanned { .. } => v1::NodeState::Running,
+        NodeState::Asking { .. } => v1::NodeState::WaitingApproval,
+        NodeState::Sleeping { .. } => v1::NodeState::Waiting,
+        NodeState::Ended(end) => match end.how {
+            How::Succeeded(_) => v1::NodeState::Succeeded,
+            How::Failed(_) => v1::NodeState::Failed,
+            How::Skipped(_) => v1::NodeState::Skipped,
+            How::Cancelled => v1::NodeState::Cancelled,
+        },
+    }
+}
+
+/// Where the nodes of a run that wait for a person are.
+pub(crate) fn asking(run: &Run) -> impl Iterator<Item = u32> {
+    let asks = |node: &Node| matches!(node.state, NodeState::Asking { .. });
+    (0..).zip(run.nodes()).filter(move |(_, node)| asks(node)).map(|(at, _)| at)
+}

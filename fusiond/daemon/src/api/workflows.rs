@@ -1,0 +1,438 @@
+//! The workflow service: definitions and runs.
+//!
+//! Not for: reading users' files; definitions come as JSON and are checked here once more.
+
+use super::refuse::{broken, refuse};
+use super::submit::{request_hash, sorted};
+use super::{Door, page_size, view};
+use crate::engine::Beside;
+use crate::engine::workflow::{
+    NodeOutput, Script, definition_of, output_of, plan, question_of, script_of, stored_run, stored_runs,
+};
+use fusion_core::workflow::{ApplyWorkflow, ApproveNode, Place, Run, StartRun, Verdict, Workflow};
+use fusion_core::{Caller, Command, Done, Key, Reject, RunId, State, TaskId, Time, Uid, WorkflowId};
+use fusion_proto::v1;
+use fusion_workflow::{Definition, Severity, inputs};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status};
+
+/// The longest result of a node that is shown with its run.
+const OUTPUT_BYTES_MAX: usize = 64 << 10;
+
+/// Results that stay with tasks are read for at most so many nodes of a run that is shown.
+const TASK_OUTPUTS_MAX: usize = 200;
+
+#[tonic::async_trait]
+impl v1::workflow_service_server::WorkflowService for Door {
+    async fn apply_workflow(
+        &self,
+        request: Request<v1::ApplyWorkflowRequest>,
+    ) -> Result<Response<v1::Workflow>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        self.apply_definition(caller, ask).await.map(Response::new).map_err(|reject| refuse(&reject))
+    }
+
+    async fn list_workflows(
+        &self,
+        request: Request<v1::ListWorkflowsRequest>,
+    ) -> Result<Response<v1::ListWorkflowsResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let size = page_size(ask.page_size);
+        let after = ask.page_token;
+        let look = move |state: &State, _: Time| newest(state, caller, &after, size);
+        let workflows = self.engine.look(look).await.map_err(|reject| refuse(&reject))?;
+        let last = workflows.last().filter(|_| workflows.len() == size);
+        let next_page_token = last.map(|last| last.id.clone()).unwrap_or_default();
+        let workflows = workflows.into_iter().map(|each| self.named_workflow(each)).collect();
+        Ok(Response::new(v1::ListWorkflowsResponse { workflows, next_page_token }))
+    }
+
+    async fn get_workflow(
+        &self,
+        request: Request<v1::GetWorkflowRequest>,
+    ) -> Result<Response<v1::Workflow>, Status> {
+        let caller = Self::caller(&request)?;
+        let (workflow, text) = self.find_workflow(caller, caller.uid, request.into_inner().workflow).await?;
+        let definition = text;
+        Ok(Response::new(self.named_workflow(v1::Workflow { definition, ..view::run::workflow(&workflow) })))
+    }
+
+    async fn run_workflow(
+        &self,
+        request: Request<v1::RunWorkflowRequest>,
+    ) -> Result<Response<v1::Run>, Status> {
+        let caller = Self::caller(&request)?;
+        let (start, script) = self.plan_start(caller, request.into_inner()).await?;
+        let command = Command::StartRun(Box::new(start));
+        let beside = Some(Beside::Run(script));
+        let run = self.engine.ask(caller, command, beside, |state, _, done| run_in(state, done)).await;
+        let run = run.and_then(|run| run).map_err(|reject| refuse(&reject))?;
+        self.with_results(run).await.map(Response::new)
+    }
+
+    async fn list_runs(
+        &self,
+        request: Request<v1::ListRunsRequest>,
+    ) -> Result<Response<v1::ListRunsResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        self.list_page_of_runs(caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let caller = Self::caller(&request)?;
+        let run = self.find_run(caller, request.into_inner().run).await?;
+        self.with_results(run).await.map(Response::new)
+    }
+
+    type WaitRunStream = Pin<Box<dyn Stream<Item = Result<v1::Run, Status>> + Send>>;
+
+    async fn wait_run(
+        &self,
+        request: Request<v1::WaitRunRequest>,
+    ) -> Result<Response<Self::WaitRunStream>, Status> {
+        let caller = Self::caller(&request)?;
+        let run = self.find_run(caller, request.into_inner().run).await?;
+        let door = self.clone();
+        let stream = tokio_stream::once(()).then(move |()| {
+            let door = door.clone();
+            let id = run.id;
+            async move { door.ended(id).await }
+        });
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn pause_run(&self, request: Request<v1::PauseRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let caller = Self::caller(&request)?;
+        self.order_run(caller, Command::PauseRun { run: request.into_inner().run }).await
+    }
+
+    async fn resume_run(&self, request: Request<v1::ResumeRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let caller = Self::caller(&request)?;
+        self.order_run(caller, Command::ResumeRun { run: request.into_inner().run }).await
+    }
+
+    async fn cancel_run(&self, request: Request<v1::CancelRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let caller = Self::caller(&request)?;
+        self.order_run(caller, Command::CancelRun { run: request.into_inner().run }).await
+    }
+
+    async fn approve_node(
+        &self,
+        request: Request<v1::ApproveNodeRequest>,
+    ) -> Result<Response<v1::Run>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        let verdict = if ask.reject { Verdict::Rejected } else { Verdict::Approved };
+        let ask = ApproveNode { run: ask.run, node: ask.node, verdict, comment: ask.comment };
+        self.order_run(caller, Command::ApproveNode(ask)).await
+    }
+
+    async fn rerun_run(&self, request: Request<v1::RerunRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let caller = Self::caller(&request)?;
+        let ask = request.into_inner();
+        self.order_run(caller, Command::RerunRun { run: ask.run, from: ask.from, recalled: None }).await
+    }
+}
+
+fn run_in(state: &State, done: Done) -> Result<Run, Reject> {
+    let id = match done {
+        Done::Run(id) | Done::SameRun(id) => id,
+        Done::Agent(_)
+        | Done::Task(_)
+        | Done::Same(_)
+        | Done::Secret(_)
+        | Done::Workflow(_)
+        | Done::SameWorkflow(_)
+        | Done::Daemon => RunId(0),
+    };
+    state.run(id).cloned().ok_or_else(|| Reject::RunNotFound { run: id.to_string() })
+}
+
+/// The newest versions that the caller sees, by id.
+fn newest(state: &State, caller: Caller, after: &str, size: usize) -> Vec<v1::Workflow> {
+    let is_newest = |workflow: &&Workflow| {
+        state.newest_workflow(workflow.owner, &workflow.name).is_some_and(|newest| newest.id == workflow.id)
+    };
+    let seen = state.workflows().filter(|workflow| State::sees(caller, workflow.owner)).filter(is_newest);
+    let rest = seen.filter(|workflow| after.is_empty() || workflow.id.to_string().as_str() > after);
+    rest.take(size).map(view::run::workflow).collect()
+}
+
+impl Door {
+    fn named_workflow(&self, mut workflow: v1::Workflow) -> v1::Workflow {
+        workflow.user = self.name_of(&workflow.user);
+        workflow
+    }
+
+    fn named_run(&self, mut run: v1::Run) -> v1::Run {
+        run.user = self.name_of(&run.user);
+        run
+    }
+
+    async fn apply_definition(
+        &self,
+        caller: Caller,
+        ask: v1::ApplyWorkflowRequest,
+    ) -> Result<v1::Workflow, Reject> {
+        let (owner, owner_name) = self.owner(caller, &ask.user)?;
+        let definition = check_definition(&ask.definition)?;
+        let text = serde_json::to_string(&definition).expect("a definition always has a JSON form");
+        let apply = ApplyWorkflow {
+            id: WorkflowId(0),
+            owner,
+            owner_name,
+            name: definition.name.clone(),
+            fingerprint: fingerprint(&[text.as_bytes()]),
+            nodes: u32::try_from(definition.nodes.len()).unwrap_or(u32::MAX),
+        };
+        let beside = Some(Beside::Definition(text));
+        let applied = self.engine.ask(caller, Command::ApplyWorkflow(apply), beside, |state, _, done| {
+            let id = match done {
+                Done::Workflow(id) | Done::SameWorkflow(id) => id,
+                Done::Agent(_)
+                | Done::Task(_)
+                | Done::Same(_)
+                | Done::Secret(_)
+                | Done::Run(_)
+                | Done::SameRun(_)
+                | Done::Daemon => WorkflowId(0),
+            };
+            state.workflow(id).map(view::run::workflow)
+        });
+        Ok(self.named_workflow(applied.await?.unwrap_or_default()))
+    }
+
+    /// A workflow by its name or by the id of one version, with its definition.
+    async fn find_workflow(
+        &self,
+        caller: Caller,
+        owner: Uid,
+        text: String,
+    ) -> Result<(Workflow, String), Status> {
+        let name = text.clone();
+        let look = move |state: &State, _: Time| {
+            let found = match WorkflowId::parse(&text) {
+                Some(id) => state.workflow(id).filter(|found| State::sees(caller, found.owner)),
+                None => state.newest_workflow(owner, &text),
+            };
+            found.cloned()
+        };
+        let found = self.engine.look(look).await.map_err(|reject| refuse(&reject))?;
+        let not_found = || refuse(&Reject::WorkflowNotFound { name: name.clone() });
+        let found = found.ok_or_else(not_found)?;
+        let (reader, id) = (self.engine.reader().clone(), found.id);
+        let text = aside(move || definition_of(&reader, id)).await?;
+        Ok((found, text.ok_or_else(not_found)?))
+    }
+
+    async fn plan_start(
+        &self,
+        caller: Caller,
+        ask: v1::RunWorkflowRequest,
+    ) -> Result<(StartRun, Arc<Script>), Status> {
+        let (owner, owner_name) = self.owner(caller, &ask.user).map_err(|reject| refuse(&reject))?;
+        let (definition, version) = match (ask.definition.is_empty(), ask.workflow.is_empty()) {
+            (false, true) => (check_definition(&ask.definition).map_err(|reject| refuse(&reject))?, 0),
+            (true, false) => {
+                let (workflow, text) = self.find_workflow(caller, owner, ask.workflow).await?;
+                (check_definition(&text).map_err(|reject| refuse(&reject))?, workflow.version)
+            }
+            (true, true) => return Err(refuse(&Reject::FieldMissing { field: "workflow" })),
+            (false, false) => {
+                let (field, expected) = ("workflow", "either a definition or the name of one");
+                return Err(refuse(&Reject::FieldInvalid { field, value: ask.workflow, expected }));
+            }
+        };
+        let inputs = check_inputs(&definition, ask.inputs).map_err(|reject| refuse(&reject))?;
+        let labels = sorted(definition.labels.clone().into_iter().chain(ask.labels).collect());
+        let name = definition.name.clone();
+        let script = Arc::new(Script::new(definition, inputs));
+        let start = StartRun {
+            id: RunId(0),
+            owner,
+            owner_name,
+            workflow: name,
+            version,
+            plan: plan(&script),
+            fingerprint: fingerprint(&[&script.encode(), format!("{labels:?}").as_bytes()]),
+            labels,
+            key: ask.key,
+            request: request_hash(owner, &ask.request_id),
+            parent: None,
+        };
+        Ok((start, script))
+    }
+
+    async fn order_run(&self, caller: Caller, command: Command) -> Result<Response<v1::Run>, Status> {
+        let run = self.engine.ask(caller, command, None, |state, _, done| run_in(state, done)).await;
+        let run = run.and_then(|run| run).map_err(|reject| refuse(&reject))?;
+        self.with_results(run).await.map(Response::new)
+    }
+
+    /// A run in memory, or, by its full id, on disk.
+    async fn find_run(&self, caller: Caller, text: String) -> Result<Run, Status> {
+        let id = RunId::parse(&text);
+        let look = move |state: &State, _: Time| state.find_run(caller, &text).cloned();
+        let found = self.engine.look(look).await.and_then(|found| found);
+        match (found, id) {
+            (Err(reject @ Reject::RunNotFound { .. }), Some(id)) => {
+                let old = self.read_run(id).await?.filter(|run| State::sees(caller, run.owner));
+                old.ok_or_else(|| refuse(&reject))
+            }
+            (found, _) => found.map_err(|reject| refuse(&reject)),
+        }
+    }
+
+    async fn read_run(&self, id: RunId) -> Result<Option<Run>, Status> {
+        let reader = self.engine.reader().clone();
+        aside(move || stored_run(&reader, id)).await
+    }
+
+    /// A run as soon as it has ended.
+    async fn ended(&self, id: RunId) -> Result<v1::Run, Status> {
+        let ended = move |state: &State| match state.run(id) {
+            Some(run) if run.state.ended_at().is_none() => None,
+            found => Some(found.cloned()),
+        };
+        let run = self.engine.wait(Key::Run(id), ended).await.map_err(|reject| refuse(&reject))?;
+        let run = match run {
+            Some(run) => Some(run),
+            None => self.read_run(id).await?,
+        };
+        let gone = || refuse(&Reject::RunNotFound { run: id.to_string() });
+        self.with_results(run.ok_or_else(gone)?).await
+    }
+
+    async fn list_page_of_runs(
+        &self,
+        caller: Caller,
+        ask: v1::ListRunsRequest,
+    ) -> Result<v1::ListRunsResponse, Status> {
+        let size = page_size(ask.page_size);
+        let states: Vec<v1::RunState> = ask.states().collect();
+        let after = match ask.page_token.as_str() {
+            "" => None,
+            token => Some(RunId::parse(token).ok_or_else(|| {
+                let (field, expected) = ("page_token", "the next_page_token of the page before");
+                refuse(&Reject::FieldInvalid { field, value: token.to_owned(), expected })
+            })?),
+        };
+        let takes = move |run: &Run| {
+            let has = |(key, value): (&String, &String)| {
+                run.spec.labels.iter().any(|(own, word)| **own == **key && **word == **value)
+            };
+            State::sees(caller, run.owner)
+                && (states.is_empty() || states.contains(&view::run::state(&run.state)))
+                && (ask.workflow.is_empty() || *run.spec.workflow == *ask.workflow)
+                && ask.labels.iter().all(has)
+        };
+        let reader = self.engine.reader().clone();
+        let runs = aside(move || stored_runs(&reader, after, size, takes)).await?;
+        let last = runs.last().filter(|_| runs.len() == size);
+        let next_page_token = last.map(|last| last.id.to_string()).unwrap_or_default();
+        let runs = runs.iter().map(|run| self.named_run(view::run::brief(run))).collect();
+        Ok(v1::ListRunsResponse { runs, next_page_token })
+    }
+
+    /// The run as `workflow show` has it: with inputs, results and questions.
+    async fn with_results(&self, run: Run) -> Result<v1::Run, Status> {
+        let reader = self.engine.reader().clone();
+        let (mut shown, left, run) = aside(move || {
+            let mut shown = view::run::run(&run);
+            shown.inputs = script_of(&reader, run.id)?.map(|inputs| inputs.to_string()).unwrap_or_default();
+            for at in view::run::asking(&run) {
+                shown.nodes[at as usize].reason = question_of(&reader, run.id, at)?;
+            }
+            let mut left = Vec::new();
+            for (at, node) in (0..).zip(&mut shown.nodes) {
+                match output_of(&reader, &run, Place::whole(at))? {
+                    NodeOutput::Value(value) => {
+                        node.output = Some(value.to_string()).filter(|text| text.len() <= OUTPUT_BYTES_MAX);
+                    }
+                    NodeOutput::Task => left.push(at),
+                    NodeOutput::Nothing => {}
+                }
+            }
+            Ok((shown, left, run))
+        })
+        .await?;
+        for at in left.into_iter().take(TASK_OUTPUTS_MAX) {
+            let task = run.node(Place::whole(at)).and_then(|node| node.state.task());
+            if let Some(text) = self.task_text(task).await {
+                shown.nodes[at as usize].output = Some(Value::String(text).to_string());
+            }
+        }
+        Ok(self.named_run(shown))
+    }
+
+    /// The result of a task as a text; nothing when its log is gone.
+    async fn task_text(&self, id: Option<TaskId>) -> Option<String> {
+        let id = id?;
+        let task = match self.engine.look(move |state, _| state.task(id).cloned()).await.ok()? {
+            Some(task) => task,
+            None => self.find_old(id).await.ok()??,
+        };
+        let result = self.result_of(&task, OUTPUT_BYTES_MAX).await.ok()?;
+        let text = String::from_utf8_lossy(&result.data);
+        Some(text.trim_end_matches(['\n', '\r']).to_owned()).filter(|_| !result.truncated)
+    }
+}
+
+/// Reads the store aside from the threads that serve.
+async fn aside<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, crate::store::ReadError> + Send + 'static,
+) -> Result<T, Status> {
+    let read = tokio::task::spawn_blocking(read).await.map_err(|error| broken("reading a run", &error))?;
+    read.map_err(|error| broken("reading a run", &error))
+}
+
+/// A definition that somebody sent.
+fn check_definition(text: &str) -> Result<Definition, Reject> {
+    if text.len() > fusion_workflow::DEFINITION_BYTES_MAX {
+        let (bytes, limit) = (text.len(), fusion_workflow::DEFINITION_BYTES_MAX);
+        return Err(Reject::TooLarge { what: "the definition", bytes, limit });
+    }
+    let read = fusion_workflow::read_json(text);
+    let wrong: Vec<String> = read
+        .problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .take(20)
+        .map(ToString::to_string)
+        .collect();
+    let name = || {
+        let value: Option<Value> = serde_json::from_str(text).ok();
+        let name = value.as_ref().and_then(|value| value.get("name")).and_then(Value::as_str);
+        name.unwrap_or_default().chars().take(64).collect()
+    };
+    read.definition.ok_or_else(|| Reject::WorkflowInvalid { name: name(), problems: wrong.join("; ") })
+}
+
+fn check_inputs(
+    definition: &Definition,
+    given: HashMap<String, String>,
+) -> Result<Map<String, Value>, Reject> {
+    let given: BTreeMap<String, Value> =
+        given.into_iter().map(|(name, text)| (name, Value::String(text))).collect();
+    inputs::resolve(&definition.inputs, &given).map_err(|problems| Reject::InputsInvalid {
+        workflow: definition.name.clone(),
+        problems: problems.join("; "),
+    })
+}
+
+fn fingerprint(parts: &[&[u8]]) -> u64 {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part);
+    }
+    let bytes: [u8; 32] = digest.finalize().into();
+    u64::from_be_bytes(bytes[..8].try_into().expect("eight of thirty-two bytes"))
+}

@@ -1,0 +1,217 @@
+//! What runs of workflows need from the engine within a turn: places prepared, results collected.
+//!
+//! Where nothing is to be filled in, a node begins in the turn in which it can. Everything else is worked on aside, after
+//! the commit, so that nobody's template holds up the engine. Not for: how (`engine::workflow`).
+
+use super::Loop;
+use crate::engine::Message;
+use crate::engine::workflow::{
+    Beside, For, News, Prep, ResultLook, Script, collect, filled, kept, literal, stored_run,
+};
+use crate::engine::{record, secrets};
+use fusion_core::workflow::{NodeState, Output, Place, Prepared, Run, Want};
+use fusion_core::{Command, Input, Key, RunId, TaskId, Time, step};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Templates that are filled in, and results that are looked at, at once.
+static ASIDE: Semaphore = Semaphore::const_new(4);
+
+/// Definitions of runs that go on, as far as they were needed.
+#[derive(Default)]
+pub(super) struct Scripts(HashMap<RunId, Arc<Script>>);
+
+/// Something to be done aside.
+pub(super) enum Errand {
+    Prepare { script: Arc<Script>, whom: Box<For>, run: Box<Run>, ticket: u64 },
+    Collect(Box<ResultLook>),
+}
+
+impl Loop {
+    /// Serves all that runs want, until nothing is left that can be done at once. Returns the rest.
+    pub(super) fn serve_runs(&mut self, now: Time) -> Vec<Errand> {
+        let mut errands = Vec::new();
+        loop {
+            let wants = self.state.take_wants();
+            if wants.is_empty() {
+                return errands;
+            }
+            for want in wants {
+                match want {
+                    Want::Prepare { run, place, ticket } => {
+                        errands.extend(self.serve_place(now, run, place, ticket));
+                    }
+                    Want::Collect { run, place, task } => errands.extend(self.plan_look(run, place, task)),
+                }
+            }
+        }
+    }
+
+    fn serve_place(&mut self, now: Time, id: RunId, place: Place, ticket: u64) -> Option<Errand> {
+        let script = self.script(id)?;
+        let run = self.state.run(id)?;
+        let mut whom = For::of(run, place, now);
+        if script.is_literal(place.node) {
+            let prep = literal(&script, &whom);
+            self.take_prep(now, id, place, ticket, prep);
+            return None;
+        }
+        let inner = script.inner_name(place.node);
+        whom.inner = inner.and_then(|name| self.state.newest_workflow(run.owner, name)).cloned();
+        Some(Errand::Prepare { script, whom: Box::new(whom), run: Box::new(run.clone()), ticket })
+    }
+
+    fn plan_look(&mut self, id: RunId, place: Place, task: TaskId) -> Option<Errand> {
+        let script = self.script(id)?;
+        let node = script.node(place.node)?.clone();
+        let found = self.state.task(task).cloned().or_else(|| self.read_task(task));
+        let attempt = found.as_ref().and_then(|task| task.attempts.last().cloned());
+        let agent = attempt.as_ref().map(|attempt| attempt.lease.agent);
+        let format =
+            agent.and_then(|agent| self.state.agent(agent)).map(|agent| agent.spec.recipe.result.clone());
+        let given = agent.map(|agent| secrets::given_to(&self.state, agent)).unwrap_or_default();
+        let secrets = given.into_iter().cloned().collect();
+        let kind = found.map_or(fusion_core::task::TaskKind::Run, |task| task.spec.kind);
+        Some(Errand::Collect(Box::new(ResultLook {
+            run: id,
+            place,
+            task,
+            kind,
+            attempt,
+            format,
+            secrets,
+            node,
+        })))
+    }
+
+    /// Lets go of what is done aside; it comes back as [`Message::Run`].
+    pub(super) fn send_aside(&mut self, errands: Vec<Errand>) {
+        self.forget_scripts();
+        for errand in errands {
+            let Some(own) = self.own.upgrade() else { return };
+            let (runtime, reader, vault) = (self.runtime.clone(), self.store.reader(), self.vault.clone());
+            self.handle.spawn(async move {
+                let Ok(_slot) = ASIDE.acquire().await else { return };
+                let news = match errand {
+                    Errand::Collect(look) => News::Collected(collect(*look, runtime, reader, vault).await),
+                    Errand::Prepare { script, whom, run, ticket } => {
+                        let (id, place) = (whom.run, whom.place);
+                        let prep =
+                            tokio::task::spawn_blocking(move || filled(&script, &whom, &run, &reader)).await;
+                        let Ok(prep) = prep else { return };
+                        News::Prepared { run: id, place, ticket, prep }
+                    }
+                };
+                // An engine that is gone asks again when it is back.
+                drop(own.send(Message::Run(Box::new(news))).await);
+            });
+        }
+    }
+
+    pub(super) fn take_news(&mut self, now: Time, news: News) {
+        match news {
+            News::Prepared { run, place, ticket, prep } => self.take_prep(now, run, place, ticket, prep),
+            News::Collected(found) => {
+                let (run, place, task) = (found.run, found.place, found.task);
+                let (what, bytes) = match found.what {
+                    Ok(bytes) => {
+                        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                        (Ok(Output::Kept { bytes: length }), Some(bytes))
+                    }
+                    Err(failure) => (Err(failure), None),
+                };
+                self.step_own(now, Input::Collected { run, place, task, what });
+                let is_kept = self.state_of(run, place).is_some_and(|state| state.task() == Some(task));
+                if let Some(bytes) = bytes.filter(|_| is_kept) {
+                    self.batch.put(&kept::output_key(run, place), &bytes);
+                }
+            }
+        }
+    }
+
+    fn state_of(&self, run: RunId, place: Place) -> Option<&NodeState> {
+        self.state.run(run)?.node(place).map(|node| &node.state)
+    }
+
+    fn take_prep(&mut self, now: Time, run: RunId, place: Place, ticket: u64, mut prep: Prep) {
+        let turn = Self::turn(now);
+        let made = self.ids.next(now, turn.draw(1), turn.draw(2));
+        match &mut prep.what {
+            Prepared::Task(ask) => ask.id = TaskId(made),
+            Prepared::Inner(start) => start.id = RunId(made),
+            Prepared::Skip
+            | Prepared::Items(_)
+            | Prepared::Gate
+            | Prepared::Sleep(_)
+            | Prepared::Failed(_) => {}
+        }
+        let input = Input::Prepared { run, place, ticket, what: Box::new(prep.what) };
+        let done = step(&mut self.state, &mut self.out, turn, input);
+        debug_assert!(done.is_ok(), "only commands are refused");
+        match prep.beside {
+            Beside::Task(input) if self.state.task(TaskId(made)).is_some() => {
+                self.batch.put(&record::input_key(TaskId(made)), &input.encode());
+            }
+            Beside::Items(items) if matches!(self.state_of(run, place), Some(NodeState::Fanned { .. })) => {
+                for (item, bytes) in (0..).zip(items) {
+                    self.batch.put(&kept::item_key(run, place.node, item), &bytes);
+                }
+            }
+            Beside::Question(words)
+                if matches!(self.state_of(run, place), Some(NodeState::Asking { .. })) =>
+            {
+                self.batch.put(&kept::question_key(run, place.node), words.as_bytes());
+            }
+            Beside::Run(script) if self.state.run(RunId(made)).is_some() => {
+                self.keep_script(RunId(made), script)
+            }
+            Beside::Task(_) | Beside::Items(_) | Beside::Question(_) | Beside::Run(_) | Beside::Nothing => {}
+        }
+    }
+
+    /// A run begins: its definition is stored with it.
+    pub(super) fn keep_script(&mut self, id: RunId, script: Arc<Script>) {
+        self.batch.put(&kept::script_key(id), &script.encode());
+        self.scripts.0.insert(id, script);
+    }
+
+    fn script(&mut self, id: RunId) -> Option<Arc<Script>> {
+        if let Some(script) = self.scripts.0.get(&id) {
+            return Some(Arc::clone(script));
+        }
+        let body = self.store.reader().get(&kept::script_key(id)).ok().flatten();
+        let script = body.and_then(|body| Script::decode(&body)).map(Arc::new);
+        match script {
+            Some(script) => {
+                self.scripts.0.insert(id, Arc::clone(&script));
+                Some(script)
+            }
+            None => {
+                tracing::error!(run = %id, "the definition of a run cannot be read: it stands still");
+                None
+            }
+        }
+    }
+
+    /// Runs that have ended need their definitions no more.
+    fn forget_scripts(&mut self) {
+        for key in &self.out.touched {
+            if let Key::Run(id) = key
+                && self.state.run(*id).is_none_or(|run| run.state.ended_at().is_some())
+            {
+                self.scripts.0.remove(id);
+            }
+        }
+    }
+
+    /// Reads a run that is to be run again and left the memory.
+    pub(super) fn recall_run(&self, command: &mut Command) {
+        if let Command::RerunRun { run, recalled, .. } = command
+            && let Some(id) = RunId::parse(run).filter(|id| self.state.run(*id).is_none())
+        {
+            let found = stored_run(&self.store.reader(), id);
+            *recalled = found.ok().flatten().map(Box::new);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What a message weighs: its bytes, and whether it needs lasting room.
+
+use crate::engine::{Beside, Keep, Message};
+use fusion_core::Command;
+
+/// How many bytes of a message are written as they are.
+pub(super) fn input_bytes(message: &Message) -> usize {
+    match message {
+        Message::Ask { beside: Some(Beside::Task(input)), .. } => input.prompt.len(),
+        Message::Ask { beside: Some(Beside::Sealed(bytes)), .. } => bytes.len(),
+        Message::Ask { beside: Some(Beside::Definition(text)), .. } => text.len(),
+        Message::Keep { step: Keep::Piece { bytes, .. }, .. } => bytes.len(),
+        Message::Keep { step: Keep::Begin { .. } | Keep::End, .. }
+        | Message::Ask { beside: None | Some(Beside::Run(_)), .. }
+        | Message::Run(_)
+        | Message::Look(_)
+        | Message::Wait(..)
+        | Message::Own(_)
+        | Message::History(_)
+        | Message::Stop(_) => 0,
+    }
+}
+
+/// Whether a message asks for something that needs lasting room on the disk.
+pub(super) fn is_new_work(message: &Message) -> bool {
+    match message {
+        Message::Ask { command, .. } => {
+            matches!(
+                command,
+                Command::SubmitTask(_)
+                    | Command::SpawnAgent(_)
+                    | Command::SpawnGroup { .. }
+                    | Command::RunTask(_)
+                    | Command::SetSecret(_)
+                    | Command::ApplyWorkflow(_)
+                    | Command::StartRun(_)
+            )
+        }
+        Message::Keep { .. } => true,
+        Message::Look(_)
+        | Message::Wait(..)
+        | Message::Own(_)
+        | Message::Run(_)
+        | Message::History(_)
+        | Message::Stop(_) => false,
+    }
+}

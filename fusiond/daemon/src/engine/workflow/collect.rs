@@ -1,0 +1,148 @@
+//! Looks at the result of a node's task, and makes it what the definition says it is.
+//!
+//! Not for: results that nobody looks at; they stay with their task.
+
+use crate::engine::secrets::mask_of;
+use crate::profile::result::extract;
+use crate::runtime::Runtime;
+use crate::store::Reader;
+use crate::vault::{Cut, Vault};
+use fusion_core::task::{Attempt, TaskKind};
+use fusion_core::workflow::Place;
+use fusion_core::{Failure, FailureCode, RunId, Secret, TaskId};
+use fusion_workflow::definition::{Format, Node};
+use fusion_workflow::schema::Checker;
+use serde_json::Value;
+
+/// The longest result that is kept.
+const RESULT_BYTES_MAX: usize = 1 << 20;
+
+/// A result as JSON, or why it is not what it should be.
+pub(crate) struct Collected {
+    pub(crate) run: RunId,
+    pub(crate) place: Place,
+    pub(crate) task: TaskId,
+    pub(crate) what: Result<Vec<u8>, Failure>,
+}
+
+/// What it takes to look at a result.
+pub(crate) struct Look {
+    pub(crate) run: RunId,
+    pub(crate) place: Place,
+    pub(crate) task: TaskId,
+    pub(crate) kind: TaskKind,
+    pub(crate) attempt: Option<Attempt>,
+    /// How the agent's profile gives its results.
+    pub(crate) format: Option<String>,
+    /// What must be masked in it.
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) node: Node,
+}
+
+fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new(FailureCode::OutputInvalid, message)
+}
+
+/// Reads, masks, parses and checks it.
+pub(crate) async fn collect(look: Look, runtime: Runtime, reader: Reader, vault: Vault) -> Collected {
+    let (run, place, task) = (look.run, look.place, look.task);
+    let what = match read(&look, &runtime).await {
+        Ok(bytes) => {
+            let made = tokio::task::spawn_blocking(move || {
+                let bytes = masked(&look, bytes, &reader, &vault)?;
+                make(&look.node, &bytes)
+            });
+            made.await
+                .unwrap_or_else(|error| Err(invalid(format!("the result could not be looked at: {error}"))))
+        }
+        Err(failure) => Err(failure),
+    };
+    Collected { run, place, task, what }
+}
+
+async fn read(look: &Look, runtime: &Runtime) -> Result<Vec<u8>, Failure> {
+    let Some(attempt) = &look.attempt else { return Ok(Vec::new()) };
+    let lease = attempt.lease;
+    let unreadable =
+        |error: crate::runtime::logs::LogError| invalid(format!("the result cannot be read: {error}"));
+    let format = look.format.as_deref().filter(|_| look.kind == TaskKind::Prompt);
+    if format == Some("file") {
+        let runtime = runtime.clone();
+        let read = tokio::task::spawn_blocking(move || runtime.result(lease)).await;
+        return read.map_err(|error| invalid(error.to_string()))?.map_err(unreadable);
+    }
+    if attempt.exit().is_some_and(|exit| exit.out_bytes == 0) {
+        return Ok(Vec::new());
+    }
+    let log = runtime.log(lease.agent, lease.incarnation, lease.serial).map_err(unreadable)?;
+    let output = log.output(RESULT_BYTES_MAX).await.map_err(unreadable)?;
+    if output.truncated {
+        return Err(invalid(format!("the result is longer than {RESULT_BYTES_MAX} bytes")));
+    }
+    match format {
+        Some(format) => extract(format, &output.bytes).map_err(invalid),
+        None => Ok(output.bytes),
+    }
+}
+
+fn masked(look: &Look, bytes: Vec<u8>, reader: &Reader, vault: &Vault) -> Result<Vec<u8>, Failure> {
+    if look.secrets.is_empty() {
+        return Ok(bytes);
+    }
+    let mask = mask_of(look.secrets.iter(), reader, vault).map_err(|error| invalid(error.to_string()))?;
+    Ok(mask.text(&bytes, Cut::Nowhere))
+}
+
+/// The result as JSON.
+fn make(node: &Node, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_end_matches(['\n', '\r']);
+    let value = match node.format() {
+        Format::Text => Value::String(text.to_owned()),
+        Format::Json => serde_json::from_str(unfenced(text)).map_err(|error| {
+            invalid(format!("the result is not JSON: see line {}, column {}", error.line(), error.column()))
+        })?,
+    };
+    if let Some(schema) = node.output.as_ref().and_then(|output| output.schema.as_ref()) {
+        let checker = Checker::new(schema).map_err(invalid)?;
+        if let Some(fault) = checker.fault(&value) {
+            return Err(invalid(format!("the result does not have its schema: {fault}")));
+        }
+    }
+    Ok(value.to_string().into_bytes())
+}
+
+/// Models like to put JSON between fences.
+fn unfenced(text: &str) -> &str {
+    let inner = text.trim().strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
+    inner.and_then(|inner| inner.split_once('\n')).map_or(text, |(_, inner)| inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(node: &str, bytes: &str) -> Result<String, String> {
+        let node: Node = serde_json::from_str(node).unwrap();
+        let made = make(&node, bytes.as_bytes()).map_err(|failure| failure.message);
+        made.map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn a_result_is_what_the_definition_says() {
+        assert_eq!(made(r#"{"id": "a"}"#, "x\n"), Ok(r#""x""#.to_owned()));
+        assert_eq!(
+            made(r#"{"id": "a", "output": "json"}"#, "```json\n{\"a\": 1}\n```\n"),
+            Ok(r#"{"a":1}"#.to_owned())
+        );
+        assert_eq!(
+            made(r#"{"id": "a", "output": "json"}"#, "{"),
+            Err("the result is not JSON: see line 1, column 1".to_owned())
+        );
+        let strict = r#"{"id": "a", "output": {"schema": {"required": ["steps"]}}}"#;
+        assert_eq!(
+            made(strict, "{}"),
+            Err("the result does not have its schema: the value: \"steps\" is a required property".to_owned())
+        );
+    }
+}

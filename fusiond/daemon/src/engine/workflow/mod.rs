@@ -1,0 +1,29 @@
+//! What runs of workflows need besides decisions: their definitions, templates filled in, results kept.
+//!
+//! ```text
+//!   Want::Prepare ─► literal: at once, in the same turn
+//!                 └► templates: aside, after the commit ─► Message::Prepared
+//!   Want::Collect ─► aside: read, masked, parsed, checked ─► Message::Collected
+//! ```
+//!
+//! Not for: what follows from it (`fusion_core::workflow`), words for the wire.
+
+mod collect;
+pub(crate) mod kept;
+mod prepare;
+mod script;
+
+pub use kept::{NodeOutput, definition_of, output_of, question_of, script_of, stored_run, stored_runs};
+pub use script::{Script, plan};
+
+pub(crate) use collect::Collected;
+pub(crate) use collect::{Look as ResultLook, collect};
+pub(crate) use prepare::{Beside, For, Prep, filled, literal};
+
+/// What the engine is told by those who work aside.
+pub(crate) enum News {
+    /// What a place will be.
+    Prepared { run: fusion_core::RunId, place: fusion_core::workflow::Place, ticket: u64, prep: Prep },
+    /// A result.
+    Collected(Collected),
+}

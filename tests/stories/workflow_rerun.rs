@@ -1,0 +1,42 @@
+//! Stories of `workflow rerun`.
+
+use crate::daemon_with_agent;
+use fusion_tests::node;
+use serde_json::json;
+
+#[test]
+fn workflow_rerun_keeps_what_is_upstream_and_does_the_rest_again() {
+    let (daemon, ctl) = daemon_with_agent();
+    let mark = daemon.folder().join("mark");
+    let mark = mark.to_str().unwrap();
+    let text = format!(
+        "name: r\nnodes:\n\
+         - {{id: plan, prompt: say planned}}\n\
+         - {{id: side, prompt: say side}}\n\
+         - {{id: test, needs: plan, run: [/bin/sh, -c, 'test -e {mark} && cat {mark}']}}\n\
+         - {{id: ship, needs: test, prompt: 'say {{{{ nodes.plan.output }}}} {{{{ nodes.test.output }}}}'}}\n"
+    );
+    let run = ctl.start_run(&daemon.flow("r", &text), &[]);
+    let failed = ctl.run_ended(&run);
+    assert_eq!(
+        (&failed["state"], &node(&failed, "ship")["state"]),
+        (&json!("failed"), &json!("skipped")),
+        "{failed}"
+    );
+    std::fs::write(mark, "first").unwrap();
+    let done = ctl.run(&["workflow", "rerun", &run, "--wait"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let first = ctl.json(&["workflow", "show", &run]);
+    assert_eq!(node(&first, "ship")["output"], "planned first");
+    assert_eq!(node(&first, "plan")["task"], node(&failed, "plan")["task"], "upstream stays");
+    assert_eq!(first["generation"], 2);
+    std::fs::write(mark, "second").unwrap();
+    assert_eq!(ctl.refused(4, &["workflow", "rerun", &run])["code"], "run_state", "nothing went wrong");
+    ctl.ok(&["workflow", "rerun", &run, "--from", "test"]);
+    let second = ctl.run_ended(&run);
+    assert_eq!(node(&second, "ship")["output"], "planned second");
+    assert_eq!(node(&second, "side")["task"], node(&failed, "side")["task"]);
+    assert_eq!(ctl.refused(3, &["workflow", "rerun", &run, "--from", "nothing"])["code"], "node_not_found");
+    let task = node(&failed, "test")["task"].as_str().unwrap().to_owned();
+    assert_eq!(ctl.refused(4, &["task", "retry", &task])["code"], "task_of_run");
+}
