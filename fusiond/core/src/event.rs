@@ -341,3 +341,28 @@ impl EventKind {
         }
     }
 }
+
+/// The kinds that are about runs and workflows, as a pattern: for places that hand them on.
+#[macro_export]
+macro_rules! of_runs {
+    () => {
+        $crate::EventKind::WorkflowApplied { .. }
+            | $crate::EventKind::RunStarted { .. }
+            | $crate::EventKind::RunSucceeded { .. }
+            | $crate::EventKind::RunFailed { .. }
+            | $crate::EventKind::RunRerun { .. }
+            | $crate::EventKind::NodeStarted { .. }
+            | $crate::EventKind::NodeWaiting { .. }
+            | $crate::EventKind::NodeAsked { .. }
+            | $crate::EventKind::NodeDecided { .. }
+            | $crate::EventKind::NodeRetried { .. }
+            | $crate::EventKind::NodeSucceeded { .. }
+            | $crate::EventKind::NodeFailed { .. }
+            | $crate::EventKind::NodeSkipped { .. }
+            | $crate::EventKind::NodeCancelled { .. }
+            | $crate::EventKind::RunPaused { .. }
+            | $crate::EventKind::RunResumed { .. }
+            | $crate::EventKind::RunCancelling { .. }
+            | $crate::EventKind::RunCancelled { .. }
+    };
+}

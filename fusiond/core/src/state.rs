@@ -216,24 +216,6 @@ impl State {
         state
     }
 
-    /// The same with the profiles of users as stored.
-    #[must_use]
-    pub fn with_profiles(mut self, profiles: Vec<UserProfiles>) -> Self {
-        self.profiles = profiles.into_iter().map(|kept| (kept.owner, kept)).collect();
-        self
-    }
-
-    /// The profiles that this user applied.
-    #[must_use]
-    pub fn profiles_of(&self, owner: Uid) -> Option<&UserProfiles> {
-        self.profiles.get(&owner)
-    }
-
-    /// All that users applied, by user.
-    pub fn profiles(&self) -> impl Iterator<Item = &UserProfiles> {
-        self.profiles.values()
-    }
-
     /// A key may be used again when its task has ended and left the memory: then both are stored, and
     /// the one that ended first stays out.
     fn load_task(&mut self, task: Task) {

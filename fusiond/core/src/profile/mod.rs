@@ -6,7 +6,8 @@
 pub(crate) mod apply;
 pub(crate) mod remove;
 
-pub use apply::ProfileText;
+pub use crate::state::State;
+use apply::ProfileText;
 
 use crate::ids::Uid;
 use crate::time::Time;
@@ -36,3 +37,23 @@ pub const PROFILES_MAX: usize = 100;
 
 /// The most bytes of all profiles of one user: they are one stored value, written with every change.
 pub const PROFILES_BYTES_MAX: usize = 256 << 10;
+
+impl State {
+    /// The same with the profiles of users as stored.
+    #[must_use]
+    pub fn with_profiles(mut self, profiles: Vec<UserProfiles>) -> Self {
+        self.profiles = profiles.into_iter().map(|kept| (kept.owner, kept)).collect();
+        self
+    }
+
+    /// The profiles that this user applied.
+    #[must_use]
+    pub fn profiles_of(&self, owner: Uid) -> Option<&UserProfiles> {
+        self.profiles.get(&owner)
+    }
+
+    /// All that users applied, by user.
+    pub fn profiles(&self) -> impl Iterator<Item = &UserProfiles> {
+        self.profiles.values()
+    }
+}

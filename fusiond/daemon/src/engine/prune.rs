@@ -153,24 +153,7 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::SecretRemoved { .. }
         | EventKind::ProfileApplied { .. }
         | EventKind::ProfileRemoved { .. }
-        | EventKind::WorkflowApplied { .. }
-        | EventKind::RunStarted { .. }
-        | EventKind::RunPaused { .. }
-        | EventKind::RunResumed { .. }
-        | EventKind::RunCancelling { .. }
-        | EventKind::RunSucceeded { .. }
-        | EventKind::RunFailed { .. }
-        | EventKind::RunCancelled { .. }
-        | EventKind::RunRerun { .. }
-        | EventKind::NodeStarted { .. }
-        | EventKind::NodeWaiting { .. }
-        | EventKind::NodeAsked { .. }
-        | EventKind::NodeDecided { .. }
-        | EventKind::NodeRetried { .. }
-        | EventKind::NodeSucceeded { .. }
-        | EventKind::NodeFailed { .. }
-        | EventKind::NodeSkipped { .. }
-        | EventKind::NodeCancelled { .. } => None,
+        | fusion_core::of_runs!() => None,
     }
 }
 

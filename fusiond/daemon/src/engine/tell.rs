@@ -48,8 +48,7 @@ fn worth(kind: &EventKind) -> (Weight, String) {
         EventKind::WorkspaceOverQuota { reason, .. } => (Weight::Trouble, reason.clone()),
         EventKind::AgentSpawned { profile, .. } => (Weight::News, format!("profile {profile}")),
         EventKind::AgentReady { incarnation, adopted, .. } => {
-            let how = if *adopted { ", adopted" } else { "" };
-            (Weight::News, format!("incarnation {incarnation}{how}"))
+            (Weight::News, format!("incarnation {incarnation}{}", if *adopted { ", adopted" } else { "" }))
         }
         EventKind::AgentRestarted { incarnation, .. } => (Weight::News, format!("incarnation {incarnation}")),
         EventKind::AttemptExited { number, exit, .. } => {
@@ -78,17 +77,7 @@ fn worth(kind: &EventKind) -> (Weight, String) {
         | EventKind::SecretSet { .. }
         | EventKind::SecretRemoved { .. }
         | EventKind::ProfileApplied { .. }
-        | EventKind::ProfileRemoved { .. }
-        | EventKind::WorkflowApplied { .. }
-        | EventKind::RunPaused { .. }
-        | EventKind::RunResumed { .. }
-        | EventKind::RunCancelling { .. }
-        | EventKind::RunSucceeded { .. }
-        | EventKind::RunCancelled { .. }
-        | EventKind::RunRerun { .. }
-        | EventKind::NodeAsked { .. }
-        | EventKind::NodeDecided { .. }
-        | EventKind::NodeRetried { .. } => (Weight::News, nothing),
+        | EventKind::ProfileRemoved { .. } => (Weight::News, nothing),
         EventKind::TaskSubmitted { .. }
         | EventKind::TaskQueued { .. }
         | EventKind::TaskDeferred { .. }
@@ -102,17 +91,27 @@ fn worth(kind: &EventKind) -> (Weight, String) {
         | EventKind::TaskAnswered { .. }
         | EventKind::TaskHeld { .. }
         | EventKind::TaskReleased { .. }
-        | EventKind::TaskUpdated { .. }
-        | EventKind::NodeStarted { .. }
-        | EventKind::NodeWaiting { .. }
-        | EventKind::NodeSucceeded { .. }
-        | EventKind::NodeSkipped { .. }
-        | EventKind::NodeCancelled { .. } => (Weight::Step, nothing),
-        EventKind::RunFailed { code, .. } | EventKind::NodeFailed { code, .. } => {
-            (Weight::News, code.clone())
-        }
-        EventKind::RunStarted { workflow, .. } => (Weight::News, workflow.clone()),
+        | EventKind::TaskUpdated { .. } => (Weight::Step, nothing),
+        fusion_core::of_runs!() => worth_of_run(kind),
     }
+}
+
+fn worth_of_run(kind: &EventKind) -> (Weight, String) {
+    if let EventKind::RunStarted { workflow, .. } = kind {
+        return (Weight::News, workflow.clone());
+    }
+    if let EventKind::RunFailed { code, .. } | EventKind::NodeFailed { code, .. } = kind {
+        return (Weight::News, code.clone());
+    }
+    let is_step = matches!(
+        kind,
+        EventKind::NodeStarted { .. }
+            | EventKind::NodeWaiting { .. }
+            | EventKind::NodeSucceeded { .. }
+            | EventKind::NodeSkipped { .. }
+            | EventKind::NodeCancelled { .. }
+    );
+    (if is_step { Weight::Step } else { Weight::News }, String::new())
 }
 
 fn agent_of(kind: &EventKind) -> Option<AgentId> {

@@ -81,35 +81,7 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         EventKind::TaskAnswered { reply, comment, .. } => json!({"reply": reply, "comment": comment}),
         EventKind::TaskUpdated { changed, .. } => json!({"changed": changed}),
         EventKind::SecretSet { name, .. } | EventKind::SecretRemoved { name, .. } => json!({"name": name}),
-        EventKind::WorkflowApplied { name, version, .. } => json!({"name": name, "version": version}),
-        EventKind::RunStarted { workflow, version, .. } if *version == 0 => json!({"workflow": workflow}),
-        EventKind::RunStarted { workflow, version, .. } => json!({"workflow": workflow, "version": version}),
-        EventKind::RunSucceeded { took, .. } => json!({"tookMs": took.0}),
-        EventKind::RunFailed { code, message, .. } => json!({"code": code, "message": message}),
-        EventKind::RunRerun { generation, .. } => json!({"generation": generation}),
-        EventKind::NodeStarted { node, item, task, .. } => {
-            let task = task.map(|task| task.to_string());
-            said(json!({"node": node, "item": item, "task": task}))
-        }
-        EventKind::NodeWaiting { node, until, .. } => {
-            said(json!({"node": node, "untilUnixMs": until.map(|at| at.0)}))
-        }
-        EventKind::NodeAsked { node, expires_at, .. } => {
-            said(json!({"node": node, "expiresUnixMs": expires_at.map(|at| at.0)}))
-        }
-        EventKind::NodeDecided { node, approved, comment, .. } => {
-            json!({"node": node, "approved": approved, "comment": comment})
-        }
-        EventKind::NodeRetried { node, item, reason, .. } => {
-            said(json!({"node": node, "item": item, "reason": reason}))
-        }
-        EventKind::NodeFailed { node, item, code, message, .. } => {
-            said(json!({"node": node, "item": item, "code": code, "message": message}))
-        }
-        EventKind::NodeSkipped { node, reason, .. } => json!({"node": node, "reason": reason}),
-        EventKind::NodeSucceeded { node, item, .. } | EventKind::NodeCancelled { node, item, .. } => {
-            said(json!({"node": node, "item": item}))
-        }
+        fusion_core::of_runs!() => super::run_event::data(kind),
         EventKind::IntakeClosed
         | EventKind::IntakeOpened
         | EventKind::AgentPaused { .. }
@@ -125,17 +97,8 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         | EventKind::TaskCancelled { .. }
         | EventKind::TaskRetried { .. }
         | EventKind::TaskHeld { .. }
-        | EventKind::RunPaused { .. }
-        | EventKind::RunResumed { .. }
-        | EventKind::RunCancelling { .. }
-        | EventKind::RunCancelled { .. }
         | EventKind::TaskReleased { .. } => json!({}),
     })
-}
-
-/// Without what is absent.
-fn said(value: Value) -> Value {
-    Value::Object(object(value).into_iter().filter(|(_, value)| !value.is_null()).collect())
 }
 
 /// The death certificate of an attempt.

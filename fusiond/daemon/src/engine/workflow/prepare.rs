@@ -210,7 +210,7 @@ fn fan_out(items: &Value, context: &Value) -> Result<Prep, String> {
             let filled = items.iter().map(|item| fill_value(item, context)).collect::<Result<_, _>>()?;
             Value::Array(filled)
         }
-        other => other.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => items.clone(),
     };
     let Value::Array(list) = &items else {
         return Err(format!("`foreach` must be a list, found {}", kind(&items)));

@@ -1,0 +1,63 @@
+//! Events of workflows, runs and nodes: their particulars. Not for: other events (`event`).
+
+use fusion_core::EventKind;
+use serde_json::{Map, Value, json};
+
+/// The particulars of an event of a run, of a node of one, or of a workflow.
+pub(super) fn data(kind: &EventKind) -> Value {
+    if let EventKind::WorkflowApplied { name, version, .. } = kind {
+        return json!({"name": name, "version": version});
+    }
+    if let EventKind::RunStarted { workflow, version, .. } = kind {
+        return said(json!({"workflow": workflow, "version": (*version > 0).then_some(version)}));
+    }
+    if let EventKind::RunSucceeded { took, .. } = kind {
+        return json!({"tookMs": took.0});
+    }
+    if let EventKind::RunFailed { code, message, .. } = kind {
+        return json!({"code": code, "message": message});
+    }
+    if let EventKind::RunRerun { generation, .. } = kind {
+        return json!({"generation": generation});
+    }
+    node(kind)
+}
+
+fn node(kind: &EventKind) -> Value {
+    if let EventKind::NodeStarted { node, item, task, .. } = kind {
+        let task = task.map(|task| task.to_string());
+        return said(json!({"node": node, "item": item, "task": task}));
+    }
+    if let EventKind::NodeWaiting { node, until, .. } = kind {
+        return said(json!({"node": node, "untilUnixMs": until.map(|at| at.0)}));
+    }
+    if let EventKind::NodeAsked { node, expires_at, .. } = kind {
+        return said(json!({"node": node, "expiresUnixMs": expires_at.map(|at| at.0)}));
+    }
+    if let EventKind::NodeDecided { node, approved, comment, .. } = kind {
+        return json!({"node": node, "approved": approved, "comment": comment});
+    }
+    if let EventKind::NodeRetried { node, item, reason, .. } = kind {
+        return said(json!({"node": node, "item": item, "reason": reason}));
+    }
+    if let EventKind::NodeFailed { node, item, code, message, .. } = kind {
+        return said(json!({"node": node, "item": item, "code": code, "message": message}));
+    }
+    if let EventKind::NodeSkipped { node, reason, .. } = kind {
+        return json!({"node": node, "reason": reason});
+    }
+    if let EventKind::NodeSucceeded { node, item, .. } | EventKind::NodeCancelled { node, item, .. } = kind {
+        return said(json!({"node": node, "item": item}));
+    }
+    json!({})
+}
+
+/// Without what is absent.
+fn said(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            Value::Object(map.into_iter().filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => value,
+    }
+}
