@@ -252,8 +252,7 @@ impl EventKind {
             Self::WorkspaceWithinQuota { .. } => "workspace.within_quota",
             Self::WorkflowApplied { .. } => "workflow.applied",
             Self::RunStarted { .. } => "run.started",
-            Self::RunPaused { .. } => "run.paused",
-            Self::RunResumed { .. } => "run.resumed",
+            Self::RunPaused { .. } | Self::RunResumed { .. } => self.word_of_pause(),
             Self::RunCancelling { .. } => "run.cancelling",
             Self::RunSucceeded { .. } => "run.succeeded",
             Self::RunFailed { .. } => "run.failed",
@@ -269,6 +268,10 @@ impl EventKind {
             Self::NodeSkipped { .. } => "node.skipped",
             Self::NodeCancelled { .. } => "node.cancelled",
         }
+    }
+
+    const fn word_of_pause(&self) -> &'static str {
+        if matches!(self, Self::RunPaused { .. }) { "run.paused" } else { "run.resumed" }
     }
 
     /// What it is about.

@@ -6,10 +6,10 @@
 pub(crate) mod apply;
 pub(crate) mod remove;
 
-pub use crate::state::State;
-use apply::ProfileText;
+pub use apply::ProfileText;
 
 use crate::ids::Uid;
+use crate::state::State;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -42,9 +42,8 @@ pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
         EventKind::AgentUpdated { what, .. } => json!({"changed": what}),
         EventKind::AgentBackedOff { until, .. } => json!({"untilUnixMs": until.0}),
         EventKind::AgentQuarantined { crashes, .. } => json!({"crashes": crashes}),
-        EventKind::AgentRestarted { incarnation, .. } | EventKind::AgentStopped { incarnation, .. } => {
-            json!({"incarnation": incarnation})
-        }
+        EventKind::AgentRestarted { incarnation, .. } => json!({"incarnation": incarnation}),
+        EventKind::AgentStopped { incarnation, .. } => json!({"incarnation": incarnation}),
         EventKind::WorkspaceSeeded { took, .. } => json!({"tookMs": took.0}),
         EventKind::WorkspaceOverQuota { bytes, limit, reason, .. } => {
             json!({"bytes": bytes, "limitBytes": limit, "reason": reason})
