@@ -8,6 +8,7 @@ mod follow;
 mod graph;
 mod list;
 mod pause;
+mod plan;
 mod rerun;
 mod resume;
 mod run;
@@ -24,6 +25,8 @@ use crate::error::{Exit, Stop};
 pub(crate) enum Verb {
     /// Say what is wrong with a definition, with the place of each mistake
     Validate(validate::Args),
+    /// Say what a run would do: waves, agents, files in common, time it took before
+    Plan(plan::Args),
     /// Begin a run of a file, or of a workflow that was applied, and print its id
     Run(run::Args),
     /// Keep a definition under its name; each change is a new version
@@ -38,7 +41,7 @@ pub(crate) enum Verb {
     Pause(pause::Args),
     /// Let a paused run go on
     Resume(resume::Args),
-    /// End a run
+    /// End a run and what it does
     Cancel(cancel::Args),
     /// Approve or reject a node that waits for a person
     Approve(approve::Args),
@@ -50,6 +53,7 @@ pub(crate) enum Verb {
 pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
     match verb {
         Verb::Validate(args) => validate::run(session, args),
+        Verb::Plan(args) => plan::run(session, args).await,
         Verb::Run(args) => run::run(session, args).await,
         Verb::Apply(args) => apply::run(session, args).await,
         Verb::List(args) => list::run(session, args).await,

@@ -6,10 +6,10 @@
 use super::Loop;
 use crate::engine::Message;
 use crate::engine::workflow::{
-    Beside, For, News, Prep, ResultLook, Script, collect, filled, kept, literal, stored_run,
+    Beside, For, News, Part, Prep, ResultLook, Script, collect, filled, kept, literal, stored_run,
 };
 use crate::engine::{record, secrets};
-use fusion_core::workflow::{NodeState, Output, Place, Prepared, Run, Want};
+use fusion_core::workflow::{NodeState, Output, Place, Prepared, Want};
 use fusion_core::{Command, Input, Key, RunId, TaskId, Time, step};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) struct Scripts(HashMap<RunId, Arc<Script>>);
 
 /// Something to be done aside.
 pub(super) enum Errand {
-    Prepare { script: Arc<Script>, whom: Box<For>, run: Box<Run>, ticket: u64 },
+    Prepare { script: Arc<Script>, whom: Box<For>, run: Part, ticket: u64 },
     Collect(Box<ResultLook>),
 }
 
@@ -59,7 +59,8 @@ impl Loop {
         }
         let inner = script.inner_name(place.node);
         whom.inner = inner.and_then(|name| self.state.newest_workflow(run.owner, name)).cloned();
-        Some(Errand::Prepare { script, whom: Box::new(whom), run: Box::new(run.clone()), ticket })
+        let part = Part::of(run, script.uses_of(place));
+        Some(Errand::Prepare { script, whom: Box::new(whom), run: part, ticket })
     }
 
     fn plan_look(&mut self, id: RunId, place: Place, task: TaskId) -> Option<Errand> {

@@ -15,6 +15,7 @@ use crate::store::{Batch, Direction, ReadError, Reader};
 use fusion_core::workflow::{How, Node, NodeState, Output, Place, Plan, Run};
 use fusion_core::{RunId, WorkflowId};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) const WORKFLOW: &[u8] = b"workflow/";
@@ -186,16 +187,86 @@ pub enum NodeOutput {
     Value(Value),
 }
 
+/// As much of a run as results are read by.
+pub trait Seen {
+    /// Which run.
+    fn id(&self) -> RunId;
+    /// What it is to do.
+    fn plan(&self) -> &Plan;
+    /// How far a place is; `None` also for what is left out.
+    fn found(&self, place: Place) -> Option<&NodeState>;
+    /// How many items of a node have begun, up to the last that did.
+    fn begun(&self, node: u32) -> u32;
+}
+
+impl Seen for Run {
+    fn id(&self) -> RunId {
+        self.id
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn found(&self, place: Place) -> Option<&NodeState> {
+        self.node(place).map(|node| &node.state)
+    }
+
+    fn begun(&self, node: u32) -> u32 {
+        self.items(node).map(|(item, _)| item + 1).max().unwrap_or(0)
+    }
+}
+
+/// Some nodes of a run as they were at one moment: what a node uses is seldom much of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    id: RunId,
+    plan: Arc<Plan>,
+    places: BTreeMap<Place, NodeState>,
+}
+
+impl Part {
+    /// These nodes and their items.
+    pub(crate) fn of(run: &Run, nodes: &[u32]) -> Self {
+        let mut places = BTreeMap::new();
+        for node in nodes {
+            let items = run.items(*node).map(|(item, own)| (Place { node: *node, item: Some(item) }, own));
+            let whole = run.node(Place::whole(*node)).map(|own| (Place::whole(*node), own));
+            places.extend(whole.into_iter().chain(items).map(|(place, own)| (place, own.state.clone())));
+        }
+        Self { id: run.id, plan: Arc::clone(&run.plan), places }
+    }
+}
+
+impl Seen for Part {
+    fn id(&self) -> RunId {
+        self.id
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn found(&self, place: Place) -> Option<&NodeState> {
+        self.places.get(&place)
+    }
+
+    fn begun(&self, node: u32) -> u32 {
+        let items = self.places.range(Place::whole(node)..=Place { node, item: Some(u32::MAX) });
+        items.filter_map(|(place, _)| place.item).max().map_or(0, |item| item + 1)
+    }
+}
+
 /// The result of a node, as it is kept.
 ///
 /// # Errors
 /// When the store does not answer.
-pub fn output_of(reader: &Reader, run: &Run, place: Place) -> Result<NodeOutput, ReadError> {
-    let Some(end) = run.node(place).and_then(|node| node.state.end()) else { return Ok(NodeOutput::Nothing) };
+pub fn output_of(reader: &Reader, run: &impl Seen, place: Place) -> Result<NodeOutput, ReadError> {
+    let Some(end) = run.found(place).and_then(NodeState::end) else { return Ok(NodeOutput::Nothing) };
     let value = match &end.how {
         How::Succeeded(Output::Nothing) => Value::Null,
         How::Succeeded(Output::Task) => return Ok(NodeOutput::Task),
-        How::Succeeded(Output::Kept { .. }) => read_value(reader, run.id, place)?,
+        How::Succeeded(Output::Kept { .. }) => read_value(reader, run.id(), place)?,
         How::Succeeded(Output::Decision(decision)) => serde_json::json!({
             "approved": decision.verdict.is_approved(),
             "by": decision.by.to_string(),
@@ -203,8 +274,8 @@ pub fn output_of(reader: &Reader, run: &Run, place: Place) -> Result<NodeOutput,
         }),
         How::Succeeded(Output::Items(count)) => items_value(reader, run, place.node, *count)?,
         How::Succeeded(Output::Run(inner)) => inner_value(reader, *inner)?,
-        How::Failed(_) if place.item.is_none() && run.plan.node(place.node).fan.is_some() => {
-            let count = run.items(place.node).map(|(item, _)| item + 1).max().unwrap_or(0);
+        How::Failed(_) if place.item.is_none() && run.plan().node(place.node).fan.is_some() => {
+            let count = run.begun(place.node);
             items_value(reader, run, place.node, count)?
         }
         How::Failed(_) | How::Skipped(_) | How::Cancelled => return Ok(NodeOutput::Nothing),
@@ -218,15 +289,15 @@ fn read_value(reader: &Reader, run: RunId, place: Place) -> Result<Value, ReadEr
 }
 
 /// The results of all items, in their order; nothing for those that did not go well.
-fn items_value(reader: &Reader, run: &Run, node: u32, count: u32) -> Result<Value, ReadError> {
+fn items_value(reader: &Reader, run: &impl Seen, node: u32, count: u32) -> Result<Value, ReadError> {
     let mut values = Vec::new();
     for item in 0..count {
         let place = Place { node, item: Some(item) };
         let is_kept = matches!(
-            run.node(place).map(|node| &node.state),
+            run.found(place),
             Some(NodeState::Ended(end)) if matches!(end.how, How::Succeeded(Output::Kept { .. }))
         );
-        values.push(if is_kept { read_value(reader, run.id, place)? } else { Value::Null });
+        values.push(if is_kept { read_value(reader, run.id(), place)? } else { Value::Null });
     }
     Ok(Value::Array(values))
 }

@@ -13,7 +13,8 @@ pub(crate) mod kept;
 mod prepare;
 mod script;
 
-pub use kept::{NodeOutput, definition_of, output_of, question_of, script_of, stored_run, stored_runs};
+pub(crate) use kept::Part;
+pub use kept::{NodeOutput, Seen, definition_of, output_of, question_of, script_of, stored_run, stored_runs};
 pub use script::{Script, plan};
 
 pub(crate) use collect::Collected;

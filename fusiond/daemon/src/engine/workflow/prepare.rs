@@ -2,7 +2,7 @@
 //!
 //! Not for: which node that is, and what follows (`fusion_core::workflow`).
 
-use super::kept::{self, NodeOutput};
+use super::kept::{self, NodeOutput, Part, Seen as _};
 use super::script::{Script, plan};
 use crate::engine::input::{input_bytes, plan_input, title};
 use crate::runtime::TaskInput;
@@ -10,7 +10,7 @@ use crate::store::Reader;
 use fusion_core::secret::SecretUse;
 use fusion_core::task::submit::{Admission, PRIORITY_DEFAULT};
 use fusion_core::task::{OnLost, Stdin, SubmitTask, Timeouts};
-use fusion_core::workflow::{Place, Prepared, Run, StartRun, Workflow};
+use fusion_core::workflow::{NodeState, Place, Prepared, Run, StartRun, Workflow};
 use fusion_core::{Failure, FailureCode, Millis, RunId, TaskId, Time, Uid};
 use fusion_workflow::definition::{Node, Work};
 use fusion_workflow::{ITEMS_MAX, inputs, template};
@@ -74,8 +74,8 @@ pub(crate) fn literal(script: &Script, whom: &For) -> Prep {
     prepare(script, whom, &Value::Null, None).unwrap_or_else(failed)
 }
 
-/// Prepares a place; `run` is the run as it was when the place was to begin. Reads the store.
-pub(crate) fn filled(script: &Script, whom: &For, run: &Run, reader: &Reader) -> Prep {
+/// Prepares a place; `run` is what it uses of the run, as it was when the place was to begin. Reads the store.
+pub(crate) fn filled(script: &Script, whom: &For, run: &Part, reader: &Reader) -> Prep {
     match context(script, whom, run, reader) {
         Ok(context) => prepare(script, whom, &context, Some(reader)).unwrap_or_else(failed),
         Err(problem) => failed(format!("what the node uses could not be read: {problem}")),
@@ -86,21 +86,22 @@ pub(crate) fn filled(script: &Script, whom: &For, run: &Run, reader: &Reader) ->
 fn context(
     script: &Script,
     whom: &For,
-    run: &Run,
+    run: &Part,
     reader: &Reader,
 ) -> Result<Value, crate::store::ReadError> {
     let mut nodes = Map::new();
-    let uses = if whom.place.item.is_some() { &script.item_uses } else { &script.uses };
-    for used in &uses[whom.place.node as usize] {
+    for used in script.uses_of(whom.place) {
         let place = Place::whole(*used);
         let mut shown = Map::new();
-        let state = run.node(place).map_or("pending", |node| node.state.word());
+        let state = run.found(place).map_or("pending", NodeState::word);
         shown.insert("state".to_owned(), json!(state));
         if let NodeOutput::Value(value) = kept::output_of(reader, run, place)? {
             shown.insert("output".to_owned(), value);
         }
-        if run.plan.node(*used).fan.is_some() {
-            let states: Vec<&str> = run.items(*used).map(|(_, node)| node.state.word()).collect();
+        if run.plan().node(*used).fan.is_some() {
+            let item = |item| run.found(Place { node: *used, item: Some(item) });
+            let states = (0..run.begun(*used)).map(|at| item(at).map_or("pending", NodeState::word));
+            let states: Vec<&str> = states.collect();
             shown.insert("items".to_owned(), json!(states));
         }
         nodes.insert(script.nodes[*used as usize].id.clone(), Value::Object(shown));

@@ -4,7 +4,7 @@
 
 use fusion_core::Millis;
 use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
-use fusion_core::workflow::{Graph, NodeKind, NodePlan, Occasion, OnFailure, Plan};
+use fusion_core::workflow::{Graph, NodeKind, NodePlan, Occasion, OnFailure, Place, Plan};
 use fusion_workflow::definition::{self, Definition, Format, HOOK_IDS, Node, Work};
 use fusion_workflow::references;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,12 @@ impl Script {
     /// The name of the workflow whose run does the work of a node.
     pub(in crate::engine) fn inner_name(&self, node: u32) -> Option<&str> {
         self.nodes.get(node as usize)?.workflow.as_ref().map(|inner| inner.name.as_str())
+    }
+
+    /// The nodes that the templates of a place speak about.
+    pub(in crate::engine) fn uses_of(&self, place: Place) -> &[u32] {
+        let uses = if place.item.is_some() { &self.item_uses } else { &self.uses };
+        uses.get(place.node as usize).map_or(&[], Vec::as_slice)
     }
 
     /// A node.

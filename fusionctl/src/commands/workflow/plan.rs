@@ -1,0 +1,317 @@
+//! `workflow plan`: what a run would do, before it does anything.
+//!
+//! Waves, the agents that could take each node, files that two nodes of one wave name, and how long it took before. Not
+//! for: the choice of the agent; that is made when a node begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use fusion_proto::v1::{Agent, AgentState, GetRunRequest, ListAgentsRequest, ListRunsRequest};
+use fusion_proto::v1::{NodeState, RunState};
+use fusion_workflow::definition::{Definition, Node, Terms, Work};
+use fusion_workflow::order::Order;
+use serde::Serialize;
+
+use super::file::File;
+use crate::client::Link;
+use crate::commands::Session;
+use crate::error::{Exit, Stop};
+use crate::table;
+use crate::units::format_duration;
+use crate::view::word::instant;
+
+const AFTER: &str = "\
+Nothing is begun. Nodes of one wave can go on side by side. How long a node took is the mean of the last
+runs of a workflow of the same name; without one, nothing is estimated.
+
+Example:
+  fusionctl workflow plan review.yaml";
+
+/// Runs that are looked at for how long nodes took.
+const RUNS: i32 = 5;
+
+/// Arguments of `workflow plan`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+pub(crate) struct Args {
+    /// A definition in YAML; `-` reads stdin
+    #[arg(value_name = "FILE")]
+    file: String,
+}
+
+/// What a run would do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plan {
+    workflow: String,
+    node_count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<u32>,
+    /// The longest way from the first wave to the last, where every node on it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimate: Option<String>,
+    waves: Vec<Vec<Step>>,
+    overlaps: Vec<Overlap>,
+}
+
+/// A node within its wave.
+#[derive(Debug, Serialize)]
+struct Step {
+    id: String,
+    kind: &'static str,
+    needs: Vec<String>,
+    /// Who could take it now.
+    agents: Vec<String>,
+    /// Why nobody could, or what else is to be known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    note: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took: Option<String>,
+    #[serde(skip)]
+    span: Option<Duration>,
+}
+
+/// A file that nodes of one wave name.
+#[derive(Debug, Serialize)]
+struct Overlap {
+    file: String,
+    nodes: Vec<String>,
+}
+
+/// Reads the definition here, and asks for agents and earlier runs.
+pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
+    let file = File::read(&args.file)?;
+    let definition = file.definition()?;
+    let link = session.link().await?;
+    let agents = agents(&link).await?;
+    let took = took(&link, &definition.name).await?;
+    let plan = plan(definition, &agents, &took);
+    session.out.document(&plan, |out| plan.lines().iter().try_for_each(|line| out.line(line)))?;
+    Ok(Exit::Done)
+}
+
+async fn agents(link: &Link) -> Result<Vec<Agent>, Stop> {
+    let mut found = Vec::new();
+    let mut request = ListAgentsRequest { page_size: 1000, ..ListAgentsRequest::default() };
+    loop {
+        let page = link.repeat(async || link.agents().list_agents(request.clone()).await).await?;
+        found.extend(page.agents);
+        if page.next_page_token.is_empty() {
+            return Ok(found);
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+/// How long nodes took, by id: the mean of the last runs that succeeded.
+async fn took(link: &Link, workflow: &str) -> Result<BTreeMap<String, Duration>, Stop> {
+    let request = ListRunsRequest {
+        page_size: RUNS,
+        workflow: workflow.to_owned(),
+        states: vec![RunState::Succeeded.into()],
+        ..ListRunsRequest::default()
+    };
+    let page = link.repeat(async || link.workflows().list_runs(request.clone()).await).await?;
+    let mut spans: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
+    for run in page.runs {
+        let request = GetRunRequest { run: run.id };
+        let run = link.repeat(async || link.workflows().get_run(request.clone()).await).await?;
+        for node in run.nodes.into_iter().filter(|node| node.state() == NodeState::Succeeded) {
+            if let (Some(start), Some(end)) = (instant(node.start_time), instant(node.end_time)) {
+                let span = Duration::try_from(end.duration_since(start)).unwrap_or_default();
+                spans.entry(node.id).or_default().push(span);
+            }
+        }
+    }
+    let mean = |spans: Vec<Duration>| {
+        let count = u32::try_from(spans.len()).unwrap_or(1).max(1);
+        Duration::from_millis(
+            u64::try_from((spans.iter().sum::<Duration>() / count).as_millis()).unwrap_or(0),
+        )
+    };
+    Ok(spans.into_iter().map(|(id, spans)| (id, mean(spans))).collect())
+}
+
+fn plan(definition: &Definition, agents: &[Agent], took: &BTreeMap<String, Duration>) -> Plan {
+    let numbers: BTreeMap<&str, u32> =
+        definition.nodes.iter().map(|node| node.id.as_str()).zip(0..).collect();
+    let edges = (0..).zip(&definition.nodes).flat_map(|(at, node)| {
+        node.needs.iter().filter_map(|need| numbers.get(need.as_str())).map(move |need| (*need, at))
+    });
+    let waves = Order::new(definition.nodes.len(), edges.collect::<Vec<_>>()).waves().unwrap_or_default();
+    let step = |at: &u32| step(&definition.nodes[*at as usize], &definition.defaults, agents, took);
+    let overlaps = waves.iter().flat_map(|wave| {
+        overlaps(&wave.iter().map(|at| &definition.nodes[*at as usize]).collect::<Vec<_>>())
+    });
+    let overlaps = overlaps.collect();
+    let waves: Vec<Vec<Step>> = waves.iter().map(|wave| wave.iter().map(step).collect()).collect();
+    Plan {
+        workflow: definition.name.clone(),
+        node_count: definition.nodes.len(),
+        concurrency: definition.concurrency,
+        estimate: estimate(&waves).map(format_duration),
+        overlaps,
+        waves,
+    }
+}
+
+/// The longest way through nodes of which every one was done before.
+fn estimate(waves: &[Vec<Step>]) -> Option<Duration> {
+    let mut ends: BTreeMap<&str, Duration> = BTreeMap::new();
+    for step in waves.iter().flatten() {
+        let begins = step.needs.iter().filter_map(|need| ends.get(need.as_str())).max().copied();
+        ends.insert(&step.id, begins.unwrap_or_default() + step.span?);
+    }
+    ends.into_values().max()
+}
+
+fn step(node: &Node, defaults: &Terms, agents: &[Agent], took: &BTreeMap<String, Duration>) -> Step {
+    let (kind, is_task) = match node.work() {
+        Some(Work::Prompt(_)) | None => ("prompt", true),
+        Some(Work::Run(_)) => ("run", true),
+        Some(Work::Approval(_)) => ("approval", false),
+        Some(Work::Workflow(_)) => ("workflow", false),
+        Some(Work::Wait(_)) => ("wait", false),
+    };
+    let (agents, mut note) =
+        if is_task { takers(&node.terms.or(defaults), agents) } else { (Vec::new(), String::new()) };
+    if kind == "approval" {
+        note = "a person decides".to_owned();
+    }
+    if node.foreach.is_some() {
+        note = if note.is_empty() { "for each item".to_owned() } else { format!("for each item; {note}") };
+    }
+    let span = took.get(&node.id).copied();
+    let (id, needs, took) = (node.id.clone(), node.needs.clone(), span.map(format_duration));
+    Step { id, kind, needs, agents, note, took, span }
+}
+
+/// The agents that could take such a task, or why there is none.
+fn takers(terms: &Terms, agents: &[Agent]) -> (Vec<String>, String) {
+    let wanted: Vec<&str> = terms.capabilities.iter().flatten().map(String::as_str).collect();
+    if let Some(name) = terms.agent.as_deref() {
+        if fusion_workflow::template::is_template(name) {
+            return (Vec::new(), "its agent is known when it begins".to_owned());
+        }
+        return match agents.iter().find(|agent| agent.name == name || agent.id == name) {
+            Some(agent) => (vec![agent.name.clone()], String::new()),
+            None => (Vec::new(), format!("there is no agent {name}")),
+        };
+    }
+    let has_all =
+        |agent: &&Agent| wanted.iter().all(|name| agent.capabilities.iter().any(|have| have == name));
+    let lives = |agent: &&Agent| !matches!(agent.state(), AgentState::Stopping | AgentState::Terminated);
+    let found: Vec<String> =
+        agents.iter().filter(lives).filter(has_all).map(|agent| agent.name.clone()).collect();
+    let note = match (found.is_empty(), wanted.is_empty()) {
+        (false, _) => String::new(),
+        (true, true) => "there is no agent".to_owned(),
+        (true, false) => format!("no agent offers {}", wanted.join(", ")),
+    };
+    (found, note)
+}
+
+/// Files that more than one node of a wave names in its words.
+fn overlaps(wave: &[&Node]) -> Vec<Overlap> {
+    let mut named: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for node in wave {
+        let texts = node.prompt.iter().chain(node.run.iter().flatten().skip(1));
+        for file in texts.flat_map(|text| files(text)) {
+            named.entry(file.to_owned()).or_default().insert(&node.id);
+        }
+    }
+    let shared = named.into_iter().filter(|(_, nodes)| nodes.len() > 1);
+    shared
+        .map(|(file, nodes)| Overlap { file, nodes: nodes.into_iter().map(str::to_owned).collect() })
+        .collect()
+}
+
+/// Words of a text that look like files: `src/main.rs`, `README.md`.
+fn files(text: &str) -> impl Iterator<Item = &str> {
+    let quotes = ['"', '\'', '`', '(', ')', '[', ']', ',', ';', ':'];
+    text.split(move |letter: char| letter.is_whitespace() || quotes.contains(&letter))
+        .map(|word| word.trim_end_matches(['.', '!', '?']).trim_start_matches("./"))
+        .filter(|word| {
+            let name = word.rsplit('/').next().unwrap_or(word);
+            let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+            let is_ending =
+                (1..=5).contains(&ending.len()) && ending.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+            plain
+                && is_ending
+                && name.starts_with(|first: char| first.is_ascii_alphabetic())
+                && word.len() > 3
+        })
+}
+
+impl Plan {
+    fn lines(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for (wave, steps) in (1..).zip(&self.waves) {
+            for step in steps {
+                let agents = if step.agents.len() > 3 {
+                    format!("{} and {} more", step.agents[..3].join(", "), step.agents.len() - 3)
+                } else {
+                    step.agents.join(", ")
+                };
+                let took = step.took.clone().unwrap_or_default();
+                let (id, kind) = (step.id.as_str(), step.kind);
+                rows.push(vec![
+                    wave.to_string().into(),
+                    id.into(),
+                    kind.into(),
+                    agents.into(),
+                    took.into(),
+                    step.note.as_str().into(),
+                ]);
+            }
+        }
+        let mut lines = table::lines(&["WAVE", "NODE", "KIND", "AGENTS", "TOOK", "NOTE"], rows);
+        for overlap in &self.overlaps {
+            lines.push(format!(
+                "warning: {} of the same wave name {}",
+                overlap.nodes.join(" and "),
+                overlap.file
+            ));
+        }
+        if let Some(estimate) = &self.estimate {
+            lines.push(format!("by earlier runs this takes {estimate} or longer"));
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(text: &str) -> Definition {
+        fusion_workflow::read_yaml(text).definition.unwrap()
+    }
+
+    #[test]
+    fn a_plan_has_waves_takers_overlaps_and_an_estimate() {
+        let definition = definition(
+            "name: p\ndefaults: {capabilities: [code]}\nnodes:\n\
+             - {id: a, prompt: 'change src/lib.rs, please.'}\n\
+             - {id: b, run: [fmt, ./src/lib.rs], capabilities: [fmt]}\n\
+             - {id: c, needs: [a, b], approval: {}}\n",
+        );
+        let coder =
+            Agent { name: "coder".to_owned(), capabilities: vec!["code".to_owned()], ..Agent::default() };
+        let took = ["a", "b", "c"]
+            .into_iter()
+            .zip([2, 5, 1])
+            .map(|(id, secs)| (id.to_owned(), Duration::from_secs(secs)));
+        let plan = plan(&definition, &[coder], &took.collect());
+        let waves: Vec<Vec<&str>> =
+            plan.waves.iter().map(|wave| wave.iter().map(|step| step.id.as_str()).collect()).collect();
+        assert_eq!(waves, [vec!["a", "b"], vec!["c"]]);
+        assert_eq!(
+            (plan.waves[0][0].agents.as_slice(), plan.estimate.as_deref()),
+            (["coder".to_owned()].as_slice(), Some("6s"))
+        );
+        assert_eq!(plan.waves[0][1].note, "no agent offers fmt");
+        assert_eq!((plan.overlaps[0].file.as_str(), plan.overlaps.len()), ("src/lib.rs", 1));
+    }
+}
