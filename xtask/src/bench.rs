@@ -5,6 +5,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod bulk;
+pub(crate) mod dag;
 pub(crate) mod overhead;
 pub(crate) mod peers;
 pub(crate) mod probe;

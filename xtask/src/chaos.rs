@@ -3,6 +3,7 @@
 //!
 //! Not here: crashes at named points and power cuts, which need hooks of their own.
 
+mod dag;
 mod down;
 mod load;
 mod verdict;
@@ -14,6 +15,7 @@ use anyhow::{Context as _, bail};
 use fusion_proto::v1::AgentState;
 use fusion_tests::{Daemon, Deadline, Setup, wait_readable};
 
+pub(crate) use self::dag::dag;
 pub(crate) use self::down::down;
 use self::load::{Load, Work};
 use self::verdict::Verdict;

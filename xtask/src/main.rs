@@ -29,11 +29,15 @@ usage: cargo xtask ERRAND
   bench overhead [--rounds N]
                             what supervision costs a task that computes, and one that writes a gigabyte
   bench bulk [--count N]    cancel, retry, hold, release and update of many tasks against their submit
+  bench dag [--rounds N] [--agents N]
+                            graphs of true against make and ninja, a chain of them, and what a large one takes to check
   bench start [--count N] [--rounds N]
                             from the start of the daemon to READY, empty and with many tasks
   bench submit [--count N]  the time of one submit against a raw probe, and from submit to process
   chaos kill [--cycles N] [--seed N]
                             kill -9 of the daemon at random points under load; count what is lost
+  chaos dag [--cycles N] [--seed N]
+                            kill -9 of the daemon during a run of 200 nodes; compare with the same run in peace
   chaos down [--cycles N] [--seed N]
                             agents end while the daemon is dead; compare what it learns with the truth
   dist [--check] [--dev] [--repo DIR [--unsigned]]
@@ -58,11 +62,13 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["bench", "tasks", flags @ ..] => bench::tasks::run(flags),
         ["bench", "submit", flags @ ..] => bench::submit::run(flags),
+        ["bench", "dag", flags @ ..] => bench::dag::run(flags),
         ["bench", "start", flags @ ..] => bench::start::run(flags),
         ["bench", "bulk", flags @ ..] => bench::bulk::run(flags),
         ["bench", "agents", flags @ ..] => bench::agents::run(flags),
         ["bench", "overhead", flags @ ..] => bench::overhead::run(flags),
         ["bench", "probe", socket, file] => bench::probe::serve(socket, file),
+        ["chaos", "dag", flags @ ..] => chaos::dag(flags),
         ["chaos", "down", flags @ ..] => chaos::down(flags),
         ["chaos", "kill", flags @ ..] => chaos::kill(flags),
         ["demo"] => demo::run(),

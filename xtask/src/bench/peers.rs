@@ -67,7 +67,7 @@ pub(crate) fn ensure_parallel() -> anyhow::Result<()> {
 }
 
 /// Times `work` and counts the processor time of this process and the children it waited for.
-fn measure(count: u64, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Rate> {
+pub(crate) fn measure(count: u64, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Rate> {
     let before = cpu_seconds_of("/proc/self/stat")?;
     let begin = Instant::now();
     work()?;
