@@ -5,6 +5,7 @@
 mod bench;
 mod chaos;
 mod client;
+mod container;
 mod debian;
 mod demo;
 mod dist;
@@ -40,6 +41,9 @@ usage: cargo xtask ERRAND
                             kill -9 of the daemon during a run of 200 nodes; compare with the same run in peace
   chaos down [--cycles N] [--seed N]
                             agents end while the daemon is dead; compare what it learns with the truth
+  container [--build-image IMAGE] [--run-image IMAGE] [--local]
+                            build the image of packaging/docker and use it, in an engine of its own where none runs;
+                            --local: from images made here, where none can be pulled
   dist [--check] [--dev] [--repo DIR [--unsigned]]
                             packages for Debian and Red Hat, bill of materials and checksums in target/dist; builds
                             them twice and compares; as tests build them; an apt repository signed with the key in
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
         ["chaos", "dag", flags @ ..] => chaos::dag(flags),
         ["chaos", "down", flags @ ..] => chaos::down(flags),
         ["chaos", "kill", flags @ ..] => chaos::kill(flags),
+        ["container", flags @ ..] => container::run(flags),
         ["demo"] => demo::run(),
         ["dist", flags @ ..] => dist::run(flags),
         ["docs"] => docs::write(),

@@ -257,7 +257,11 @@ pub(super) fn git(args: &[&str]) -> anyhow::Result<String> {
 }
 
 /// What a program prints.
-pub(super) fn answer(command: &mut Command) -> anyhow::Result<String> {
+///
+/// # Errors
+///
+/// When it cannot be started or fails; then with what it complained of.
+pub(crate) fn answer(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     if !output.status.success() {
         bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
