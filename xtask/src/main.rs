@@ -54,7 +54,7 @@ usage: cargo xtask ERRAND
                             is built here]
   notices FILE PROGRAM…     write the licence texts of the libraries in these programs
   tidy                      check the rules of the house that no compiler checks
-  vm [--quick | --kvm] [--release] [STORY…]
+  vm [--quick | --kvm] [--without-rpm] [--release] [STORY…]
                             install the packages on a machine with systemd and run the stories of tests/vm there;
                             in qemu (emulated, or with --kvm not), or with --quick in systemd-nspawn
   units                     let systemd judge the units, and hold how exposed the service is

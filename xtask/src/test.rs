@@ -40,7 +40,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     nothing_left()?;
     let Some(image) = machine else { return Ok(()) };
     image.join().map_err(|_| anyhow!("the maker of the image panicked"))??;
-    vm::run(&["--quick"])
+    // Packing it takes a tool of its own, and as long as the machine.
+    vm::run(&["--quick", "--without-rpm"])
 }
 
 /// Programs that tests run, and the Debian packages that bring them.

@@ -38,20 +38,22 @@ pub(crate) enum Kind {
 /// When the machine cannot be made or a story fails.
 pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let (mut kind, mut profile, mut named) = (Kind::Full, Profile::Dev, Vec::new());
+    let mut with_rpm = true;
     for flag in flags {
         match *flag {
             "--quick" => kind = Kind::Quick,
             "--kvm" => kind = Kind::Accelerated,
+            "--without-rpm" => with_rpm = false,
             "--release" => profile = Profile::Release,
             name if !name.starts_with('-') => named.push(name),
-            other => bail!("{other:?} is no flag of `vm`: --quick, --kvm, --release, names of stories"),
+            other => bail!("{other:?} is no flag of `vm`: --quick, --kvm, --without-rpm, --release, names of stories"),
         }
     }
     if !fusion_tests::is_root() {
         bail!("a machine is made by root: run `sudo cargo xtask vm`");
     }
     let cargo = tempfile::Builder::new().prefix("fusiond-vm-").tempdir().context("a temporary folder")?;
-    load(cargo.path(), profile, &named)?;
+    load(cargo.path(), profile, &named, with_rpm)?;
     let image = image::cached(kind)?;
     shell::say(match kind {
         Kind::Full | Kind::Accelerated => "booting in qemu\n",
@@ -84,7 +86,7 @@ const NEEDED_QUICK: &[(&str, &str)] = &[
 ];
 
 /// What the machine is given: packages, stories, and which of them to run.
-fn load(folder: &Path, profile: Profile, named: &[&str]) -> anyhow::Result<()> {
+fn load(folder: &Path, profile: Profile, named: &[&str], with_rpm: bool) -> anyhow::Result<()> {
     let target = dist::target();
     for revision in [1, 2] {
         let out = folder.join(format!("deb{revision}"));
@@ -94,7 +96,9 @@ fn load(folder: &Path, profile: Profile, named: &[&str]) -> anyhow::Result<()> {
             dist::stage(&recipe)?;
         }
         dist::debs(&recipe)?;
-        dist::rpms(&Recipe { out: folder.join(format!("rpm{revision}")), ..recipe })?;
+        if with_rpm {
+            dist::rpms(&Recipe { out: folder.join(format!("rpm{revision}")), ..recipe })?;
+        }
     }
     let key = signing_key(folder)?;
     repo::write(&folder.join("repo"), &folder.join("deb1"), &repo::Signing::Key(key))?;

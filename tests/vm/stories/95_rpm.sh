@@ -1,3 +1,4 @@
+# needs: rpm
 # The packages for Red Hat, of whose dependencies rpm finds none here: what they do where systemd runs is no matter of the
 # distribution. Agents live through an upgrade and end when the package goes; its state stays.
 rpm() {
