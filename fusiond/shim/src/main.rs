@@ -11,7 +11,8 @@
 //!                                                                          └─ records   marks and exit records
 //! ```
 //!
-//! It also is what works in a workspace as its user: `rm-tree` (`remove`), `seed`, `du`, `diff`.
+//! It also is what works in a workspace as its user: `rm-tree` (`remove`), `seed`, `du`, `diff`; and on a file of the user's:
+//! `tick`.
 //!
 //! Not here: decisions. The daemon says what to start and when to stop.
 
@@ -29,6 +30,7 @@ mod remove;
 mod run_as;
 mod seed;
 mod startup;
+mod tick;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         [verb, arguments @ ..] if verb == "seed" => seed::run(arguments),
         [verb, arguments @ ..] if verb == "diff" => diff::run(arguments),
         [verb, arguments @ ..] if verb == "du" => du::run(arguments),
+        [verb, arguments @ ..] if verb == "tick" => tick::run(arguments),
         [flag] if flag == "--version" => {
             let version = concat!("fusion-shim ", env!("CARGO_PKG_VERSION"), "\n");
             let _unread = std::io::Write::write_all(&mut std::io::stdout(), version.as_bytes());

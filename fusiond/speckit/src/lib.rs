@@ -220,3 +220,15 @@ impl TaskFile {
         &self.phases[task.phase]
     }
 }
+
+/// The name of a task as the id of a node: ids of nodes have no points.
+#[must_use]
+pub fn node_id(name: &str) -> String {
+    name.replace('.', "_")
+}
+
+/// The task that a node stands for.
+#[must_use]
+pub fn name_of(node: &str) -> String {
+    node.replace('_', ".")
+}
