@@ -52,6 +52,11 @@ fn secrets_work_as_written() {
 }
 
 #[test]
+fn spec_kit_works_as_written() {
+    drop(play_guide("docs/guide/spec-kit.md"));
+}
+
+#[test]
 fn workspaces_work_as_written() {
     drop(play_guide("docs/guide/workspaces.md"));
 }

@@ -46,7 +46,9 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
             "--without-rpm" => with_rpm = false,
             "--release" => profile = Profile::Release,
             name if !name.starts_with('-') => named.push(name),
-            other => bail!("{other:?} is no flag of `vm`: --quick, --kvm, --without-rpm, --release, names of stories"),
+            other => bail!(
+                "{other:?} is no flag of `vm`: --quick, --kvm, --without-rpm, --release, names of stories"
+            ),
         }
     }
     if !fusion_tests::is_root() {

@@ -3,6 +3,8 @@
 //! Its JSON form is what crosses the socket and what is stored with a run. Not for: whether the parts fit together
 //! (`check`).
 
+mod one_or_many;
+
 use crate::duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,6 +38,9 @@ pub struct Definition {
     /// What a run may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Value>,
+    /// The task file of spec-kit whose boxes are ticked as nodes succeed, an absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks_file: Option<String>,
     /// The steps.
     #[serde(default)]
     pub nodes: Vec<Node>,
@@ -129,6 +134,9 @@ pub struct Terms {
     /// Variables of the environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// The folder that attempts begin in, an absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workdir: Option<String>,
 }
 
 /// A step.
@@ -449,6 +457,7 @@ impl Terms {
             retries: self.retries.or(those.retries),
             on_lost: self.on_lost.clone().or_else(|| those.on_lost.clone()),
             env,
+            workdir: self.workdir.clone().or_else(|| those.workdir.clone()),
         }
     }
 }
@@ -472,27 +481,5 @@ fn texts_in<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
         Value::Array(items) => items.iter().for_each(|item| texts_in(item, texts)),
         Value::Object(map) => map.values().for_each(|value| texts_in(value, texts)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-mod one_or_many {
-    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        One(String),
-        Many(Vec<String>),
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-        Ok(match Form::deserialize(from)? {
-            Form::One(name) => vec![name],
-            Form::Many(names) => names,
-        })
-    }
-
-    pub(super) fn serialize<S: Serializer>(names: &[String], to: S) -> Result<S::Ok, S::Error> {
-        names.serialize(to)
     }
 }

@@ -39,6 +39,12 @@ pub static DEFINITION: Object = Object {
         field("timeout", Shape::Duration, Optional, "How long a whole run may take."),
         field("labels", Shape::Map(&Shape::Text), Optional, "Labels of every run and its tasks."),
         field("budget", Shape::Object(&BUDGET), Optional, "What a run may cost."),
+        field(
+            "tasks_file",
+            Shape::Text,
+            Optional,
+            "A task file of spec-kit: the box of a task is ticked when the node of its id has succeeded.",
+        ),
         field("nodes", Shape::List(&Shape::Object(&NODE), NODES_MAX), Always, "The steps."),
         field(
             "on_success",
@@ -96,6 +102,12 @@ static DEFAULTS: Object = Object {
         field("retries", Shape::Count(0, 1000), Optional, "Further attempts after a failure."),
         field("on_lost", ON_LOST, Optional, "What happens when the outcome of an attempt cannot be known."),
         field("env", ENV, Optional, "Variables of the environment."),
+        field(
+            "workdir",
+            Shape::Text,
+            Optional,
+            "Absolute path of the folder that attempts begin in; the agent's workspace when nothing is said.",
+        ),
     ],
 };
 
@@ -140,6 +152,12 @@ static NODE: Object = Object {
             "Of the owner's tasks with the same one, at most one runs.",
         ),
         field("env", ENV, Optional, "Variables of the environment."),
+        field(
+            "workdir",
+            Shape::Text,
+            Optional,
+            "Absolute path of the folder that attempts begin in; the agent's workspace when nothing is said.",
+        ),
         field("secrets", TEXTS, Optional, "Secrets that each attempt is given, NAME or NAME=VARIABLE."),
         field(
             "when",

@@ -6,6 +6,7 @@ mod cancel;
 mod file;
 mod follow;
 mod graph;
+mod import;
 mod list;
 mod pause;
 mod plan;
@@ -29,6 +30,8 @@ pub(crate) enum Verb {
     Plan(plan::Args),
     /// Begin a run of a file, or of a workflow that was applied, and print its id
     Run(run::Args),
+    /// Make a workflow of a task file of spec-kit, and begin a run of it
+    Import(Box<import::Args>),
     /// Keep a definition under its name; each change is a new version
     Apply(apply::Args),
     /// List runs, newest first, or the definitions that were applied
@@ -55,6 +58,7 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::Validate(args) => validate::run(session, args),
         Verb::Plan(args) => plan::run(session, args).await,
         Verb::Run(args) => run::run(session, args).await,
+        Verb::Import(args) => import::run(session, *args).await,
         Verb::Apply(args) => apply::run(session, args).await,
         Verb::List(args) => list::run(session, args).await,
         Verb::Show(args) => show::run(session, args).await,

@@ -27,6 +27,7 @@ use weigh::{input_bytes, is_new_work};
 
 mod runs;
 mod weigh;
+mod write_back;
 
 /// The most messages in one batch: bounds how long a caller waits for its turn.
 const BATCH_MAX: usize = 4096;
@@ -106,6 +107,7 @@ impl Loop {
             .build()
             .expect("a single-threaded runtime with a timer needs no more than memory");
         self.take(vec![Message::Own(Input::Boot { epoch })], Vec::new());
+        self.write_back_again();
         loop {
             let (messages, outcomes) = runtime.block_on(self.gather());
             let Some(messages) = messages else { return };
@@ -182,6 +184,7 @@ impl Loop {
         let errands = self.serve_runs(now);
         let logs = self.prune(now);
         self.commit();
+        self.write_back();
         self.send_aside(errands);
         self.state.trim();
         self.runtime.remove_logs(logs, &self.handle);

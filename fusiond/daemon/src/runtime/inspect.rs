@@ -236,7 +236,7 @@ fn compare(
 }
 
 /// Bytes as an open file, in memory.
-fn hand_over(bytes: &[u8]) -> io::Result<OwnedFd> {
+pub(super) fn hand_over(bytes: &[u8]) -> io::Result<OwnedFd> {
     let file = rustix::fs::memfd_create(c"list", MemfdFlags::CLOEXEC)?;
     fusion_sys::file::write_all(&file, bytes)?;
     rustix::fs::seek(&file, SeekFrom::Start(0))?;

@@ -15,6 +15,7 @@
 mod attempt;
 mod backend;
 mod bounds;
+mod boxes;
 mod connection;
 mod death;
 mod detect;
@@ -52,6 +53,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use self::backend::{BackendChoice, Capabilities, choose_backend, from_word, word};
+pub use self::boxes::Ticks;
 pub use self::detect::{Asker, Presence, Question};
 pub use self::inspect::{Comparison, Detail, InspectError, Next, Place as Inspected};
 pub use self::order::{
@@ -172,6 +174,8 @@ struct Shared {
     counts: inspect::Turns,
     /// Whose are compared; by somebody who may read slowly, while agents wait to be counted.
     comparisons: inspect::Turns,
+    /// Boxes to tick.
+    ticks: mpsc::UnboundedSender<Ticks>,
 }
 
 /// Where the orders of each agent go. The lock is held for a map access alone, never across an await.
@@ -209,6 +213,7 @@ impl Runtime {
         let blocking = Semaphore::new(BLOCKING_MAX);
         let handle = Handle::current();
         let bounds = watch::Sender::new(config.bounds.clone());
+        let shim = config.shim_path.clone();
         let shared = Shared {
             config,
             places,
@@ -218,11 +223,12 @@ impl Runtime {
             outcomes,
             agent_connections,
             read_stored,
-            handle,
+            handle: handle.clone(),
             blocking,
             bounds,
             counts: inspect::Turns::default(),
             comparisons: inspect::Turns::default(),
+            ticks: boxes::start(shim, &handle),
         };
         Ok(Self { shared: Arc::new(shared), lanes: Arc::default() })
     }

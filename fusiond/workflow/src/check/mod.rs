@@ -42,11 +42,18 @@ pub fn check(definition: &Definition, tree: &Tree, problems: &mut Vec<Problem>) 
         node::check(&mut check, node, tree);
     }
     check.hooks(tree);
+    check.whole_path(tree, "tasks_file", definition.tasks_file.as_deref());
+    if let Some(defaults) = tree.get("defaults") {
+        check.whole_path(defaults, "workdir", definition.defaults.workdir.as_deref());
+    }
     if let Some(budget) = tree.key_span("budget") {
         let message = "a budget is kept with the run, and nothing is stopped by it yet";
         check.problems.push(Problem::warning(Some(budget), message, "watch what providers charge"));
     }
 }
+
+/// The longest path (path_resolution(7)).
+const PATH_BYTES_MAX: usize = 4096;
 
 struct Check<'a> {
     definition: &'a Definition,
@@ -58,6 +65,21 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
+    /// A path is one from the root: the daemon stands in no folder of its user's.
+    fn whole_path(&mut self, tree: &Tree, word: &str, path: Option<&str>) {
+        let is_whole =
+            |path: &str| path.starts_with('/') && path.len() < PATH_BYTES_MAX && !path.contains('\0');
+        if let Some(path) = path.filter(|path| !is_whole(path)) {
+            let span = tree.get(word).and_then(|value| value.span);
+            let message = format!("`{word}` must be an absolute path, found {path:?}");
+            self.problems.push(Problem::error(
+                span,
+                message,
+                "write it from the root, such as /home/ada/project",
+            ));
+        }
+    }
+
     fn inputs(&mut self, tree: &Tree) {
         let declared = tree.get("inputs");
         for (name, input) in &self.definition.inputs {

@@ -12,7 +12,7 @@ use serde_json::Value;
 const WORKS: [&str; 5] = ["prompt", "run", "approval", "workflow", "wait"];
 
 /// Options that only a node with a task can have.
-const OF_TASKS: [&str; 13] = [
+const OF_TASKS: [&str; 14] = [
     "capabilities",
     "agent",
     "priority",
@@ -23,6 +23,7 @@ const OF_TASKS: [&str; 13] = [
     "on_lost",
     "concurrency_key",
     "env",
+    "workdir",
     "secrets",
     "output",
     "foreach",
@@ -47,6 +48,7 @@ pub(super) fn does_one_thing(check: &mut Check<'_>, node: &Node, tree: &Tree) {
 
 pub(super) fn check(check: &mut Check<'_>, node: &Node, tree: &Tree) {
     options(check, node, tree);
+    check.whole_path(tree, "workdir", node.terms.workdir.as_deref());
     work(check, node, tree);
     output(check, node, tree);
     texts::check(check, node, tree, texts::Sight::Needs);

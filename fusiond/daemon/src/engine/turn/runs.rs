@@ -177,7 +177,7 @@ impl Loop {
         self.scripts.0.insert(id, script);
     }
 
-    fn script(&mut self, id: RunId) -> Option<Arc<Script>> {
+    pub(super) fn script(&mut self, id: RunId) -> Option<Arc<Script>> {
         if let Some(script) = self.scripts.0.get(&id) {
             return Some(Arc::clone(script));
         }

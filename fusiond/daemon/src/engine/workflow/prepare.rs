@@ -5,7 +5,7 @@
 use super::kept::{self, NodeOutput, Part, Seen as _};
 use super::script::{Script, plan};
 use crate::engine::input::{input_bytes, plan_input, title};
-use crate::runtime::TaskInput;
+use crate::runtime::{TaskInput, WORKDIR};
 use crate::store::Reader;
 use fusion_core::secret::SecretUse;
 use fusion_core::task::submit::{Admission, PRIORITY_DEFAULT};
@@ -268,6 +268,8 @@ fn task(node: &Node, whom: &For, context: &Value, prompt: String, run: Vec<Strin
     for (name, value) in &node.terms.env {
         env.push((name.clone(), fill("env", value, context)?));
     }
+    env.retain(|(name, _)| name != WORKDIR);
+    env.extend(node.terms.workdir.clone().map(|path| (WORKDIR.to_owned(), path)));
     env.push(("FUSION_RUN_ID".to_owned(), whom.run.to_string()));
     env.push(("FUSION_NODE".to_owned(), node.id.clone()));
     env.extend(whom.place.item.map(|item| ("FUSION_ITEM".to_owned(), item.to_string())));

@@ -1,0 +1,239 @@
+//! Stories of `workflow import`: a task file of spec-kit becomes a run, and its boxes are ticked.
+
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fusion_tests::{Ctl, Daemon, Deadline, TestUser, node, specify, users, wait_readable};
+use rustix::fs::inotify;
+
+const TASKS: &str = "\u{feff}# Tasks: Log in\r\n\r\n## Phase 1: Setup\r\n\r\n**Goal**: A {{ place }}\r\n\r\n- [x] T001 Make it\r\n- [ ] T002 Set up\r\n\r\n\
+                     ## Phase 2: User Story 1\r\n\r\n- [ ] T003 [P] [US1] One in src/one.rs\r\n- [ ] T004.5 [P] [US1] Two in src/two.rs\r\n- [-] T005 Not done\r\n\r\n\
+                     **Checkpoint**: It works\r\n\r\n## Phase 3: Polish\r\n\r\n- [ ] T006 Last (depends on T099)";
+
+/// A project with a task file, which belongs to whoever runs the test, or to a user.
+fn project(daemon: &Daemon, tasks: &str, owner: Option<&TestUser>) -> PathBuf {
+    let root = daemon.folder().join("project");
+    let folder = root.join("specs/001-login");
+    std::fs::create_dir_all(&folder).expect("our own folder can be written");
+    std::fs::create_dir(root.join(".specify")).expect("our own folder can be written");
+    std::fs::write(folder.join("tasks.md"), tasks).expect("our own folder can be written");
+    std::fs::write(folder.join("plan.md"), "# Plan").expect("our own folder can be written");
+    std::fs::set_permissions(folder.join("tasks.md"), PermissionsExt::from_mode(0o640))
+        .expect("a file of our own");
+    if let Some(user) = owner {
+        let owned = [&root, &root.join("specs"), &folder, &folder.join("tasks.md"), &folder.join("plan.md")];
+        for path in owned {
+            std::os::unix::fs::chown(path, Some(user.uid), Some(user.uid))
+                .expect("root can give a file away");
+        }
+    }
+    folder.join("tasks.md")
+}
+
+/// An agent that notes the first line of its prompt in a file of the folder in which it works.
+fn spawn_scribe(ctl: &Ctl) {
+    let script =
+        "read -r first; echo \"$first\" >> order; cat > prompt; case $first in *T404*) exit 1;; esac";
+    ctl.ok(&[
+        "agent",
+        "spawn",
+        "scribe",
+        "--profile",
+        "command",
+        "--capability",
+        "code",
+        "--",
+        "/bin/sh",
+        "-c",
+        script,
+    ]);
+}
+
+/// Waits until the file holds this, told by the kernel of each change in its folder.
+fn until_holds(file: &Path, wanted: &str) {
+    let watch =
+        inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).expect("inotify");
+    let folder = file.parent().expect("a folder");
+    inotify::add_watch(&watch, folder, inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CLOSE_WRITE)
+        .expect("a watch");
+    let deadline = Deadline::default();
+    loop {
+        let text = std::fs::read_to_string(file).expect("the file is there");
+        if text == wanted {
+            return;
+        }
+        assert!(wait_readable(&[watch.as_fd()], deadline).is_some(), "not in time: {text}");
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(watch.as_fd(), &mut buffer);
+        while events.next().is_ok() {}
+    }
+}
+
+fn ticked(text: &str) -> String {
+    text.replace("[ ]", "[x]")
+}
+
+#[test]
+fn workflow_import_runs_the_tasks_in_the_project_and_ticks_their_boxes() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    spawn_scribe(&ctl);
+    let file = project(&daemon, TASKS, None);
+    let done = ctl.run(&["-q", "workflow", "import", file.to_str().unwrap(), "-c", "code"]).expect_code(0);
+    assert!(
+        done.stderr.contains("tasks.md:20: T006 names T099, which does not exist: that is left out"),
+        "{done}"
+    );
+    let run = ctl.run_ended(done.stdout.trim());
+    assert_eq!(run["state"], "succeeded", "{run}");
+    for (id, task) in [("T001", false), ("T002", true), ("T004_5", true), ("T005", false), ("T006", true)] {
+        assert_eq!(
+            (&node(&run, id)["state"], node(&run, id)["task"].is_string()),
+            (&"succeeded".into(), task),
+            "{run}"
+        );
+    }
+    let root = daemon.folder().join("project");
+    let order = std::fs::read_to_string(root.join("order")).unwrap();
+    let ids: Vec<&str> = order.lines().map(|line| line.split(' ').nth(2).unwrap()).collect();
+    assert_eq!(ids, ["T002", "T003", "T004.5", "T006"], "{order}");
+    until_holds(&file, &ticked(TASKS));
+    assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+    let task = node(&run, "T003")["task"].as_str().unwrap().to_owned();
+    let prompt = ctl.json(&["task", "show", &task])["prompt"].as_str().unwrap().to_owned();
+    for words in [
+        "Do task T003 of specs/001-login/tasks.md",
+        "Phase 2: User Story 1",
+        "- the plan: specs/001-login/plan.md",
+    ] {
+        assert!(prompt.contains(words), "{words}: {prompt}");
+    }
+    let task = node(&run, "T002")["task"].as_str().unwrap().to_owned();
+    let shown = ctl.json(&["task", "show", &task]);
+    assert!(shown["prompt"].as_str().unwrap().contains("Goal: A {{ place }}"), "{shown}");
+    assert_eq!(shown["workdir"], root.canonicalize().unwrap().to_str().unwrap());
+}
+
+#[test]
+fn workflow_import_holds_at_checkpoints_and_a_failed_task_is_not_ticked() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    spawn_scribe(&ctl);
+    let text = "- [ ] T001 a\n\n**Checkpoint**: Look\n\n- [ ] T404 b\n- [ ] T405 c\n";
+    let file = project(&daemon, text, None);
+    let run = ctl.id(&["workflow", "import", file.to_str().unwrap(), "--hold-checkpoints"]);
+    ctl.until("the checkpoint is held", |ctl| {
+        (node(&ctl.json(&["workflow", "show", &run]), "checkpoint-1")["state"] == "waiting_approval")
+            .then_some(())
+    });
+    until_holds(&file, &text.replace("[ ] T001", "[x] T001"));
+    ctl.ok(&["workflow", "approve", &run, "checkpoint-1"]);
+    let ended = ctl.run_ended(&run);
+    assert_eq!(
+        (&ended["state"], &node(&ended, "T405")["state"]),
+        (&"failed".into(), &"skipped".into()),
+        "{ended}"
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text.replace("[ ] T001", "[x] T001"));
+}
+
+#[test]
+fn workflow_import_lets_a_restart_tick_what_a_crash_left_out() {
+    let mut daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    spawn_scribe(&ctl);
+    let text = "- [ ] T001 a\n- [ ] T002 b\n";
+    let file = project(&daemon, text, None);
+    let run = ctl.id(&["workflow", "import", file.to_str().unwrap()]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    until_holds(&file, &ticked(text));
+    daemon.kill9();
+    // As if the crash had come between the success and the file.
+    std::fs::write(&file, text).unwrap();
+    daemon.start_again();
+    until_holds(&file, &ticked(text));
+}
+
+#[test]
+fn workflow_import_writes_as_the_user_and_nothing_that_the_user_may_not() {
+    let daemon = Daemon::start();
+    let user = users::first();
+    let ctl = daemon.ctl().as_user(&user);
+    spawn_scribe(&ctl);
+    let file = project(&daemon, "- [ ] T001 a\n", Some(&user));
+    let run = ctl.id(&["workflow", "import", file.to_str().unwrap()]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    until_holds(&file, "- [x] T001 a\n");
+    let about = std::fs::metadata(&file).unwrap();
+    assert_eq!((about.uid(), about.gid(), about.mode() & 0o777), (user.uid, user.uid, 0o640));
+    // A file of root's stays as it is, whatever leads there.
+    let secret = daemon.folder().join("secret.md");
+    std::fs::write(&secret, "- [ ] T001 a\n").unwrap();
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    symlink(&secret, &file).unwrap();
+    let definition =
+        format!("name: lure\ntasks_file: {}\nnodes: [{{id: T001, prompt: x}}]\n", file.display());
+    let flow = daemon.flow("lure", &definition);
+    let run = ctl.start_run(&flow, &[]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    // What is said of the next run comes behind the errand of this one.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, "- [ ] T001 a\n").unwrap();
+    std::os::unix::fs::chown(&file, Some(user.uid), Some(user.uid)).unwrap();
+    let run = ctl.start_run(&flow, &[]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    until_holds(&file, "- [x] T001 a\n");
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "- [ ] T001 a\n");
+}
+
+#[test]
+fn workflow_import_refuses_with_lines_and_shows_what_it_would_run() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let file = project(&daemon, "- [ ] T001 a (depends on T002)\n- [ ] T002 b (depends on T001)\n", None);
+    let path = file.to_str().unwrap();
+    let refused = ctl.refused(2, &["workflow", "import", path]);
+    assert_eq!(refused["code"], "tasks_file_invalid");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("T001 (line 1) → T002 (line 2) → T001 (line 1)"),
+        "{refused}"
+    );
+    std::fs::write(&file, "nothing\n").unwrap();
+    assert!(ctl.refused(2, &["workflow", "import", path])["detail"].as_str().unwrap().contains("no task"));
+    assert_eq!(ctl.refused(2, &["workflow", "import", "/does/not/exist"])["code"], "file_unreadable");
+    std::fs::write(&file, "- [ ] T001 a\n").unwrap();
+    let shown = ctl.ok(&["workflow", "import", path, "--dry-run", "--timeout", "5m"]);
+    assert!(shown.contains("tasks_file: ") && shown.contains("id: T001"), "{shown}");
+    let kept = daemon.flow("shown", &shown);
+    drop(ctl.run(&["workflow", "validate", &kept]).expect_code(0));
+    assert_eq!(ctl.json(&["workflow", "list"]).as_array().map(Vec::len), Some(0), "nothing was begun");
+}
+
+#[test]
+fn workflow_import_takes_the_template_of_specify_init() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let root = daemon.folder().join("fresh");
+    std::fs::create_dir(&root).unwrap();
+    let init = ["init", ".", "--integration", "claude", "--script", "sh", "--ignore-agent-tools", "--force"];
+    let init = Command::new(specify()).args(init).current_dir(&root).stdin(Stdio::null()).output().unwrap();
+    assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+    let template = root.join(".specify/templates/tasks-template.md");
+    for mode in ["strict", "stories"] {
+        let done = ctl
+            .run(&["workflow", "import", template.to_str().unwrap(), "--mode", mode, "--dry-run"])
+            .expect_code(0);
+        let words = done.stdout.lines().map(|line| line.trim_start_matches(['-', ' ']));
+        let ids: Vec<&str> = words.filter_map(|line| line.strip_prefix("id: ")).collect();
+        assert_eq!((ids.len(), ids.first(), ids.last()), (28, Some(&"T001"), Some(&"T028")), "{done}");
+        // Its stories name the same placeholders for files.
+        let is_expected = |line: &str| {
+            line.contains("a sample of a task") || (mode == "stories" && line.contains("both name"))
+        };
+        assert!(done.stderr.lines().all(is_expected), "{done}");
+    }
+}
