@@ -109,11 +109,23 @@ fn texts(library: &Library, known: &[Library]) -> anyhow::Result<Vec<String>> {
             return Ok(theirs);
         }
     }
+    if let Some(kept) = kept(library)? {
+        return Ok(vec![kept]);
+    }
     let offered = library.license.as_deref().unwrap_or_default();
     if offered.split([' ', '/']).any(|word| word == "Apache-2.0") && !offered.contains("AND") {
         return Ok(vec![read(&shell::root().join("LICENSE"))?]);
     }
     bail!("{} was published without a licence text", library.title())
+}
+
+/// The text of a repository whose libraries are all published without it: `packaging/licenses/` has it under the last
+/// part of the repository's address.
+fn kept(library: &Library) -> anyhow::Result<Option<String>> {
+    let name =
+        library.repository.as_deref().and_then(|address| address.trim_end_matches('/').rsplit('/').next());
+    let path = name.map(|name| shell::root().join("packaging/licenses").join(name));
+    path.filter(|path| path.is_file()).map(|path| read(&path)).transpose()
 }
 
 /// The texts beside a manifest, in the order of their files' names.
