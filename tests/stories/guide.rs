@@ -42,6 +42,11 @@ fn task_files_work_as_written() {
 }
 
 #[test]
+fn workflows_work_as_written() {
+    drop(play_guide("docs/guide/workflows.md"));
+}
+
+#[test]
 fn recovery_works_as_written() {
     drop(play_guide("docs/guide/recovery.md"));
 }

@@ -171,7 +171,7 @@ impl Stage {
 
     /// Waits for the end; whether it is good or bad is compared.
     fn ended(&self, run: &str) -> anyhow::Result<()> {
-        let done = self.ctl.run(&["workflow", "wait", run]);
+        let done = self.ctl.run(&["workflow", "show", "--wait", run]);
         ensure!(done.code == 0 || done.code == 1, "waiting for {run} failed: {done}");
         Ok(())
     }

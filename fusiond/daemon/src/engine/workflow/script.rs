@@ -133,7 +133,7 @@ pub fn plan(script: &Script) -> Plan {
     Plan { graph, nodes, concurrency, timeout: definition.timeout.map(Millis) }
 }
 
-/// Whether the result of each node is used by another one.
+/// Whether the result of each node is used: by another one, or because it is what the run comes to.
 fn looked_at(script: &Script) -> Vec<bool> {
     let mut looked_at = vec![false; script.nodes.len()];
     for node in script.uses.iter().flatten() {
@@ -143,7 +143,8 @@ fn looked_at(script: &Script) -> Vec<bool> {
 }
 
 fn node_plan(script: &Script, graph: &Graph, looked_at: &[bool], at: u32, node: &Node) -> NodePlan {
-    let is_kept = looked_at[at as usize] || node.format() == Format::Json;
+    let is_last = graph.dependents(at).is_empty() && !HOOK_IDS.contains(&node.id.as_str());
+    let is_kept = looked_at[at as usize] || is_last || node.format() == Format::Json;
     let everybody_looks = || {
         let dependents = graph.dependents(at);
         !dependents.is_empty() && dependents.iter().all(|other| script.uses[*other as usize].contains(&at))
@@ -203,7 +204,7 @@ mod tests {
         let plan = plan(&script);
         let kept: Vec<&str> =
             plan.nodes.iter().filter(|node| node.result == ResultUse::Kept).map(|node| &*node.id).collect();
-        assert_eq!(kept, ["plan", "seen"]);
+        assert_eq!(kept, ["plan", "blind", "seen", "looks"]);
         let rejection = |id| match plan.node(plan.find(id).unwrap()).kind {
             NodeKind::Approval { rejection, .. } => Some(rejection),
             NodeKind::Task | NodeKind::Wait | NodeKind::Workflow => None,
