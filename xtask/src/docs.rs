@@ -8,21 +8,10 @@ use crate::shell;
 /// first: the rest may not compile without it.
 const FRESH: &[&[&str]] = &[&["-p", "fusion-proto", "--tests"], &["--workspace", "--lib", "--tests"]];
 
-/// Tests that write and look at man pages. Of the two programs alone, which compiles the least where nothing is built.
-const MAN: &[&str] = &[
-    "test",
-    "-p",
-    "fusiond",
-    "-p",
-    "fusionctl",
-    "--lib",
-    "--test",
-    "man",
-    "--locked",
-    "--quiet",
-    "--",
-    "page_that_renders",
-];
+/// Tests that write and look at man pages. Of all packages, as the tests build them: others would be built with other
+/// features.
+const MAN: &[&str] =
+    &["test", "--workspace", "--lib", "--test", "man", "--locked", "--quiet", "--", "page_that_renders"];
 
 /// Writes all generated files of the checkout anew; also the way out of a conflict in one of them.
 ///

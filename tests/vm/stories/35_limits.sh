@@ -18,7 +18,7 @@ printf '[users.ada.limits]\nmemory = "200MiB"\ncpu = 1.5\npids = 400\n' >/etc/fu
 systemctl reload fusiond.service
 held() { [ "$(systemctl show -P MemoryMax "$slice")" = "$1" ]; }
 eventually 20 held 209715200
-is "$(systemctl show -P CPUQuotaPerSecUSec "$slice")" 1.5s "the processors"
+is "$(cat "/sys/fs/cgroup/fusion.slice/$slice/cpu.max")" "150000 100000" "the processors"
 is "$(systemctl show -P TasksMax "$slice")" 400 "the processes"
 quiet=$(long_task ada quiet)
 code=0
