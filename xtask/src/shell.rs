@@ -77,10 +77,19 @@ pub(crate) fn need(program: &str, package: &str) -> anyhow::Result<()> {
     if found {
         return Ok(());
     }
+    install(program, package)
+}
+
+/// Installs what is missing.
+///
+/// # Errors
+///
+/// When it cannot be installed.
+pub(crate) fn install(missing: &str, package: &str) -> anyhow::Result<()> {
     if !fusion_tests::is_root() {
-        bail!("{program} is not installed: run `sudo apt-get install {package}`");
+        bail!("{missing} is not installed: run `sudo apt-get install {package}`");
     }
-    say(&format!("{program} is not installed; installing {package}\n"));
+    say(&format!("{missing} is not installed; installing {package}\n"));
     run_with("apt-get", &["install", "-y", "-qq", package], &[("DEBIAN_FRONTEND", "noninteractive")])
 }
 

@@ -28,6 +28,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     for (program, package) in NEEDED {
         shell::need(program, package)?;
     }
+    // For the real spec-kit, in an environment of its own.
+    if !shell::succeeds("python3", &["-c", "import ensurepip"]) {
+        shell::install("python3 with venv", "python3-venv")?;
+    }
     let is_root = fusion_tests::is_root();
     let machine = if is_root { Some(vm::prepare_quick()?) } else { None };
     // The stories start the programs themselves, which no test target depends on; built together with the tests they
