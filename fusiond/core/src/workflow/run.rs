@@ -254,7 +254,8 @@ impl Run {
             Prepared::Task(task) => {
                 self.set(place, NodeState::Active { since: now, task: task.id }, acts);
                 let kind = EventKind::NodeStarted { run, node, item: place.item, task: Some(task.id) };
-                acts.extend([Act::Submit { place, task }, Act::Tell(kind)]);
+                // Told first: a task that is refused ends the node at once.
+                acts.extend([Act::Tell(kind), Act::Submit { place, task }]);
             }
             Prepared::Failed(failure) => self.end_busy(now, place, How::Failed(Box::new(failure)), acts),
             Prepared::Skip => self.end_busy(now, place, How::Skipped(SkipWhy::When), acts),

@@ -2,6 +2,7 @@
 //!
 //! Not for: when they ask (`life`).
 
+use crate::flows;
 use crate::rng::Rng;
 use fusion_core::agent::update::Change;
 use fusion_core::agent::{AgentChange, AgentSpec, Keep, RestartPolicy, SpawnAgent, Stay};
@@ -24,7 +25,7 @@ const USERS: [u32; 3] = [1000, 1001, 1002];
 const OFFERED: [&str; 3] = ["gpu", "net", "sh"];
 
 /// Ids sort by age to the millisecond, as the engine draws them.
-fn fresh(rng: &mut Rng, now: Time) -> u128 {
+pub(crate) fn fresh(rng: &mut Rng, now: Time) -> u128 {
     (u128::from(now.0) << 80) | (rng.wide() >> 48)
 }
 
@@ -43,7 +44,8 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command)
         return (caller, draw_question(rng));
     }
     let command = match rng.below(1000) {
-        0..=349 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
+        0..=269 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
+        270..=349 => flows::draw(rng, state, caller, now),
         350..=365 => Command::RunTask(Box::new(draw_run(rng, state, caller, now))),
         366..=375 => Command::SetSecret(set_secret(rng, caller, now)),
         376..=379 => Command::RemoveSecret { owner: Uid(*rng.pick(&USERS)), name: secret_name(rng) },
@@ -104,8 +106,13 @@ fn secret_name(rng: &mut Rng) -> String {
     format!("s{}", rng.below(3))
 }
 
+/// Whose something is that a caller asks for.
+pub(crate) fn draw_owner(rng: &mut Rng, caller: Caller) -> Uid {
+    if caller.rights == Rights::Admin { Uid(*rng.pick(&USERS)) } else { caller.uid }
+}
+
 fn set_secret(rng: &mut Rng, caller: Caller, now: Time) -> SetSecret {
-    let owner = if caller.rights == Rights::Admin { Uid(*rng.pick(&USERS)) } else { caller.uid };
+    let owner = draw_owner(rng, caller);
     let (id, name) = (SecretId(fresh(rng, now)), secret_name(rng));
     SetSecret { id, owner, owner_name: format!("user{}", owner.0), name }
 }
@@ -300,7 +307,7 @@ fn draw_update(rng: &mut Rng, state: &State, now: Time) -> UpdateTask {
 
 fn draw_agent(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SpawnAgent {
     let restart = *rng.pick(&[RestartPolicy::OnFailure, RestartPolicy::Always, RestartPolicy::Never]);
-    let owner = if caller.rights == Rights::Admin { Uid(*rng.pick(&USERS)) } else { caller.uid };
+    let owner = draw_owner(rng, caller);
     let name = format!("a{}", rng.below(5));
     let request = if rng.permille(100) { 1 + rng.below(5) } else { 0 };
     let mut ask = spawn(AgentId(fresh(rng, now)), owner, name, capabilities(rng, 700), restart, request);
@@ -353,12 +360,8 @@ fn draw_task(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SubmitT
         Rights::User | Rights::Agent(_) if rng.permille(20) => Uid(*rng.pick(&USERS)),
         Rights::User | Rights::Agent(_) => caller.uid,
     };
-    let mut ask = submit(TaskId(fresh(rng, now)), owner);
-    ask.capabilities = capabilities(rng, 250);
+    let mut ask = draw_work(rng, owner, now);
     ask.priority = u32::try_from(rng.below(11)).expect("small");
-    ask.retries = u32::try_from(rng.below(3)).expect("small");
-    ask.on_lost = *rng.pick(&[OnLost::Review, OnLost::Retry, OnLost::Fail]);
-    ask.timeouts = Timeouts { run: span(rng, 300, 15), idle: span(rng, 250, 8), queue: span(rng, 150, 60) };
     ask.not_before = span(rng, 100, 20).map(|wait| now.plus(wait));
     if rng.permille(150) {
         ask.agent = agent_text(rng, state);
@@ -370,9 +373,6 @@ fn draw_task(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SubmitT
     if rng.permille(100) {
         ask.request = 1 + rng.below(20);
     }
-    if rng.permille(250) {
-        ask.concurrency_key = format!("c{}", rng.below(3));
-    }
     if rng.permille(80) {
         ask.admission = Admission::Held;
     }
@@ -381,6 +381,19 @@ fn draw_task(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> SubmitT
     }
     if rng.permille(150) {
         ask.secrets = secret_uses(rng, state, owner);
+    }
+    ask
+}
+
+/// What an agent is to do, by its own or for a node of a run.
+pub(crate) fn draw_work(rng: &mut Rng, owner: Uid, now: Time) -> SubmitTask {
+    let mut ask = submit(TaskId(fresh(rng, now)), owner);
+    ask.capabilities = capabilities(rng, 250);
+    ask.retries = u32::try_from(rng.below(3)).expect("small");
+    ask.on_lost = *rng.pick(&[OnLost::Review, OnLost::Retry, OnLost::Fail]);
+    ask.timeouts = Timeouts { run: span(rng, 300, 15), idle: span(rng, 250, 8), queue: span(rng, 150, 60) };
+    if rng.permille(250) {
+        ask.concurrency_key = format!("c{}", rng.below(3));
     }
     ask
 }

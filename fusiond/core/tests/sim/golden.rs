@@ -3,6 +3,7 @@
 //! One line is one act of a user, of a program or of the world; `hold` keeps orders or news on the wire
 //! until `release` or a crash. `INSTA_UPDATE=always` writes the snapshots anew. Not for: random lives.
 
+mod flows;
 mod parse;
 
 use crate::clients;
@@ -20,9 +21,10 @@ use fusion_core::task::update::{Edit, NewPrompt};
 use fusion_core::task::{
     Answer, AskTask, ExitKind, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, UpdateTask,
 };
+use fusion_core::workflow::explain::explain_run;
 use fusion_core::{
-    AgentId, Caller, Command, Config, Event, EventKind, Input, Millis, Rights, SecretId, TaskId, Time, Uid,
-    wake,
+    AgentId, Caller, Command, Config, Event, EventKind, Input, Millis, Rights, RunId, SecretId, TaskId, Time,
+    Uid, wake,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,6 +35,10 @@ pub(crate) struct Session {
     telling: Telling,
     agents: BTreeMap<String, AgentId>,
     tasks: BTreeMap<String, TaskId>,
+    runs: BTreeMap<String, RunId>,
+    /// How long nodes wait.
+    spans: BTreeMap<String, Millis>,
+    desk: flows::Desk,
     hold_orders: bool,
     hold_news: bool,
     unnamed: u32,
@@ -48,6 +54,9 @@ impl Session {
             telling: Telling::default(),
             agents: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            spans: BTreeMap::new(),
+            desk: flows::Desk::default(),
             hold_orders: false,
             hold_news: false,
             unnamed: 0,
@@ -78,7 +87,7 @@ impl Session {
         match words {
             ["boot"] => self.world.boot(),
             ["crash"] => {
-                (self.hold_orders, self.hold_news) = (false, false);
+                (self.hold_orders, self.hold_news, self.desk.is_closed) = (false, false, false);
                 self.world.crash()
             }
             ["reboot"] => {
@@ -94,8 +103,12 @@ impl Session {
                 self.hold_news = true;
                 Ok(())
             }
+            ["hold", "wants"] => {
+                self.desk.is_closed = true;
+                Ok(())
+            }
             ["release"] => {
-                (self.hold_orders, self.hold_news) = (false, false);
+                (self.hold_orders, self.hold_news, self.desk.is_closed) = (false, false, false);
                 Ok(())
             }
             ["tick", span] => self.tick(self.world.now.plus(millis(span))),
@@ -116,6 +129,7 @@ impl Session {
                 self.world.shims.stuck.remove(&self.agents[*name]);
                 Ok(())
             }
+            ["node", name, rest @ ..] => self.find_out(name, rest),
             ["pool", name, rest @ ..] => self.set_pool(None, name, rest),
             ["own", uid, "pool", name, rest @ ..] => self.set_pool(Some(Uid(number(uid))), name, rest),
             ["why", name] => {
@@ -232,7 +246,11 @@ impl Session {
             match (order, news) {
                 (Some(agent), _) => self.world.carry_out(agent)?,
                 (None, Some(who)) => self.world.take_news(who)?,
-                (None, None) => return Ok(()),
+                (None, None) => {
+                    if !self.answer_want()? {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
@@ -279,6 +297,10 @@ impl Session {
             self.agents.insert((*agent).to_owned(), target);
             self.telling.name(target.to_string(), agent);
         }
+        if let (Ok(Done::Run(id)), ["start", name, ..]) = (&reply, words) {
+            self.runs.insert((*name).to_owned(), *id);
+            self.telling.name(id.to_string(), name);
+        }
         if let (Ok(Done::Agent(id)), ["spawn", name, ..]) = (&reply, words) {
             self.agents.insert((*name).to_owned(), *id);
             self.telling.name(id.to_string(), name);
@@ -289,10 +311,11 @@ impl Session {
 
     fn why(&mut self, name: &str) {
         let (state, now) = (&self.world.state, self.world.now);
-        let explanation = match (self.tasks.get(name), self.agents.get(name)) {
-            (Some(task), _) => explain_task(state, *task, now),
-            (None, Some(agent)) => explain_agent(state, *agent, now),
-            (None, None) => panic!("nothing is called {name}"),
+        let explanation = match (self.tasks.get(name), self.agents.get(name), self.runs.get(name)) {
+            (Some(task), ..) => explain_task(state, *task, now),
+            (None, Some(agent), _) => explain_agent(state, *agent, now),
+            (None, None, Some(run)) => explain_run(state, *run, now),
+            (None, None, None) => panic!("nothing is called {name}"),
         };
         self.telling.explanation(&explanation.expect("it is known"));
     }

@@ -3,6 +3,7 @@
 //! Only committed events come here: what a crash forgot was never promised. Not for: the state's own
 //! invariants (`State::check`).
 
+use crate::runs::Runs;
 use crate::shim::Shims;
 use crate::store::Store;
 use fusion_core::event::Subject;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(crate) struct History {
     tasks: BTreeMap<TaskId, Story>,
+    runs: Runs,
     /// Leases of which the daemon said that they never began.
     never: BTreeSet<(AgentId, u32, u32)>,
     /// How often each kind of event came.
@@ -41,6 +43,7 @@ impl History {
         }
         self.record_removal(event, shims)?;
         record_seed(event, shims)?;
+        self.runs.record(event, store)?;
         if let EventKind::TaskSubmitted { task } = &event.kind
             && self.tasks.insert(*task, Story::default()).is_some()
         {

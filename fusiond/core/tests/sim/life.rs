@@ -4,6 +4,7 @@
 //! prints what came in. Not for: single stories (`golden`).
 
 use crate::clients;
+use crate::flows;
 use crate::hang;
 use crate::rng::Rng;
 use crate::shim::{Fate, Who};
@@ -74,9 +75,10 @@ impl Life {
             return self.boot();
         }
         match self.rng.below(1000) {
-            0..=299 => self.ask(),
-            300..=549 => self.carry_out(),
-            550..=799 => self.take_news(),
+            0..=289 => self.ask(),
+            290..=339 => self.answer(),
+            340..=569 => self.carry_out(),
+            570..=799 => self.take_news(),
             800..=939 => self.pass(),
             940..=954 => self.kill_shim(),
             955..=959 => self.stop_shim(),
@@ -100,6 +102,20 @@ impl Life {
         let reply = self.world.ask(caller, command)?;
         self.note(format!("  {reply:?}"));
         Ok(())
+    }
+
+    /// The engine has found out something that a run wants, in any order.
+    fn answer(&mut self) -> Result<(), String> {
+        if self.world.wants.is_empty() {
+            return Ok(());
+        }
+        let at = usize::try_from(self.rng.below(self.world.wants.len() as u64)).expect("below a length");
+        let want = self.world.wants.swap_remove(at);
+        let Some(input) = flows::answer(&mut self.rng, &self.world.state, self.world.now, want) else {
+            return Ok(());
+        };
+        self.note(format!("{input:?}"));
+        self.world.take(input)?.map(drop).map_err(|reject| reject.to_string())
     }
 
     fn carry_out(&mut self) -> Result<(), String> {
@@ -203,18 +219,33 @@ impl Life {
         self.boot()?;
         let open = Command::SetIntake(Intake::Open);
         self.world.ask(clients::admin(), open)?.map_err(|reject| reject.to_string())?;
+        let mut reruns = self.rng.below(4);
         for _ in 0..QUIET_MAX {
             self.world.commit()?;
             if !self.world.orders.is_empty() {
                 self.carry_out()?;
             } else if !self.world.news.is_empty() {
                 self.take_news()?;
+            } else if !self.world.wants.is_empty() {
+                self.answer()?;
             } else if let Some(at) = self.next_instant() {
                 let span = at.since(self.world.now);
                 self.note(format!("{span} pass"));
                 self.world.pass(span)?;
             } else {
-                return hang::check(&self.world);
+                hang::check(&self.world)?;
+                let attended = flows::attend(&mut self.rng, &self.world.state)?;
+                if let Some(command) = attended {
+                    self.note(format!("{command:?}"));
+                    self.world.ask(clients::admin(), command)?.map_err(|reject| reject.to_string())?;
+                } else if reruns > 0 {
+                    reruns -= 1;
+                    let command = flows::draw_rerun(&mut self.rng, &self.world.state);
+                    self.note(format!("{command:?}"));
+                    let _may_be_refused = self.world.ask(clients::admin(), command)?;
+                } else {
+                    return Ok(());
+                }
             }
         }
         Err("the world does not come to rest".to_owned())

@@ -3,6 +3,7 @@
 mod chooser;
 mod clients;
 mod explain;
+mod flows;
 mod golden;
 mod hang;
 mod history;
@@ -11,6 +12,7 @@ mod limits;
 mod program;
 mod properties;
 mod rng;
+mod runs;
 mod shim;
 mod store;
 mod tables;

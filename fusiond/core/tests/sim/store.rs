@@ -122,6 +122,12 @@ impl Store {
         self.values.iter().filter_map(run).collect()
     }
 
+    /// One run with its plan and its nodes.
+    pub(crate) fn run(&self, id: RunId) -> Option<Run> {
+        let run = serde_json::from_slice(self.values.get(&Key::Run(id))?).expect("written above");
+        Some(self.whole_run(id, run))
+    }
+
     fn whole_run(&self, id: RunId, run: Run) -> Run {
         let plan: Plan = serde_json::from_slice(&self.values[&Key::Plan(id)]).expect("written above");
         let nodes = self.values.range(Key::Node(id, 0, None)..=Key::Node(id, u32::MAX, Some(u32::MAX)));
@@ -170,8 +176,12 @@ impl Store {
             return Err("profiles were changed and not touched".to_owned());
         }
         for run in self.runs() {
-            let same = |live: &Run| live.nodes() == run.nodes() && live.places().eq(run.places());
-            if state.run(run.id).is_some_and(|live| !same(live) || live.state != run.state) {
+            let head = |run: &Run| {
+                let Run { spec, state, doom, clock, generation, revision, plan, .. } = run.clone();
+                (spec, state, doom, clock, generation, revision, plan)
+            };
+            let same = |live: &Run| head(live) == head(&run) && live.places().eq(run.places());
+            if !state.run(run.id).is_some_and(same) {
                 return Err(format!("{} was changed and not touched", run.id));
             }
         }

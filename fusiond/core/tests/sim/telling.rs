@@ -6,7 +6,7 @@ use crate::world::World;
 use fusion_core::explain::Explanation;
 use fusion_core::step::Done;
 use fusion_core::task::{Attempt, Ending};
-use fusion_core::{Agent, Effect, Event, Reject, Task};
+use fusion_core::{Agent, Effect, Event, Reject, Run, Task};
 use std::fmt::Write;
 
 #[derive(Default)]
@@ -81,6 +81,9 @@ impl Telling {
                 ));
             }
         }
+        for run in world.state.runs() {
+            self.run(run);
+        }
         for (who, shim) in &world.shims.alive {
             let running = shim.running.as_ref().map(|run| (run.serial, run.task));
             let line = format!("shim {}.{} runs {running:?} frozen {}", who.0, who.1, shim.frozen);
@@ -97,6 +100,17 @@ impl Telling {
         write!(line, " succeeded {} failed {}", agent.succeeded, agent.failed).expect("a string");
         write!(line, " crashes {:?} trouble {:?}", agent.crashes, agent.trouble).expect("a string");
         self.put(&line);
+    }
+
+    fn run(&mut self, run: &Run) {
+        self.put(&format!("run {} of {} generation {}", run.id, run.owner.0, run.generation));
+        self.put(&format!("    {:?} clock {:?}", run.state, run.clock));
+        for (place, node) in run.places() {
+            let item = place.item.map_or(String::new(), |item| format!("[{item}]"));
+            let tries = if node.tries == 0 { String::new() } else { format!(" tries {}", node.tries) };
+            let id = &run.plan.node(place.node).id;
+            self.put(&format!("    {id}{item} {:?}{tries}", node.state));
+        }
     }
 
     fn task(&mut self, task: &Task) {

@@ -11,6 +11,7 @@ use crate::store::Store;
 use fusion_core::index::{PoolIndex, UserIndex};
 use fusion_core::step::Done;
 use fusion_core::task::Past;
+use fusion_core::workflow::Want;
 use fusion_core::{
     AgentId, Caller, Command, Config, Effect, Event, Input, Millis, Out, Outcome, Reject, State, Task,
     TaskId, Time, Turn, Uid, step, wake,
@@ -30,6 +31,8 @@ pub(crate) struct World {
     pub(crate) orders: BTreeMap<AgentId, VecDeque<Effect>>,
     /// News that the daemon has not taken yet, in order for each shim.
     pub(crate) news: BTreeMap<Who, VecDeque<Outcome>>,
+    /// What runs want from the engine; a crash forgets it.
+    pub(crate) wants: Vec<Want>,
     pub(crate) up: bool,
     epoch: u64,
     seeds: Rng,
@@ -48,6 +51,7 @@ impl World {
             chooser: Chooser::default(),
             orders: BTreeMap::new(),
             news: BTreeMap::new(),
+            wants: Vec::new(),
             up: false,
             epoch: 0,
             seeds: Rng::new(seed),
@@ -73,6 +77,7 @@ impl World {
         self.out = Out::default();
         self.orders.clear();
         self.news.clear();
+        self.wants.clear();
         self.shims.hang_up();
         self.up = false;
         Ok(())
@@ -88,6 +93,7 @@ impl World {
         let before =
             (may_refuse && turn.seed.is_multiple_of(4)).then(|| (self.state.clone(), self.out.clone()));
         let result = step(&mut self.state, &mut self.out, turn, input);
+        self.wants.extend(self.state.take_wants());
         match &result {
             Err(reject) if !may_refuse => return Err(format!("an outcome was refused: {reject}")),
             Err(_) => {
@@ -147,6 +153,8 @@ impl World {
     fn unchanged(&self, state: &State, out: &Out) -> Result<(), String> {
         let same = state.agents().eq(self.state.agents())
             && state.tasks().eq(self.state.tasks())
+            && state.runs().eq(self.state.runs())
+            && state.workflows().eq(self.state.workflows())
             && state.index() == self.state.index()
             && (&state.meta, state.seq) == (&self.state.meta, self.state.seq)
             && *out == self.out;

@@ -1,6 +1,8 @@
 //! The commands of the language of sessions: words in, a command out. Not for: acts of the world.
 
 use super::*;
+use crate::flows;
+use fusion_core::workflow::{ApproveNode, Verdict};
 
 impl Session {
     /// Commands that concern several agents, or what one is.
@@ -43,12 +45,49 @@ impl Session {
             ["profiles", "remove", name] => {
                 Command::RemoveProfile { owner: caller.uid, name: (*name).to_owned() }
             }
+            ["secret", "set", name] => {
+                let (owner, name) = (caller.uid, (*name).to_owned());
+                // Their own number keeps the ids apart also when others were forgotten.
+                let id = SecretId((3 << 80) + u128::from(self.world.state.seq));
+                Command::SetSecret(SetSecret { id, owner, owner_name: format!("user{}", owner.0), name })
+            }
+            ["secret", "remove", name] => {
+                Command::RemoveSecret { owner: caller.uid, name: (*name).to_owned() }
+            }
             _ => return None,
         })
     }
 
-    pub(super) fn parse(&self, caller: Caller, words: &[&str]) -> Command {
+    /// Commands about runs of workflows.
+    fn parse_run(&mut self, caller: Caller, words: &[&str]) -> Option<Command> {
+        let run = |name: &str| self.runs.get(name).map_or_else(|| name.to_owned(), RunId::to_string);
+        let decision = |name: &str, node: &str, verdict| {
+            let comment = "so be it".to_owned();
+            Command::ApproveNode(ApproveNode { run: run(name), node: node.to_owned(), verdict, comment })
+        };
+        Some(match words {
+            ["start", _, nodes @ ..] => {
+                let id = RunId((5 << 80) + self.runs.len() as u128);
+                Command::StartRun(Box::new(flows::start(id, caller.uid, self.parse_plan(nodes))))
+            }
+            ["pause-run", name] => Command::PauseRun { run: run(name) },
+            ["resume-run", name] => Command::ResumeRun { run: run(name) },
+            ["cancel-run", name] => Command::CancelRun { run: run(name) },
+            ["approve-node", name, node] => decision(name, node, Verdict::Approved),
+            ["approve-node", name, node, "--reject"] => decision(name, node, Verdict::Rejected),
+            ["rerun", name, from @ ..] => {
+                let from = from.first().map(|node| (*node).to_owned()).unwrap_or_default();
+                Command::RerunRun { run: run(name), from, recalled: None }
+            }
+            _ => return None,
+        })
+    }
+
+    pub(super) fn parse(&mut self, caller: Caller, words: &[&str]) -> Command {
         if let Some(command) = self.parse_settings(caller, words) {
+            return command;
+        }
+        if let Some(command) = self.parse_run(caller, words) {
             return command;
         }
         let agent = |name: &str| self.agents.get(name).map_or_else(|| name.to_owned(), AgentId::to_string);
@@ -101,15 +140,6 @@ impl Session {
             ["approve", name, "--reject"] => {
                 let answer = Answer::Reject { comment: "not today".to_owned() };
                 Command::AnswerTask { task: task(name), answer }
-            }
-            ["secret", "set", name] => {
-                let (owner, name) = (caller.uid, (*name).to_owned());
-                // Their own number keeps the ids apart also when others were forgotten.
-                let id = SecretId((3 << 80) + u128::from(self.world.state.seq));
-                Command::SetSecret(SetSecret { id, owner, owner_name: format!("user{}", owner.0), name })
-            }
-            ["secret", "remove", name] => {
-                Command::RemoveSecret { owner: caller.uid, name: (*name).to_owned() }
             }
             ["drain"] => Command::SetIntake(Intake::Closed),
             ["open"] => Command::SetIntake(Intake::Open),

@@ -1,0 +1,194 @@
+//! What the written events of runs promise: nothing begins before what it needs, nothing twice, nothing after the end.
+//!
+//! A second opinion: it knows the graph of each run and the events, and nothing else. Not for: the state's own invariants
+//! (`State::check`).
+
+use crate::store::Store;
+use fusion_core::event::Subject;
+use fusion_core::workflow::{Occasion, OnFailure, Plan};
+use fusion_core::{Event, EventKind, RunId, TaskId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+#[derive(Default)]
+pub(crate) struct Runs {
+    runs: BTreeMap<RunId, Story>,
+    /// For which place each task was begun.
+    tasks: BTreeMap<TaskId, (RunId, Name)>,
+}
+
+/// A node by its name, and the item of it.
+type Name = (String, Option<u32>);
+
+struct Story {
+    plan: Arc<Plan>,
+    generation: u32,
+    is_paused: bool,
+    ended: bool,
+    /// Places that were begun in this version of the run and are not to be begun again.
+    begun: BTreeSet<Name>,
+    /// How places ended; of nodes that are done once more, as long as they have not begun again.
+    ends: BTreeMap<Name, Ending>,
+    /// Nodes that ended in this version of the run.
+    fresh: BTreeSet<Name>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Well,
+    Badly,
+    Skipped,
+}
+
+impl Runs {
+    /// One more event.
+    pub(crate) fn record(&mut self, event: &Event, store: &Store) -> Result<(), String> {
+        self.record_task(event)?;
+        let Subject::Run(id) = event.kind.subject() else { return Ok(()) };
+        let told = self.record_run(id, event, store);
+        told.map_err(|broken| format!("{broken}: {id}, {:?}", event.kind))
+    }
+
+    fn record_run(&mut self, id: RunId, event: &Event, store: &Store) -> Result<(), String> {
+        if let EventKind::RunStarted { .. } = &event.kind {
+            let plan = store.run(id).ok_or("it is not in the store")?.plan;
+            return match self.runs.insert(id, Story::new(plan)) {
+                None => Ok(()),
+                Some(_) => Err("it began twice".to_owned()),
+            };
+        }
+        if let EventKind::NodeStarted { node, item, task: Some(task), .. } = &event.kind
+            && self.tasks.insert(*task, (id, (node.clone(), *item))).is_some()
+        {
+            return Err("its task was begun before".to_owned());
+        }
+        self.runs.get_mut(&id).ok_or("it never began")?.record(&event.kind)
+    }
+
+    /// A node's task is given to an agent only when what the node needs has ended.
+    fn record_task(&self, event: &Event) -> Result<(), String> {
+        let EventKind::TaskStarted { task, .. } = &event.kind else { return Ok(()) };
+        let Some((run, (node, item))) = self.tasks.get(task) else { return Ok(()) };
+        let story = self.runs.get(run).ok_or("a task of a run that never began")?;
+        let at = story.plan.find(node).ok_or("a node that does not exist")?;
+        if story.ends.contains_key(&(node.clone(), *item)) {
+            return Err(format!("{task} starts although {node} of {run} has ended"));
+        }
+        story.has_needs(at).map_err(|broken| format!("{task} starts too early: {broken}"))
+    }
+}
+
+impl Story {
+    fn new(plan: Arc<Plan>) -> Self {
+        let (begun, ends, fresh) = Default::default();
+        Self { plan, generation: 1, is_paused: false, ended: false, begun, ends, fresh }
+    }
+
+    fn record(&mut self, kind: &EventKind) -> Result<(), String> {
+        if let EventKind::RunRerun { generation, .. } = kind {
+            return self.again(*generation);
+        }
+        match kind.word() {
+            "run.paused" => self.is_paused = true,
+            "run.resumed" | "run.cancelling" => self.is_paused = false,
+            "run.succeeded" | "run.failed" | "run.cancelled" => return self.end(),
+            word => self.record_node(word, kind)?,
+        }
+        if self.ended { Err("something happened after its end".to_owned()) } else { Ok(()) }
+    }
+
+    fn record_node(&mut self, word: &str, kind: &EventKind) -> Result<(), String> {
+        if let EventKind::NodeStarted { node, item, .. } = kind {
+            self.begin((node.clone(), *item))
+        } else if let EventKind::NodeWaiting { node, .. } | EventKind::NodeAsked { node, .. } = kind {
+            self.begin((node.clone(), None))
+        } else if let EventKind::NodeRetried { node, item, .. } = kind {
+            let was_begun = self.begun.remove(&(node.clone(), *item));
+            if was_begun { Ok(()) } else { Err("it is done again and never was".to_owned()) }
+        } else if let EventKind::NodeSucceeded { node, item, .. } = kind {
+            self.end_place(node, *item, Ending::Well)
+        } else if let EventKind::NodeFailed { node, item, .. } | EventKind::NodeCancelled { node, item, .. } =
+            kind
+        {
+            self.end_place(node, *item, Ending::Badly)
+        } else if let EventKind::NodeSkipped { node, .. } = kind {
+            self.end_place(node, None, Ending::Skipped)
+        } else if word == "node.decided" {
+            Ok(())
+        } else {
+            Err("an event of a run that nobody knows".to_owned())
+        }
+    }
+
+    /// Which nodes are done once more is not said: each may be, until it has begun.
+    fn again(&mut self, generation: u32) -> Result<(), String> {
+        if !self.ended || generation != self.generation + 1 {
+            return Err("it is run again out of order".to_owned());
+        }
+        self.generation = generation;
+        self.is_paused = false;
+        self.ended = false;
+        self.begun.clear();
+        self.fresh.clear();
+        Ok(())
+    }
+
+    fn begin(&mut self, name: Name) -> Result<(), String> {
+        if self.is_paused {
+            return Err("a node begins although the run is paused".to_owned());
+        }
+        let at = self.plan.find(&name.0).ok_or("a node that does not exist")?;
+        if self.fresh.contains(&(name.0.clone(), None)) || self.fresh.contains(&name) {
+            return Err("a node begins that has ended".to_owned());
+        }
+        self.has_needs(at)?;
+        if name.1.is_none() {
+            self.ends.retain(|(node, _), _| *node != name.0);
+        }
+        self.ends.remove(&name);
+        if self.begun.insert(name) { Ok(()) } else { Err("a node begins twice".to_owned()) }
+    }
+
+    /// Whether everything that a node needs has ended so that it may begin.
+    fn has_needs(&self, at: u32) -> Result<(), String> {
+        let node = self.plan.node(at);
+        let hooks = node.occasion.is_hook();
+        let others = (0..self.plan.graph.len()).filter(|other| !self.plan.node(*other).occasion.is_hook());
+        let needs: Vec<u32> = if hooks { others.collect() } else { self.plan.graph.needs(at).to_vec() };
+        for need in needs {
+            let plan = self.plan.node(need);
+            let fits = match self.ends.get(&(plan.id.to_string(), None)) {
+                None => false,
+                Some(Ending::Well) => true,
+                Some(Ending::Badly) => {
+                    node.occasion != Occasion::Needs || plan.on_failure == OnFailure::Continue
+                }
+                Some(Ending::Skipped) => node.occasion != Occasion::Needs,
+            };
+            if !fits {
+                return Err(format!("{} begins before {} has ended as it should", node.id, plan.id));
+            }
+        }
+        Ok(())
+    }
+
+    fn end_place(&mut self, node: &str, item: Option<u32>, how: Ending) -> Result<(), String> {
+        let name = (node.to_owned(), item);
+        if !self.fresh.insert(name.clone()) {
+            return Err("a node ends twice".to_owned());
+        }
+        self.ends.insert(name, how);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Err("it ended twice".to_owned());
+        }
+        let open = self.plan.nodes.iter().find(|node| !self.ends.contains_key(&(node.id.to_string(), None)));
+        match open {
+            None => Ok(()),
+            Some(node) => Err(format!("it ended and {} has not", node.id)),
+        }
+    }
+}
