@@ -158,6 +158,43 @@ fn workflow_import_lets_a_restart_tick_what_a_crash_left_out() {
 }
 
 #[test]
+fn workflow_import_ticks_once_what_a_kill_left_between_the_success_and_the_file() {
+    let mut daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    spawn_scribe(&ctl);
+    let text = "- [ ] T001 a\n";
+    let file = project(&daemon, text, None);
+    let watch =
+        inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).expect("inotify");
+    inotify::add_watch(&watch, file.parent().unwrap(), inotify::WatchFlags::MOVED_TO).expect("a watch");
+    // Whoever ticks a box takes this lock first: the success is on disk, and the box is not.
+    let held = std::fs::File::open(&file).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let run = ctl.id(&["workflow", "import", file.to_str().unwrap()]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    daemon.kill9();
+    daemon.start_again();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "nobody wrote past the lock");
+    // What the dead daemon sent out may live: it and its successor both want to write.
+    drop(held);
+    until_holds(&file, &ticked(text));
+    // What is said of the next run comes behind the errand of this one.
+    let next = file.with_file_name("next.md");
+    std::fs::write(&next, text).unwrap();
+    let run = ctl.id(&["workflow", "import", next.to_str().unwrap()]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    until_holds(&next, &ticked(text));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), ticked(text));
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut moved = inotify::Reader::new(watch.as_fd(), &mut buffer);
+    let mut names = Vec::new();
+    while let Ok(event) = moved.next() {
+        names.extend(event.file_name().map(|name| name.to_string_lossy().into_owned()));
+    }
+    assert_eq!(names, ["tasks.md", "next.md"], "each file was replaced once");
+}
+
+#[test]
 fn workflow_import_writes_as_the_user_and_nothing_that_the_user_may_not() {
     let daemon = Daemon::start();
     let user = users::first();

@@ -133,3 +133,56 @@ fn begin(shim: &Path, owner: &Owner, ticks: &Ticks) -> io::Result<Child> {
         .stderr(Stdio::piped())
         .spawn()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use fusion_tests::Fifo;
+
+    use super::*;
+
+    /// Some user besides root: `nobody` on every Linux.
+    const OTHER: Uid = Uid(65_534);
+
+    fn ticks(owner: Uid, run: u128, nodes: &[&str]) -> Ticks {
+        let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
+        Ticks { owner, run: RunId(run), file: "/tasks.md".to_owned(), nodes }
+    }
+
+    /// A writer that tells what it is given, and ends when it may.
+    fn scribe(folder: &Path, bell: &Fifo, gate: &Fifo) -> PathBuf {
+        let path = folder.join("scribe");
+        let (bell, gate) = (bell.path(), gate.path());
+        let script = format!("#!/bin/sh\n[ \"$1\" = tick ] && paste -sd, - > {bell}; read -r _ < {gate}\n");
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_is_said_of_a_run_during_an_errand_is_one_errand_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bell = Fifo::new(&folder.path().join("bell"));
+        let mut gate = Fifo::new(&folder.path().join("gate"));
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let orders = start(scribe(folder.path(), &bell, &gate), runtime.handle());
+        let own = Uid(rustix::process::geteuid().as_raw());
+        let say = |ticks| orders.send(ticks).unwrap();
+        say(ticks(own, 1, &["T001"]));
+        assert_eq!(bell.next_line(), "T001");
+        say(ticks(own, 1, &["T001", "T002"]));
+        say(ticks(own, 1, &["T001", "T002", "T003"]));
+        say(ticks(own, 2, &["T009"]));
+        // Somebody else does not wait; when that is heard, everything before it has been, too.
+        say(ticks(OTHER, 3, &["X001"]));
+        assert_eq!(bell.next_line(), "X001");
+        gate.open_gate(2);
+        assert_eq!(bell.next_line(), "T001,T002,T003");
+        gate.open_gate(1);
+        assert_eq!(bell.next_line(), "T009");
+        say(ticks(own, 1, &["T001", "T002", "T003", "T004"]));
+        gate.open_gate(2);
+        assert_eq!(bell.next_line(), "T001,T002,T003,T004", "nothing was said twice");
+    }
+}
