@@ -24,6 +24,17 @@ impl State {
     pub fn check(&self) -> Result<(), Vec<String>> {
         let mut broken = Vec::new();
         self.check_index(&mut broken);
+        broken.extend(self.check_entities().err().into_iter().flatten());
+        if broken.is_empty() { Ok(()) } else { Err(broken) }
+    }
+
+    /// Checks what entities say of one another: all that can be wrong with a state that has just been loaded,
+    /// as its index was made from them.
+    ///
+    /// # Errors
+    /// A sentence for each contradiction.
+    pub fn check_entities(&self) -> Result<(), Vec<String>> {
+        let mut broken = Vec::new();
         self.check_leases(&mut broken);
         self.check_attempts(&mut broken);
         self.check_dependencies(&mut broken);

@@ -185,7 +185,10 @@ impl Default for State {
 impl State {
     /// The state as stored. Tasks carry their attempts already.
     #[must_use]
-    pub fn load(config: Config, meta: Option<Meta>, seq: u64, agents: Vec<Agent>, tasks: Vec<Task>) -> Self {
+    pub fn load<T>(config: Config, meta: Option<Meta>, seq: u64, agents: Vec<Agent>, tasks: T) -> Self
+    where
+        T: IntoIterator<Item = Task>,
+    {
         let mut state = Self {
             config,
             meta: meta.unwrap_or(Meta { epoch: 0, intake: Intake::Open }),

@@ -153,7 +153,7 @@ impl Store {
     pub(crate) fn load(&self, config: Config) -> State {
         let meta: Option<Meta> =
             self.values.get(&Key::Meta).map(|value| serde_json::from_slice(value).expect("written above"));
-        let tasks = self.task_ids().into_iter().filter_map(|id| self.task(id)).collect();
+        let tasks: Vec<_> = self.task_ids().into_iter().filter_map(|id| self.task(id)).collect();
         State::load(config, meta, self.events.len() as u64, self.agents(), tasks)
             .with_secrets(self.secrets())
             .with_profiles(self.profiles())

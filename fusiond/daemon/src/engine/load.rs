@@ -9,8 +9,13 @@ use fusion_core::state::{Config, Meta};
 use fusion_core::workflow::{Node, Place, Plan, Run, Workflow};
 use fusion_core::{Agent, Attempt, RunId, State, Task, TaskId};
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use thiserror::Error;
+
+/// Tasks that are read before those before them are entered.
+const TASKS_AHEAD: usize = 4096;
 
 /// The stored state cannot be used.
 #[derive(Debug, Error)]
@@ -43,27 +48,49 @@ pub fn load(store: &Store, config: Config) -> Result<State, LoadError> {
         None => failure = Some(shape(key, "meta value")),
     })?;
     let agents: Vec<Agent> = load_kind(store, record::AGENT, "agent", record::decode_agent)?;
-    let mut attempts = load_attempts(store)?;
-    let mut tasks: Vec<Task> = load_kind(store, record::TASK, "task", record::decode_task)?;
-    for task in &mut tasks {
-        task.attempts = attempts.remove(&task.id).unwrap_or_default();
-    }
     if let Some(failure) = failure {
         return Err(failure);
     }
+    let last = last_seq(&store.reader())?;
+    let mut state = with_tasks(store, |tasks| State::load(config, meta, last, agents, tasks))?;
     let secrets = load_kind(store, record::SECRET, "secret", record::decode_secret)?;
     let profiles = load_kind(store, record::PROFILES, "set of profiles", record::decode_profiles)?;
     let workflows = load_kind(store, kept::WORKFLOW, "workflow", record::decode::<Workflow>)?;
     let runs = load_runs(store)?;
-    let state = State::load(config, meta, last_seq(&store.reader())?, agents, tasks);
-    let mut state = state.with_secrets(secrets).with_profiles(profiles).with_workflows(workflows, runs);
-    state.check().map_err(LoadError::Broken)?;
+    state = state.with_secrets(secrets).with_profiles(profiles).with_workflows(workflows, runs);
+    state.check_entities().map_err(LoadError::Broken)?;
     state.trim();
     Ok(state)
 }
 
 fn shape(key: &[u8], kind: &'static str) -> LoadError {
     LoadError::Shape { key: String::from_utf8_lossy(key).into_owned(), kind }
+}
+
+/// What `make` does with all tasks, of which one thread reads the next while the other enters those before.
+fn with_tasks<T>(
+    store: &Store,
+    make: impl FnOnce(&mut dyn Iterator<Item = Task>) -> T,
+) -> Result<T, LoadError> {
+    let mut attempts = load_attempts(store)?;
+    let reader = store.reader();
+    std::thread::scope(|scope| {
+        let (sender, tasks) = sync_channel(TASKS_AHEAD);
+        let reading = scope.spawn(move || {
+            let mut failure = None;
+            let read = reader.scan(record::TASK, |key, _, body| match record::decode_task(body) {
+                // The other end is only gone when it has panicked, which ends this, too.
+                Some(task) => drop(sender.send(task)),
+                None => failure = Some(shape(key, "task")),
+            });
+            read.map_err(LoadError::from).and_then(|_| failure.map_or(Ok(()), Err))
+        });
+        let made = make(&mut tasks.into_iter().map(|mut task| {
+            task.attempts = attempts.remove(&task.id).unwrap_or_default();
+            task
+        }));
+        reading.join().unwrap_or_else(|panic| resume_unwind(panic)).map(|()| made)
+    })
 }
 
 fn load_kind<T>(

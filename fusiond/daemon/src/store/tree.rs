@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub(super) use sled::IVec as Bytes;
@@ -25,6 +27,9 @@ const FIRST_KEY: &[u8] = &[1];
 /// Changes in one sled batch: below, the batches themselves cost more; above, memory. Few in tests, so that they
 /// see crashes in between.
 const PORTION: usize = if cfg!(test) { 32 } else { 256 };
+
+/// Threads that read everything: a start after a crash waits for them.
+const READERS: usize = 2;
 
 /// How long sled may take to let go of its file.
 const RELEASE_MAX: Duration = Duration::from_secs(2);
@@ -126,20 +131,55 @@ impl Tree {
         self.db.range(FIRST_KEY..).map(|entry| entry.map_err(io_error))
     }
 
-    /// Reads everything and compares it with the census.
+    /// Reads everything, with [`READERS`] threads, and compares it with the census.
     pub(super) fn verify(&self) -> Result<(), String> {
-        let mut found = Census { seq: self.census.seq, ..Census::default() };
-        for entry in self.entries() {
+        let kinds = self.kinds().map_err(|e| e.to_string())?;
+        let next = AtomicUsize::new(0);
+        let read = || {
+            let mut mine = std::iter::from_fn(|| kinds.get(next.fetch_add(1, Ordering::Relaxed)));
+            mine.try_fold(Census::default(), |found, kind| Ok::<_, String>(found.and(self.count(kind)?)))
+        };
+        let found = std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(read)).collect();
+            let counted =
+                readers.into_iter().map(|reader| reader.join().unwrap_or_else(|e| resume_unwind(e)));
+            counted.collect::<Result<Vec<Census>, String>>()
+        })?;
+        let start = Census { seq: self.census.seq, ..Census::default() };
+        let found = found.into_iter().fold(start, Census::and);
+        match found == self.census {
+            true => Ok(()),
+            false => Err(format!("it holds {} entries, {} were counted", found.entries, self.census.entries)),
+        }
+    }
+
+    /// The bounds of each kind of keys: those with the same beginning up to a `/`.
+    fn kinds(&self) -> io::Result<Vec<Bounds>> {
+        let mut kinds = Vec::new();
+        let mut low = FIRST_KEY.to_vec();
+        while let Some(first) = self.db.range(low.clone()..).next() {
+            let (key, _) = first.map_err(io_error)?;
+            let kind = key.iter().position(|byte| *byte == b'/').map_or(&key[..], |end| &key[..=end]);
+            let Some(next) = successor(kind) else {
+                kinds.push((Bound::Included(low), Bound::Unbounded));
+                break;
+            };
+            kinds.push((Bound::Included(low), Bound::Excluded(next.clone())));
+            low = next;
+        }
+        Ok(kinds)
+    }
+
+    fn count(&self, bounds: &Bounds) -> Result<Census, String> {
+        let mut found = Census::default();
+        for entry in self.db.range::<Vec<u8>, _>(bounds.clone()) {
             let (key, value) = entry.map_err(|e| e.to_string())?;
             if value::decode(&key, &value).is_none() {
                 return Err(format!("the value under {:?} is corrupt", String::from_utf8_lossy(&key)));
             }
             found.add(&value);
         }
-        match found == self.census {
-            true => Ok(()),
-            false => Err(format!("it holds {} entries, {} were counted", found.entries, self.census.entries)),
-        }
+        Ok(found)
     }
 }
 

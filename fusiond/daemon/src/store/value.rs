@@ -59,6 +59,15 @@ impl Census {
         self.sum = self.sum.wrapping_sub(mark(value));
     }
 
+    /// Both together, up to the later record.
+    pub(super) fn and(self, other: Census) -> Census {
+        Census {
+            seq: self.seq.max(other.seq),
+            entries: self.entries.wrapping_add(other.entries),
+            sum: self.sum.wrapping_add(other.sum),
+        }
+    }
+
     pub(super) fn to_bytes(self) -> [u8; Census::BYTES] {
         let mut bytes = [0; Census::BYTES];
         bytes[0..8].copy_from_slice(&self.seq.to_le_bytes());
@@ -119,6 +128,9 @@ mod tests {
         let mut back = Census::default();
         values.iter().rev().for_each(|v| back.add(v));
         assert_eq!(forth, back);
+        let (mut odd, mut even) = (Census::default(), Census::default());
+        values.iter().enumerate().for_each(|(i, v)| if i % 2 == 0 { even.add(v) } else { odd.add(v) });
+        assert_eq!(even.and(odd), forth);
         back.remove(&values[4]);
         assert_ne!(forth.sum, back.sum);
         assert_eq!(Census::from_bytes(&forth.to_bytes()), Some(forth));
