@@ -4,6 +4,7 @@
 //! `INSTA_UPDATE=always` writes it anew. Not here: what is accepted.
 
 mod daemon;
+mod edit;
 mod nouns;
 
 use std::fmt::Write as _;
@@ -92,7 +93,7 @@ fn plain(text: &str) -> String {
     let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let id = |word: &str| {
         let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let kind = ["agt_", "tsk_"].iter().find(|kind| bare.starts_with(**kind) && bare.len() == 30);
+        let kind = ["agt_", "tsk_", "run_"].iter().find(|kind| bare.starts_with(**kind) && bare.len() == 30);
         kind.map_or_else(|| word.to_owned(), |kind| word.replace(bare, &format!("{kind}#")))
     };
     words.map(id).collect()

@@ -50,6 +50,7 @@ mod why;
 mod workflow_apply;
 mod workflow_approve;
 mod workflow_cancel;
+mod workflow_edit;
 mod workflow_examples;
 mod workflow_import;
 mod workflow_pause;

@@ -7,6 +7,7 @@ pub(crate) mod agent;
 pub(crate) mod event;
 pub(crate) mod explanation;
 pub(crate) mod profile;
+pub(crate) mod revision;
 pub(crate) mod secret;
 pub(crate) mod system;
 #[cfg(test)]

@@ -111,6 +111,7 @@ pub(crate) struct Run {
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
     generation: u32,
+    pub(crate) revision: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     inputs: Option<Value>,
     node_count: u32,
@@ -199,6 +200,7 @@ impl From<v1::Run> for Run {
             failure: run.failure.map(Failure::from),
             parent: run.parent,
             generation: run.generation,
+            revision: run.revision,
             inputs: serde_json::from_str(&run.inputs).ok(),
             node_count: run.node_count,
             ended_count: run.ended_count,
@@ -238,7 +240,7 @@ impl Shown for Run {
         let labels: Vec<String> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         vec![
             ("Run", self.id.as_str().into()),
-            ("Workflow", format!("{}{version}", self.workflow).into()),
+            ("Workflow", format!("{}{version}{}", self.workflow, self.edited()).into()),
             ("State", Cell::toned(self.state.as_str(), tone(&self.state))),
             ("Failure", self.why_failed().into()),
             ("User", self.user.as_str().into()),
@@ -258,6 +260,11 @@ impl Run {
             Some(failure) => printable(&format!("{} {} {}", self.id, self.state, failure.message())),
             None => format!("{} {}", self.id, self.state),
         }
+    }
+
+    /// For a run that does not do what it began with.
+    fn edited(&self) -> String {
+        if self.revision > 1 { format!(", edited: revision {}", self.revision) } else { String::new() }
     }
 
     fn why_failed(&self) -> String {
@@ -334,12 +341,13 @@ mod tests {
             node_count: 1,
             ended_count: 1,
             generation: 1,
+            revision: 1,
             user: "ada".to_owned(),
             ..v1::Run::default()
         };
         assert_eq!(
             json_line(&Run::from(run)),
-            r#"{"id":"run_1","workflow":"fix-and-review","version":3,"state":"running","user":"ada","generation":1,"nodeCount":1,"endedCount":1,"nodes":[{"id":"plan","state":"succeeded","task":"tsk_1","output":{}}]}"#
+            r#"{"id":"run_1","workflow":"fix-and-review","version":3,"state":"running","user":"ada","generation":1,"revision":1,"nodeCount":1,"endedCount":1,"nodes":[{"id":"plan","state":"succeeded","task":"tsk_1","output":{}}]}"#
         );
     }
 }

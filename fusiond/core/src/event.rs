@@ -6,6 +6,7 @@ use crate::ids::{AgentId, RunId, SecretId, TaskId, Uid, WorkflowId};
 use crate::input::Actor;
 use crate::task::Exit;
 use crate::time::{Millis, Time};
+use crate::workflow::Changes;
 use serde::{Deserialize, Serialize};
 
 /// A durable fact.
@@ -161,6 +162,8 @@ pub enum EventKind {
     NodeSkipped { run: RunId, node: String, reason: String },
     /// A node of a run, or an item of it, was ended.
     NodeCancelled { run: RunId, node: String, item: Option<u32> },
+    /// It has another definition; how many nodes that touched.
+    RunEdited { run: RunId, revision: u32, changes: Changes },
 }
 
 /// What an event is about.
@@ -257,7 +260,7 @@ impl EventKind {
             Self::RunSucceeded { .. } => "run.succeeded",
             Self::RunFailed { .. } => "run.failed",
             Self::RunCancelled { .. } => "run.cancelled",
-            Self::RunRerun { .. } => "run.rerun",
+            Self::RunRerun { .. } | Self::RunEdited { .. } => self.word_of_change(),
             Self::NodeStarted { .. } => "node.started",
             Self::NodeWaiting { .. } => "node.waiting",
             Self::NodeAsked { .. } => "node.asked",
@@ -272,6 +275,10 @@ impl EventKind {
 
     const fn word_of_pause(&self) -> &'static str {
         if matches!(self, Self::RunPaused { .. }) { "run.paused" } else { "run.resumed" }
+    }
+
+    const fn word_of_change(&self) -> &'static str {
+        if matches!(self, Self::RunRerun { .. }) { "run.rerun" } else { "run.edited" }
     }
 
     /// What it is about.
@@ -332,6 +339,7 @@ impl EventKind {
             | Self::RunFailed { run, .. }
             | Self::RunCancelled { run }
             | Self::RunRerun { run, .. }
+            | Self::RunEdited { run, .. }
             | Self::NodeStarted { run, .. }
             | Self::NodeWaiting { run, .. }
             | Self::NodeAsked { run, .. }
@@ -354,6 +362,7 @@ macro_rules! of_runs {
             | $crate::EventKind::RunSucceeded { .. }
             | $crate::EventKind::RunFailed { .. }
             | $crate::EventKind::RunRerun { .. }
+            | $crate::EventKind::RunEdited { .. }
             | $crate::EventKind::NodeStarted { .. }
             | $crate::EventKind::NodeWaiting { .. }
             | $crate::EventKind::NodeAsked { .. }

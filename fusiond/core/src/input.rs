@@ -11,7 +11,7 @@ use crate::secret::SetSecret;
 use crate::state::Config;
 use crate::task::{Answer, AskTask, Exit, Resolution, RunTask, SubmitTask, Task, UpdateTask};
 use crate::time::{Millis, Time};
-use crate::workflow::{ApplyWorkflow, ApproveNode, Output, Place, Prepared, Run, StartRun};
+use crate::workflow::{ApplyWorkflow, ApproveNode, EditRun, Output, Place, Prepared, Run, StartRun};
 use crate::workspace::Removal;
 use crate::workspace::quota::Found;
 use serde::{Deserialize, Serialize};
@@ -299,6 +299,8 @@ pub enum Command {
         /// The run as it is stored, when it ended and left the memory.
         recalled: Option<Box<Run>>,
     },
+    /// `workflow edit`.
+    EditRun(Box<EditRun>),
     /// `system drain`.
     SetIntake(Intake),
     /// `system shutdown --agents stop`: ends every incarnation; agents start again at the next boot.

@@ -11,7 +11,7 @@ use crate::pool::supply;
 use crate::profile::PROFILES_MAX;
 use crate::state::State;
 use crate::task::{Attempt, Clock, Held, TaskState, Wait};
-use crate::workflow::{NodeState, Place};
+use crate::workflow::{NodeState, Occasion, Place};
 use crate::workspace::Seeded;
 use crate::workspace::quota::Standing;
 use std::collections::BTreeSet;
@@ -276,6 +276,10 @@ impl State {
                 };
                 if node.state.since().is_some() && !has_all(&place) {
                     broken.push(format!("{place:?} of {} began before what it needs had ended", run.id));
+                }
+                let is_gone = run.plan.node(place.node).occasion == Occasion::Never;
+                if place.item.is_none() && is_gone != node.state.is_removed() {
+                    broken.push(format!("{place:?} of {} is not what the last edit made of it", run.id));
                 }
                 let is_over = matches!(node.state, NodeState::Ended(_));
                 if run.state.ended_at().is_some() && !is_over && place.item.is_none() {

@@ -285,6 +285,21 @@ rejects! {
     RunWithin { run: String, parent: String }: State "run_within"
         "run {run} is the work of a node of run {parent}"
         => format!("run that node again: `fusionctl workflow rerun {parent} --from NODE`");
+    NodeBegun { run: String, node: String, state: &'static str, act: &'static str, others: String }: State "node_begun"
+        "node {node:?} of run {run} is {state}: it cannot be {act}"
+        => format!("leave it as `fusionctl workflow show {run} --definition` has it; `fusionctl workflow rerun {run} --from {node}` does it again as it is");
+    EditConflict { run: String, revision: u32, base: u32 }: State "edit_conflict"
+        "run {run} has revision {revision}, and the new definition was made from revision {base}"
+        => format!("make the change in what `fusionctl workflow show {run} --definition` prints");
+    EditFixed { run: String, what: &'static str }: State "edit_fixed"
+        "{what} of run {run} cannot be changed: that stands since the run began"
+        => "begin another run for that: `fusionctl workflow run FILE`";
+    RevisionLimit { run: String, limit: u32 }: Limit "revision_limit"
+        "the limit of {limit} definitions of run {run} is reached"
+        => "begin another run: `fusionctl workflow run FILE`";
+    RevisionNotFound { run: String, revision: u32 }: NotFound "revision_not_found"
+        "run {run} has no revision {revision}"
+        => format!("`fusionctl workflow show {run} --history` lists those there are");
     TaskOfRun { task: String, run: String }: State "task_of_run"
         "task {task} was done for a node of run {run}"
         => format!("run the node again: `fusionctl workflow rerun {run} --from NODE`");
@@ -303,6 +318,9 @@ impl Reject {
         | Self::InputsInvalid { problems, .. } = self
         {
             return problems;
+        }
+        if let Self::NodeBegun { others, .. } = self {
+            return others;
         }
         ""
     }

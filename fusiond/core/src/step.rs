@@ -208,6 +208,7 @@ fn route_command(
             let recalled = recalled.map(|old| *old);
             workflow::rerun::decide(state, out, turn, caller, &run, &from, recalled)
         }
+        Command::EditRun(ask) => workflow::edit::decide(state, out, turn, caller, *ask),
         Command::SetIntake(intake) => set_intake(state, out, turn, caller, intake),
         Command::StopAll { grace } => terminate::decide_all(state, out, turn, caller, grace),
     }

@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// What says nothing is left out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// A workflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +29,7 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Input>,
     /// What holds for every node.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub defaults: Terms,
     /// Tasks of one run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,10 +62,10 @@ pub struct Definition {
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// What it is.
-    #[serde(default, rename = "type")]
+    #[serde(default, rename = "type", skip_serializing_if = "is_default")]
     pub kind: InputKind,
     /// Whether a run must be given it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub required: bool,
     /// What it is otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -188,10 +193,10 @@ pub struct Node {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
     /// What a failure means for the run.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub on_failure: OnFailure,
     /// Done also when things did not go well.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub always: bool,
 }
 
@@ -228,7 +233,7 @@ pub struct Approval {
     #[serde(default, with = "duration::text", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
     /// What holds when the time is over.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub default: Lapse,
 }
 

@@ -6907,6 +6907,9 @@ pub struct Run {
     pub node_count: u32,
     #[prost(uint32, tag = "16")]
     pub ended_count: u32,
+    /// Which definition it has, from 1; each edit gives it another one.
+    #[prost(uint32, tag = "17")]
+    pub revision: u32,
 }
 /// One node of a run.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -7067,6 +7070,62 @@ pub struct RerunRunRequest {
     /// The node to begin with; nothing: whatever did not go well.
     #[prost(string, tag = "2")]
     pub from: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EditRunRequest {
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    /// The definition as JSON.
+    #[prost(string, tag = "2")]
+    pub definition: ::prost::alloc::string::String,
+    /// The revision that it was made from; 0: the present one.
+    #[prost(uint32, tag = "3")]
+    pub revision: u32,
+    /// Say whether it is possible, and change nothing.
+    #[prost(bool, tag = "4")]
+    pub dry_run: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRunRevisionsRequest {
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRunRevisionsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub revisions: ::prost::alloc::vec::Vec<RunRevision>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRunRevisionRequest {
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    /// 0: the present one.
+    #[prost(uint32, tag = "2")]
+    pub revision: u32,
+}
+/// A definition that a run has had, or has.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunRevision {
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    /// From 1.
+    #[prost(uint32, tag = "2")]
+    pub revision: u32,
+    /// Who gave it: the name of a user, or as in events.
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many nodes were new, different and gone.
+    #[prost(uint32, tag = "5")]
+    pub added: u32,
+    #[prost(uint32, tag = "6")]
+    pub changed: u32,
+    #[prost(uint32, tag = "7")]
+    pub removed: u32,
+    /// As JSON; nothing in lists.
+    #[prost(string, tag = "8")]
+    pub definition: ::prost::alloc::string::String,
 }
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -7513,6 +7572,77 @@ pub mod workflow_service_client {
                 .insert(GrpcMethod::new("fusion.v1.WorkflowService", "RerunRun"));
             self.inner.unary(req, path, codec).await
         }
+        /// Gives a run another definition for the nodes that have not begun. role: user. story: workflow_edit
+        pub async fn edit_run(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EditRunRequest>,
+        ) -> std::result::Result<tonic::Response<super::Run>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.WorkflowService/EditRun",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.WorkflowService", "EditRun"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the definitions that a run has had, oldest first, without what they say. role: user. story: workflow_edit
+        pub async fn list_run_revisions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRunRevisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRunRevisionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.WorkflowService/ListRunRevisions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("fusion.v1.WorkflowService", "ListRunRevisions"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Shows one of them. role: user. story: workflow_edit
+        pub async fn get_run_revision(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRunRevisionRequest>,
+        ) -> std::result::Result<tonic::Response<super::RunRevision>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.WorkflowService/GetRunRevision",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.WorkflowService", "GetRunRevision"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -7602,6 +7732,24 @@ pub mod workflow_service_server {
             &self,
             request: tonic::Request<super::RerunRunRequest>,
         ) -> std::result::Result<tonic::Response<super::Run>, tonic::Status>;
+        /// Gives a run another definition for the nodes that have not begun. role: user. story: workflow_edit
+        async fn edit_run(
+            &self,
+            request: tonic::Request<super::EditRunRequest>,
+        ) -> std::result::Result<tonic::Response<super::Run>, tonic::Status>;
+        /// Lists the definitions that a run has had, oldest first, without what they say. role: user. story: workflow_edit
+        async fn list_run_revisions(
+            &self,
+            request: tonic::Request<super::ListRunRevisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRunRevisionsResponse>,
+            tonic::Status,
+        >;
+        /// Shows one of them. role: user. story: workflow_edit
+        async fn get_run_revision(
+            &self,
+            request: tonic::Request<super::GetRunRevisionRequest>,
+        ) -> std::result::Result<tonic::Response<super::RunRevision>, tonic::Status>;
     }
     /// Keeps definitions, runs them, and shows and steers runs.
     #[derive(Debug)]
@@ -8208,6 +8356,143 @@ pub mod workflow_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RerunRunSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.WorkflowService/EditRun" => {
+                    #[allow(non_camel_case_types)]
+                    struct EditRunSvc<T: WorkflowService>(pub Arc<T>);
+                    impl<
+                        T: WorkflowService,
+                    > tonic::server::UnaryService<super::EditRunRequest>
+                    for EditRunSvc<T> {
+                        type Response = super::Run;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EditRunRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkflowService>::edit_run(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EditRunSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.WorkflowService/ListRunRevisions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRunRevisionsSvc<T: WorkflowService>(pub Arc<T>);
+                    impl<
+                        T: WorkflowService,
+                    > tonic::server::UnaryService<super::ListRunRevisionsRequest>
+                    for ListRunRevisionsSvc<T> {
+                        type Response = super::ListRunRevisionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRunRevisionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkflowService>::list_run_revisions(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRunRevisionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.WorkflowService/GetRunRevision" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRunRevisionSvc<T: WorkflowService>(pub Arc<T>);
+                    impl<
+                        T: WorkflowService,
+                    > tonic::server::UnaryService<super::GetRunRevisionRequest>
+                    for GetRunRevisionSvc<T> {
+                        type Response = super::RunRevision;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRunRevisionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkflowService>::get_run_revision(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRunRevisionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -103,6 +103,7 @@ fn step(event: &Event) -> Option<String> {
             format!("{node} approved by {} {}", event.actor, text("comment"))
         }
         "node.decided" => format!("{node} rejected by {} {}", event.actor, text("comment")),
+        "run.edited" => format!("the run has another definition: revision {}", data["revision"]),
         "run.paused" => "the run is paused".to_owned(),
         "run.resumed" => "the run goes on".to_owned(),
         _ => return None,

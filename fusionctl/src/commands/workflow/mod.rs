@@ -3,6 +3,7 @@
 mod apply;
 mod approve;
 mod cancel;
+mod edit;
 mod file;
 mod follow;
 mod graph;
@@ -12,6 +13,7 @@ mod pause;
 mod plan;
 mod rerun;
 mod resume;
+mod revision;
 mod run;
 mod show;
 mod validate;
@@ -50,6 +52,8 @@ pub(crate) enum Verb {
     Approve(approve::Args),
     /// Do nodes of an ended run once more
     Rerun(rerun::Args),
+    /// Give a run another definition for what it has not begun
+    Edit(edit::Args),
 }
 
 /// Picks the verb.
@@ -68,5 +72,6 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
         Verb::Cancel(args) => cancel::run(session, args).await,
         Verb::Approve(args) => approve::run(session, args).await,
         Verb::Rerun(args) => rerun::run(session, args).await,
+        Verb::Edit(args) => edit::run(session, args).await,
     }
 }

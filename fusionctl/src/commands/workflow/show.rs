@@ -2,7 +2,7 @@
 
 use fusion_proto::v1::GetRunRequest;
 
-use super::follow;
+use super::{follow, revision};
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::output::Shown as _;
@@ -13,6 +13,8 @@ const AFTER: &str = "\
 Examples:
   fusionctl workflow show 4f2k9x0a
   fusionctl workflow show key:nightly-2030-01-31 --wait
+  fusionctl workflow show 4f2k9x0a --history
+  fusionctl workflow show 4f2k9x0a --definition --revision 1
   fusionctl workflow show 4f2k9x0a -o json | jq '.nodes[] | select(.state == \"failed\")'";
 
 /// Arguments of `workflow show`.
@@ -24,11 +26,26 @@ pub(crate) struct Args {
     /// Tell each step, and wait until the run has ended
     #[arg(long, short)]
     wait: bool,
+    /// Print what it is to do, as YAML that `workflow edit` takes
+    #[arg(long, conflicts_with_all = ["wait", "history"])]
+    definition: bool,
+    /// Which of the definitions that it has had [default: the present one]
+    #[arg(long, value_name = "N", requires = "definition", value_parser = clap::value_parser!(u32).range(1..))]
+    revision: Option<u32>,
+    /// List the definitions that it has had, with who gave them
+    #[arg(long, conflicts_with = "wait")]
+    history: bool,
 }
 
 /// Fetches and prints it.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
+    if args.definition {
+        return revision::print(&mut session, &link, args.run, args.revision.unwrap_or_default()).await;
+    }
+    if args.history {
+        return revision::list(&mut session, &link, args.run).await;
+    }
     let request = GetRunRequest { run: args.run };
     let mut run = link.repeat(async || link.workflows().get_run(request.clone()).await).await?;
     if args.wait {

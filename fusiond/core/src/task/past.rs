@@ -65,6 +65,7 @@ impl Past {
             | Command::CancelRun { .. }
             | Command::ApproveNode(_)
             | Command::RerunRun { .. }
+            | Command::EditRun(_)
             | Command::SetIntake(_)
             | Command::StopAll { .. } => return None,
         };

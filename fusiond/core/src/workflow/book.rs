@@ -74,7 +74,7 @@ impl Fan {
 /// Whether nodes of this occasion do not begin any more in a run that is lost like that.
 pub(crate) fn is_over(occasion: Occasion, doom: Option<&Doom>) -> bool {
     match (occasion, doom) {
-        (Occasion::Needs, Some(_)) | (Occasion::Always, Some(Doom::Killed)) => true,
+        (Occasion::Needs, Some(_)) | (Occasion::Always, Some(Doom::Killed)) | (Occasion::Never, _) => true,
         (Occasion::Needs, None)
         | (Occasion::Always, None | Some(Doom::Failed(_) | Doom::Cancelled))
         | (Occasion::Success | Occasion::Failure, _) => false,

@@ -82,7 +82,7 @@ impl Run {
         self.head(acts);
         for node in 0..self.plan.graph.len() {
             let spared = match self.plan.node(node).occasion {
-                Occasion::Needs => false,
+                Occasion::Needs | Occasion::Never => false,
                 Occasion::Always => !kills,
                 Occasion::Success | Occasion::Failure => true,
             };
@@ -145,6 +145,7 @@ impl Run {
             },
             SkipWhy::RunOver => "the run was over before".to_owned(),
             SkipWhy::Hook => "the run ended otherwise".to_owned(),
+            SkipWhy::Removed => "an edit removed it".to_owned(),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod approve;
 pub(crate) mod book;
 pub mod cancel;
 pub mod drive;
+pub mod edit;
 mod ends;
 pub mod explain;
 pub mod graph;
@@ -34,6 +35,7 @@ mod tests;
 pub use apply::ApplyWorkflow;
 pub use approve::ApproveNode;
 pub use drive::Want;
+pub use edit::{Changes, EditMode, EditRun};
 pub use graph::Graph;
 pub use node::{Decision, End, How, Node, NodeRef, NodeState, Output, Place, SkipWhy, Verdict};
 pub use plan::{NodeKind, NodePlan, Occasion, OnFailure, Plan};
@@ -89,7 +91,7 @@ pub struct Run {
     pub clock: RunClock,
     /// How often it was run, from 1: `rerun` begins another one.
     pub generation: u32,
-    /// How often its definition was changed.
+    /// Which definition it has, from 1: each edit gives it another one.
     pub revision: u32,
     /// What it is to do; stored under a key of its own.
     #[serde(skip)]

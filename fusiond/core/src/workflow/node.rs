@@ -188,6 +188,8 @@ pub enum SkipWhy {
     RunOver,
     /// It is for another end of the run.
     Hook,
+    /// The definition has it no more.
+    Removed,
 }
 
 impl NodeState {
@@ -203,6 +205,12 @@ impl NodeState {
             Self::Sleeping { .. } => "waiting",
             Self::Ended(end) => end.how.word(),
         }
+    }
+
+    /// Whether the definition has it no more.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.end().is_some_and(|end| matches!(end.how, How::Skipped(SkipWhy::Removed)))
     }
 
     /// How it ended, if it did.

@@ -1,4 +1,4 @@
-//! What a run is to do, as far as decisions depend on it. Fixed for the run, unless somebody edits it.
+//! What a run is to do, as far as decisions depend on it. An edit of the run makes another one.
 //!
 //! Not for: prompts, commands and templates; the engine keeps them and fills them in.
 
@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct Plan {
     /// Which node needs which.
     pub graph: Graph,
-    /// The nodes, in the order of the definition; hooks stand last.
+    /// The nodes by number: in the order of the definition, hooks last, those that an edit added behind them.
     pub nodes: Box<[NodePlan]>,
+    /// The numbers in the order of the definition; empty where that is their own.
+    pub order: Box<[u32]>,
     /// Tasks of the run at once; 0: as many as there are.
     pub concurrency: u32,
     /// How long the whole run may take.
@@ -100,6 +102,8 @@ pub enum Occasion {
     Success,
     /// When everything else has ended, and not well.
     Failure,
+    /// Not any more: an edit removed it, and its number stays empty.
+    Never,
 }
 
 impl Occasion {
@@ -108,7 +112,7 @@ impl Occasion {
     pub const fn is_hook(self) -> bool {
         match self {
             Self::Success | Self::Failure => true,
-            Self::Needs | Self::Always => false,
+            Self::Needs | Self::Always | Self::Never => false,
         }
     }
 }
@@ -129,6 +133,12 @@ impl Plan {
     pub fn find(&self, id: &str) -> Option<u32> {
         let at = self.nodes.iter().position(|node| &*node.id == id)?;
         u32::try_from(at).ok()
+    }
+
+    /// The numbers of all nodes in the order of the definition.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<u32> {
+        if self.order.is_empty() { (0..self.graph.len()).collect() } else { self.order.to_vec() }
     }
 
     /// One node.

@@ -56,17 +56,17 @@ fn choose(run: &Run, from: &str) -> Result<Vec<bool>, Reject> {
         let not_found = || Reject::NodeNotFound { run: run.id.to_string(), node: from.to_owned() };
         chosen.push(run.plan.find(from).ok_or_else(not_found)?);
     }
-    for (at, node) in (0..).zip(&run.nodes) {
-        let plan = run.plan.node(at);
-        let again = plan.occasion.is_hook()
-            || match node.state.end().map(|end| &end.how) {
-                Some(How::Succeeded(_) | How::Skipped(SkipWhy::When | SkipWhy::Hook)) => false,
-                Some(How::Failed(_)) => plan.on_failure == OnFailure::Fail,
-                Some(How::Cancelled | How::Skipped(SkipWhy::RunOver | SkipWhy::Need(_))) | None => true,
-            };
-        if again {
-            chosen.push(at);
-        }
-    }
+    chosen.extend((0..run.plan.graph.len()).filter(|node| is_done_again(run, *node)));
     Ok(run.plan.graph.downstream(chosen))
+}
+
+/// Whether a node of an ended run is done once more without being asked for: the run could not end well without it.
+pub(super) fn is_done_again(run: &Run, node: u32) -> bool {
+    let plan = run.plan.node(node);
+    plan.occasion.is_hook()
+        || match run.nodes[node as usize].state.end().map(|end| &end.how) {
+            Some(How::Succeeded(_) | How::Skipped(SkipWhy::When | SkipWhy::Hook | SkipWhy::Removed)) => false,
+            Some(How::Failed(_)) => plan.on_failure == OnFailure::Fail,
+            Some(How::Cancelled | How::Skipped(SkipWhy::RunOver | SkipWhy::Need(_))) | None => true,
+        }
 }

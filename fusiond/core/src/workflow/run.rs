@@ -9,11 +9,13 @@ use crate::state::Key;
 use crate::task::SubmitTask;
 use crate::time::Time;
 use crate::workflow::book::{Book, is_over};
+use crate::workflow::edit::Changes;
 use crate::workflow::node::{Decision, How, Node, NodeState, Output, Place, SkipWhy, Verdict};
-use crate::workflow::plan::{Lapse, NodeKind, Occasion, Rejection, ResultUse};
+use crate::workflow::plan::{Lapse, NodeKind, Occasion, Plan, Rejection, ResultUse};
 use crate::workflow::prepared::Prepared;
 use crate::workflow::start::StartRun;
 use crate::workflow::{Doom, Run, RunClock, RunState};
+use std::sync::Arc;
 
 /// What a run is told.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub(crate) enum News {
     Cancel,
     /// These nodes are done once more.
     Again { nodes: Vec<bool> },
+    /// Something else is to be done from now on.
+    Edited { plan: Arc<Plan>, changes: Changes },
 }
 
 /// What is to be done besides.
@@ -86,6 +90,7 @@ impl Run {
             News::Pause => self.pause(now, acts),
             News::Cancel => self.cancel(now, acts),
             News::Again { nodes } => self.again(now, &nodes, acts),
+            News::Edited { plan, changes } => self.edit(now, plan, changes, acts),
         }
         self.advance(now, acts);
     }
@@ -121,7 +126,7 @@ impl Run {
     }
 
     /// Nodes that could begin and shall not are over.
-    fn release(&mut self, now: Time, acts: &mut Vec<Act>) {
+    pub(super) fn release(&mut self, now: Time, acts: &mut Vec<Act>) {
         let unwanted = |node: u32| self.unwanted(node).map(|why| (node, why));
         let unwanted: Vec<(u32, SkipWhy)> = self.book.ready().filter_map(unwanted).collect();
         for (node, why) in unwanted {
@@ -144,8 +149,7 @@ impl Run {
             Some(Doom::Failed(_)) => Some(Occasion::Failure),
             Some(Doom::Cancelled | Doom::Killed) => None,
         };
-        let hooks =
-            (0..self.plan.graph.len()).rev().take_while(|node| self.plan.node(*node).occasion.is_hook());
+        let hooks = (0..self.plan.graph.len()).filter(|node| self.plan.node(*node).occasion.is_hook());
         let is_pending = |node: &u32| self.nodes[*node as usize].state == NodeState::Pending;
         let undecided: Vec<u32> =
             hooks.filter(is_pending).filter(|node| !self.book.is_begun(*node)).collect();

@@ -141,7 +141,7 @@ pub(super) fn make(actor: Actor, turn: Turn, ask: StartRun, depth: u8) -> Run {
         doom: None,
         clock,
         generation: 1,
-        revision: 0,
+        revision: 1,
         plan: Arc::default(),
         nodes: Vec::new(),
         items: std::collections::BTreeMap::new(),

@@ -2,6 +2,8 @@
 //!
 //! `FUSION_SIM_SEEDS` makes it longer.
 
+mod edits;
+
 use super::run::{Act, News};
 use super::start::{StartRun, make};
 use super::*;
@@ -59,7 +61,8 @@ fn draw_plan(rng: &mut Rng) -> Plan {
     });
     let nodes = nodes.collect();
     let concurrency = u32::try_from(rng.below(4)).unwrap();
-    Plan { graph: Graph::new(count + hooks, &edges).unwrap(), nodes, concurrency, timeout: None }
+    let graph = Graph::new(count + hooks, &edges).unwrap();
+    Plan { graph, nodes, order: Box::default(), concurrency, timeout: None }
 }
 
 fn task(id: u128) -> SubmitTask {
@@ -139,6 +142,7 @@ impl World {
                 Act::Submit { place, task } => {
                     let tries = self.run.node(place).unwrap().tries;
                     assert!(self.begun.insert((place, tries)), "seed {}: {place:?} begins twice", self.seed);
+                    assert!(self.run.plan.node(place.node).occasion != Occasion::Never, "seed {}", self.seed);
                     let needs = self.run.plan.graph.needs(place.node);
                     assert!(needs.iter().all(|need| self.run.nodes[*need as usize].state.end().is_some()));
                     self.tasks.insert(task.id, place);
@@ -307,10 +311,18 @@ impl World {
     }
 
     fn live(seed: u64, mishaps: u64) -> Self {
+        Self::live_with(seed, mishaps, false)
+    }
+
+    fn live_with(seed: u64, mishaps: u64, edits: bool) -> Self {
         let mut world = Self::new(seed);
         world.rng = Rng(seed ^ mishaps);
         world.tell(News::GoOn);
         for _ in 0..100_000 {
+            let may_edit = edits && edit::too_late(&world.run).is_none();
+            if may_edit && world.run.state.ended_at().is_none() && world.rng.below(8) == 0 {
+                world.edit();
+            }
             if mishaps > 0 && world.rng.below(10) == 0 && world.run.state.ended_at().is_none() {
                 match (world.rng.below(3), &world.run.state) {
                     (0, RunState::Running) => world.tell(News::Pause),

@@ -133,7 +133,7 @@ pub(crate) fn draw_plan(rng: &mut Rng, depth: u8) -> Plan {
     }
     let graph = Graph::new(u32::try_from(nodes.len()).expect("few"), &edges).expect("edges go forward");
     let timeout = rng.permille(150).then(|| Millis(1 + rng.below(30_000)));
-    Plan { graph, nodes: nodes.into(), concurrency: small(rng, 4), timeout }
+    Plan { graph, nodes: nodes.into(), order: Box::default(), concurrency: small(rng, 4), timeout }
 }
 
 fn draw_node(rng: &mut Rng, at: u32, depth: u8) -> NodePlan {

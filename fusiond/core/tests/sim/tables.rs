@@ -35,6 +35,11 @@ rejects! {
     WorkflowLimit { limit: 1usize, user: "ada" }
     WorkflowTooDeep { limit: 8u8 }
     RunWithin { run: "run_1", parent: "run_2" }
+    NodeBegun { run: "run_1", node: "fix", state: "running", act: "changed", others: "" }
+    EditConflict { run: "run_1", revision: 3u32, base: 2u32 }
+    EditFixed { run: "run_1", what: "the labels" }
+    RevisionLimit { run: "run_1", limit: 100u32 }
+    RevisionNotFound { run: "run_1", revision: 9u32 }
     TaskOfRun { task: "tsk_1", run: "run_1" }
     AgentNotFound { agent: "a" }
     TaskNotFound { task: "t" }

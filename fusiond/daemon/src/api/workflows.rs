@@ -139,9 +139,33 @@ impl v1::workflow_service_server::WorkflowService for Door {
         let ask = request.into_inner();
         self.order_run(caller, Command::RerunRun { run: ask.run, from: ask.from, recalled: None }).await
     }
+
+    async fn edit_run(&self, request: Request<v1::EditRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let caller = Self::caller(&request)?;
+        let run = self.edit(caller, request.into_inner()).await?;
+        self.with_results(run).await.map(Response::new)
+    }
+
+    async fn list_run_revisions(
+        &self,
+        request: Request<v1::ListRunRevisionsRequest>,
+    ) -> Result<Response<v1::ListRunRevisionsResponse>, Status> {
+        let caller = Self::caller(&request)?;
+        let (run, found) = self.revisions(caller, request.into_inner().run).await?;
+        let revisions = found.iter().map(|each| self.shown_revision(&run, each)).collect();
+        Ok(Response::new(v1::ListRunRevisionsResponse { revisions }))
+    }
+
+    async fn get_run_revision(
+        &self,
+        request: Request<v1::GetRunRevisionRequest>,
+    ) -> Result<Response<v1::RunRevision>, Status> {
+        let caller = Self::caller(&request)?;
+        self.revision(caller, request.into_inner()).await.map(Response::new)
+    }
 }
 
-fn run_in(state: &State, done: Done) -> Result<Run, Reject> {
+pub(super) fn run_in(state: &State, done: Done) -> Result<Run, Reject> {
     let id = match done {
         Done::Run(id) | Done::SameRun(id) => id,
         Done::Agent(_)
@@ -277,7 +301,7 @@ impl Door {
     }
 
     /// A run in memory, or, by its full id, on disk.
-    async fn find_run(&self, caller: Caller, text: String) -> Result<Run, Status> {
+    pub(super) async fn find_run(&self, caller: Caller, text: String) -> Result<Run, Status> {
         let id = RunId::parse(&text);
         let look = move |state: &State, _: Time| state.find_run(caller, &text).cloned();
         let found = self.engine.look(look).await.and_then(|found| found);
@@ -369,6 +393,7 @@ impl Door {
                 shown.nodes[at as usize].output = Some(Value::String(text).to_string());
             }
         }
+        view::run::put_in_order(&mut shown.nodes, &run.plan);
         Ok(self.named_run(shown))
     }
 
@@ -386,7 +411,7 @@ impl Door {
 }
 
 /// Reads the store aside from the threads that serve.
-async fn aside<T: Send + 'static>(
+pub(super) async fn aside<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, crate::store::ReadError> + Send + 'static,
 ) -> Result<T, Status> {
     let read = tokio::task::spawn_blocking(read).await.map_err(|error| broken("reading a run", &error))?;
@@ -394,7 +419,7 @@ async fn aside<T: Send + 'static>(
 }
 
 /// A definition that somebody sent.
-fn check_definition(text: &str) -> Result<Definition, Reject> {
+pub(super) fn check_definition(text: &str) -> Result<Definition, Reject> {
     if text.len() > fusion_workflow::DEFINITION_BYTES_MAX {
         let (bytes, limit) = (text.len(), fusion_workflow::DEFINITION_BYTES_MAX);
         return Err(Reject::TooLarge { what: "the definition", bytes, limit });

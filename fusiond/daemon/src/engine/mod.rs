@@ -36,6 +36,7 @@ pub use stored::{Keep, Kept, PIECE_BYTES, Stored, read_stored};
 use crate::runtime::{InputId, Runtime, TaskInput};
 use crate::store::{Reader, Store};
 use crate::vault::Vault;
+use fusion_core::workflow::Changes;
 use fusion_core::{AgentId, Caller, Command, Done, Input, Key, Millis, Outcome, Reject, State, Time};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -82,6 +83,8 @@ pub enum Beside {
     Definition(String),
     /// Of a run: its definition and its inputs.
     Run(Arc<workflow::Script>),
+    /// Of an edit of a run: its next definition, and how much of it is different.
+    Edit(Arc<workflow::Script>, Changes),
 }
 
 /// A door to the engine. Cheap to clone.

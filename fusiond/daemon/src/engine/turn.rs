@@ -256,7 +256,9 @@ impl Loop {
     ) -> Result<Done, Reject> {
         let stored = match &beside {
             Some(Beside::Task(input)) => input.stored,
-            Some(Beside::Sealed(_) | Beside::Definition(_) | Beside::Run(_)) | None => None,
+            Some(Beside::Sealed(_) | Beside::Definition(_) | Beside::Run(_) | Beside::Edit(..)) | None => {
+                None
+            }
         };
         if let Some(stored) = stored
             && !stored::is_kept(&self.store.reader(), now, stored.id).unwrap_or(false)
@@ -283,6 +285,9 @@ impl Loop {
                 self.batch.put(&kept::definition_key(*id), text.as_bytes());
             }
             (Ok(Done::Run(id)), Some(Beside::Run(script))) => self.keep_script(*id, script),
+            (Ok(Done::Run(id)), Some(Beside::Edit(script, changes))) => {
+                self.keep_revision(now, caller, *id, script, changes);
+            }
             (Ok(_) | Err(_), _) => {}
         }
         result
@@ -357,6 +362,7 @@ impl Loop {
             | Command::CancelRun { .. }
             | Command::ApproveNode(_)
             | Command::RerunRun { .. }
+            | Command::EditRun(_)
             | Command::SetIntake(_)
             | Command::StopAll { .. } => {}
         }

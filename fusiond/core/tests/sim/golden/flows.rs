@@ -129,6 +129,7 @@ impl Session {
         Plan {
             graph: Graph::new(u32::try_from(parts.len()).expect("few"), &edges).expect("no cycle"),
             nodes: parts.into_iter().map(|(node, _)| node).collect(),
+            order: Box::default(),
             concurrency: super::value(&flags, "--concurrency").map_or(0, number),
             timeout: super::value(&flags, "--timeout").map(millis),
         }

@@ -3,7 +3,8 @@
 //! Not for: results and questions; the services add those that were asked for.
 
 use super::{task, timestamp};
-use fusion_core::workflow::{End, How, Node, NodeState, Run, RunState, Workflow};
+use crate::engine::workflow::Revision;
+use fusion_core::workflow::{End, How, Node, NodeState, Plan, Run, RunState, Workflow};
 use fusion_proto::v1;
 
 /// One version of a workflow, without its definition.
@@ -47,6 +48,7 @@ pub(crate) fn brief(run: &Run) -> v1::Run {
         inputs: String::new(),
         node_count: u32::try_from(run.nodes().len()).unwrap_or(u32::MAX),
         ended_count: u32::try_from(ended).unwrap_or(u32::MAX),
+        revision: run.revision,
     }
 }
 
@@ -54,6 +56,27 @@ pub(crate) fn brief(run: &Run) -> v1::Run {
 pub(crate) fn run(run: &Run) -> v1::Run {
     let nodes = (0..).zip(run.nodes()).map(|(at, own)| whole_node(run, at, own));
     v1::Run { nodes: nodes.collect(), ..brief(run) }
+}
+
+/// Puts the nodes of a run, which stand by their numbers, into the order of its definition.
+pub(crate) fn put_in_order(nodes: &mut Vec<v1::Node>, plan: &Plan) {
+    let mut by_number: Vec<Option<v1::Node>> = std::mem::take(nodes).into_iter().map(Some).collect();
+    nodes.extend(plan.in_order().iter().filter_map(|at| by_number.get_mut(*at as usize)?.take()));
+}
+
+/// A definition that a run has had, without what it says.
+pub(crate) fn revision(run: &Run, revision: &Revision) -> v1::RunRevision {
+    let changes = revision.changes;
+    v1::RunRevision {
+        run: run.id.to_string(),
+        revision: revision.number,
+        actor: revision.by.clone(),
+        create_time: Some(timestamp(revision.at)),
+        added: changes.added,
+        changed: changes.changed,
+        removed: changes.removed,
+        definition: String::new(),
+    }
 }
 
 fn whole_node(run: &Run, at: u32, own: &Node) -> v1::Node {

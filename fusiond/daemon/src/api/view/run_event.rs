@@ -1,6 +1,7 @@
 //! Events of workflows, runs and nodes: their particulars. Not for: other events (`event`).
 
 use fusion_core::EventKind;
+use fusion_core::workflow::Changes;
 use serde_json::{Map, Value, json};
 
 /// The particulars of an event of a run, of a node of one, or of a workflow.
@@ -19,6 +20,10 @@ pub(super) fn data(kind: &EventKind) -> Value {
     }
     if let EventKind::RunRerun { generation, .. } = kind {
         return json!({"generation": generation});
+    }
+    if let EventKind::RunEdited { revision, changes, .. } = kind {
+        let Changes { added, changed, removed } = changes;
+        return json!({"revision": revision, "added": added, "changed": changed, "removed": removed});
     }
     node(kind)
 }

@@ -6,11 +6,15 @@
 use super::Loop;
 use crate::engine::Message;
 use crate::engine::workflow::{
-    Beside, For, News, Part, Prep, ResultLook, Script, collect, filled, kept, literal, stored_run,
+    Beside, For, News, Part, Prep, ResultLook, Revision, Script, collect, failed, filled, kept, literal,
+    stored_run,
 };
 use crate::engine::{record, secrets};
-use fusion_core::workflow::{NodeState, Output, Place, Prepared, Want};
-use fusion_core::{Command, Input, Key, RunId, TaskId, Time, step};
+use crate::runtime::Runtime;
+use crate::store::Reader;
+use crate::vault::Vault;
+use fusion_core::workflow::{Changes, NodeState, Output, Place, Prepared, Want};
+use fusion_core::{Caller, Command, Input, Key, RunId, TaskId, Time, step};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -24,7 +28,7 @@ pub(super) struct Scripts(HashMap<RunId, Arc<Script>>);
 
 /// Something to be done aside.
 pub(super) enum Errand {
-    Prepare { script: Arc<Script>, whom: Box<For>, run: Part, ticket: u64 },
+    Prepare { script: Arc<Script>, whom: Box<For>, run: Part, ticket: u64, looks: Vec<ResultLook> },
     Collect(Box<ResultLook>),
 }
 
@@ -42,7 +46,10 @@ impl Loop {
                     Want::Prepare { run, place, ticket } => {
                         errands.extend(self.serve_place(now, run, place, ticket));
                     }
-                    Want::Collect { run, place, task } => errands.extend(self.plan_look(run, place, task)),
+                    Want::Collect { run, place, task } => {
+                        let look = self.plan_look(run, place, task);
+                        errands.extend(look.map(Box::new).map(Errand::Collect));
+                    }
                 }
             }
         }
@@ -60,10 +67,13 @@ impl Loop {
         let inner = script.inner_name(place.node);
         whom.inner = inner.and_then(|name| self.state.newest_workflow(run.owner, name)).cloned();
         let part = Part::of(run, script.uses_of(place));
-        Some(Errand::Prepare { script, whom: Box::new(whom), run: part, ticket })
+        // Where an edit made somebody use what nobody used when it ended.
+        let left: Vec<(Place, TaskId)> = part.left().collect();
+        let looks = left.into_iter().filter_map(|(place, task)| self.plan_look(id, place, task)).collect();
+        Some(Errand::Prepare { script, whom: Box::new(whom), run: part, ticket, looks })
     }
 
-    fn plan_look(&mut self, id: RunId, place: Place, task: TaskId) -> Option<Errand> {
+    fn plan_look(&mut self, id: RunId, place: Place, task: TaskId) -> Option<ResultLook> {
         let script = self.script(id)?;
         let node = script.node(place.node)?.clone();
         let found = self.state.task(task).cloned().or_else(|| self.read_task(task));
@@ -74,16 +84,7 @@ impl Loop {
         let given = agent.map(|agent| secrets::given_to(&self.state, agent)).unwrap_or_default();
         let secrets = given.into_iter().cloned().collect();
         let kind = found.map_or(fusion_core::task::TaskKind::Run, |task| task.spec.kind);
-        Some(Errand::Collect(Box::new(ResultLook {
-            run: id,
-            place,
-            task,
-            kind,
-            attempt,
-            format,
-            secrets,
-            node,
-        })))
+        Some(ResultLook { run: id, place, task, kind, attempt, format, secrets, node })
     }
 
     /// Lets go of what is done aside; it comes back as [`Message::Run`].
@@ -96,11 +97,16 @@ impl Loop {
                 let Ok(_slot) = ASIDE.acquire().await else { return };
                 let news = match errand {
                     Errand::Collect(look) => News::Collected(collect(*look, runtime, reader, vault).await),
-                    Errand::Prepare { script, whom, run, ticket } => {
+                    Errand::Prepare { script, whom, run, ticket, looks } => {
                         let (id, place) = (whom.run, whom.place);
-                        let prep =
-                            tokio::task::spawn_blocking(move || filled(&script, &whom, &run, &reader)).await;
-                        let Ok(prep) = prep else { return };
+                        let prep = match with_late(run, looks, runtime, &reader, vault).await {
+                            Ok(run) => {
+                                let fill = move || filled(&script, &whom, &run, &reader);
+                                let Ok(prep) = tokio::task::spawn_blocking(fill).await else { return };
+                                prep
+                            }
+                            Err(problem) => failed(problem),
+                        };
                         News::Prepared { run: id, place, ticket, prep }
                     }
                 };
@@ -147,10 +153,13 @@ impl Loop {
             | Prepared::Sleep(_)
             | Prepared::Failed(_) => {}
         }
+        // An order that does not stand any more changes nothing: what it found is not kept either.
+        let is_new = self.state_of(run, place).is_none_or(|state| *state == NodeState::Pending);
         let input = Input::Prepared { run, place, ticket, what: Box::new(prep.what) };
         let done = step(&mut self.state, &mut self.out, turn, input);
         debug_assert!(done.is_ok(), "only commands are refused");
         match prep.beside {
+            Beside::Items(_) | Beside::Question(_) if !is_new => {}
             Beside::Task(input) if self.state.task(TaskId(made)).is_some() => {
                 self.batch.put(&record::input_key(TaskId(made)), &input.encode());
             }
@@ -175,6 +184,29 @@ impl Loop {
     pub(super) fn keep_script(&mut self, id: RunId, script: Arc<Script>) {
         self.batch.put(&kept::script_key(id), &script.encode());
         self.scripts.0.insert(id, script);
+    }
+
+    /// A run has another definition, which stands beside all that it has had.
+    pub(super) fn keep_revision(
+        &mut self,
+        now: Time,
+        caller: Caller,
+        id: RunId,
+        script: Arc<Script>,
+        changes: Changes,
+    ) {
+        let old = self.script(id);
+        let Some(run) = self.state.run(id) else { return };
+        let first = old.filter(|_| run.revision == 2);
+        let first = first.map(|old| Revision::first(run, old.definition().clone()));
+        let definition = script.definition().clone();
+        let by = caller.actor().to_string();
+        let new = Revision { number: run.revision, at: now, by, changes, definition };
+        for revision in first.iter().chain([&new]) {
+            let body = serde_json::to_vec(revision).expect("a definition always has a JSON form");
+            self.batch.put(&kept::revision_key(id, revision.number), &body);
+        }
+        self.keep_script(id, script);
     }
 
     pub(super) fn script(&mut self, id: RunId) -> Option<Arc<Script>> {
@@ -206,13 +238,34 @@ impl Loop {
         }
     }
 
-    /// Reads a run that is to be run again and left the memory.
+    /// Reads a run that is to be run again, or edited before, and left the memory.
     pub(super) fn recall_run(&self, command: &mut Command) {
-        if let Command::RerunRun { run, recalled, .. } = command
-            && let Some(id) = RunId::parse(run).filter(|id| self.state.run(*id).is_none())
-        {
+        let (run, recalled) = if let Command::EditRun(edit) = command {
+            (&edit.run, &mut edit.recalled)
+        } else if let Command::RerunRun { run, recalled, .. } = command {
+            (&*run, recalled)
+        } else {
+            return;
+        };
+        if let Some(id) = RunId::parse(run).filter(|id| self.state.run(*id).is_none()) {
             let found = stored_run(&self.store.reader(), id);
             *recalled = found.ok().flatten().map(Box::new);
         }
     }
+}
+
+/// What a node uses, with results that stay with their tasks read from there.
+async fn with_late(
+    mut run: Part,
+    looks: Vec<ResultLook>,
+    runtime: Runtime,
+    reader: &Reader,
+    vault: Vault,
+) -> Result<Part, String> {
+    for look in looks {
+        let found = collect(look, runtime.clone(), reader.clone(), vault.clone()).await;
+        let bytes = found.what.map_err(|failure| failure.message)?;
+        run.add(found.place, serde_json::from_slice(&bytes).unwrap_or_default());
+    }
+    Ok(run)
 }

@@ -11,7 +11,7 @@ pub(super) fn input_bytes(message: &Message) -> usize {
         Message::Ask { beside: Some(Beside::Definition(text)), .. } => text.len(),
         Message::Keep { step: Keep::Piece { bytes, .. }, .. } => bytes.len(),
         Message::Keep { step: Keep::Begin { .. } | Keep::End, .. }
-        | Message::Ask { beside: None | Some(Beside::Run(_)), .. }
+        | Message::Ask { beside: None | Some(Beside::Run(_) | Beside::Edit(..)), .. }
         | Message::Run(_)
         | Message::Look(_)
         | Message::Wait(..)
@@ -34,6 +34,7 @@ pub(super) fn is_new_work(message: &Message) -> bool {
                     | Command::SetSecret(_)
                     | Command::ApplyWorkflow(_)
                     | Command::StartRun(_)
+                    | Command::EditRun(_)
             )
         }
         Message::Keep { .. } => true,

@@ -3,6 +3,7 @@
 //! ```text
 //! definition/<workflow>          the definition, as JSON
 //! script/<run>                   the definition and the inputs of a run
+//! revision/<run><number>         a definition that the run had or has, once it was edited
 //! items/<run><node><item>        an item of a `foreach`, as JSON
 //! question/<run><node>           what a person is asked
 //! output/<run><node>[<item>]     a result, as JSON
@@ -10,10 +11,12 @@
 //!
 //! Not for: when they are written.
 
+use super::edit::Revision;
+use super::script::Script;
 use crate::engine::record;
 use crate::store::{Batch, Direction, ReadError, Reader};
-use fusion_core::workflow::{How, Node, NodeState, Output, Place, Plan, Run};
-use fusion_core::{RunId, WorkflowId};
+use fusion_core::workflow::{End, How, Node, NodeState, Output, Place, Plan, Run};
+use fusion_core::{RunId, TaskId, WorkflowId};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +26,7 @@ pub(crate) const RUN: &[u8] = b"run/";
 pub(crate) const PLAN: &[u8] = b"plan/";
 pub(crate) const NODE: &[u8] = b"node/";
 const SCRIPT: &[u8] = b"script/";
+const REVISION: &[u8] = b"revision/";
 const DEFINITION: &[u8] = b"definition/";
 const ITEMS: &[u8] = b"items/";
 const QUESTION: &[u8] = b"question/";
@@ -67,6 +71,11 @@ pub(crate) fn plan_key(id: RunId) -> Vec<u8> {
 /// Where the definition and the inputs of a run are stored.
 pub(crate) fn script_key(id: RunId) -> Vec<u8> {
     key(SCRIPT, id.0)
+}
+
+/// Where a definition that a run had, or has, is stored.
+pub(crate) fn revision_key(id: RunId, number: u32) -> Vec<u8> {
+    place_key(REVISION, id, Place::whole(number))
 }
 
 /// Where a node, or an item of it, is stored.
@@ -159,6 +168,27 @@ pub fn script_of(reader: &Reader, run: RunId) -> Result<Option<Value>, ReadError
     Ok(form.map(|form| Value::Object(form.inputs)))
 }
 
+/// What a run was begun with, and what it does now.
+///
+/// # Errors
+/// When the store does not answer.
+pub fn whole_script_of(reader: &Reader, run: RunId) -> Result<Option<Script>, ReadError> {
+    Ok(reader.get(&script_key(run))?.and_then(|body| Script::decode(&body)))
+}
+
+/// The definitions that a run has had, oldest first.
+///
+/// # Errors
+/// When the store does not answer.
+pub fn revisions_of(reader: &Reader, run: &Run) -> Result<Vec<Revision>, ReadError> {
+    let entries = reader.range(&key(REVISION, run.id.0), None, usize::MAX, Direction::Ascending)?;
+    if !entries.is_empty() {
+        return Ok(entries.iter().filter_map(|entry| serde_json::from_slice(&entry.body).ok()).collect());
+    }
+    let script = whole_script_of(reader, run.id)?;
+    Ok(script.map(|script| Revision::first(run, script.definition().clone())).into_iter().collect())
+}
+
 /// The definition of a version, as JSON.
 ///
 /// # Errors
@@ -197,6 +227,10 @@ pub trait Seen {
     fn found(&self, place: Place) -> Option<&NodeState>;
     /// How many items of a node have begun, up to the last that did.
     fn begun(&self, node: u32) -> u32;
+    /// A result that stays with its task, where it was read because somebody uses it now.
+    fn late(&self, _place: Place) -> Option<&Value> {
+        None
+    }
 }
 
 impl Seen for Run {
@@ -223,6 +257,7 @@ pub(crate) struct Part {
     id: RunId,
     plan: Arc<Plan>,
     places: BTreeMap<Place, NodeState>,
+    late: BTreeMap<Place, Value>,
 }
 
 impl Part {
@@ -234,7 +269,27 @@ impl Part {
             let whole = run.node(Place::whole(*node)).map(|own| (Place::whole(*node), own));
             places.extend(whole.into_iter().chain(items).map(|(place, own)| (place, own.state.clone())));
         }
-        Self { id: run.id, plan: Arc::clone(&run.plan), places }
+        Self { id: run.id, plan: Arc::clone(&run.plan), places, late: BTreeMap::new() }
+    }
+
+    /// The places whose results stay with their tasks: nobody used them when they ended.
+    pub(crate) fn left(&self) -> impl Iterator<Item = (Place, TaskId)> {
+        self.places.iter().filter_map(|(place, state)| match state {
+            NodeState::Ended(End { how: How::Succeeded(Output::Task), task, .. }) => Some((*place, (*task)?)),
+            NodeState::Ended(_)
+            | NodeState::Pending
+            | NodeState::Active { .. }
+            | NodeState::Collecting { .. }
+            | NodeState::Asking { .. }
+            | NodeState::Sleeping { .. }
+            | NodeState::Inside { .. }
+            | NodeState::Fanned { .. } => None,
+        })
+    }
+
+    /// What such a place came to.
+    pub(crate) fn add(&mut self, place: Place, result: Value) {
+        self.late.insert(place, result);
     }
 }
 
@@ -251,6 +306,10 @@ impl Seen for Part {
         self.places.get(&place)
     }
 
+    fn late(&self, place: Place) -> Option<&Value> {
+        self.late.get(&place)
+    }
+
     fn begun(&self, node: u32) -> u32 {
         let items = self.places.range(Place::whole(node)..=Place { node, item: Some(u32::MAX) });
         items.filter_map(|(place, _)| place.item).max().map_or(0, |item| item + 1)
@@ -265,7 +324,10 @@ pub fn output_of(reader: &Reader, run: &impl Seen, place: Place) -> Result<NodeO
     let Some(end) = run.found(place).and_then(NodeState::end) else { return Ok(NodeOutput::Nothing) };
     let value = match &end.how {
         How::Succeeded(Output::Nothing) => Value::Null,
-        How::Succeeded(Output::Task) => return Ok(NodeOutput::Task),
+        How::Succeeded(Output::Task) => match run.late(place) {
+            Some(value) => value.clone(),
+            None => return Ok(NodeOutput::Task),
+        },
         How::Succeeded(Output::Kept { .. }) => read_value(reader, run.id(), place)?,
         How::Succeeded(Output::Decision(decision)) => serde_json::json!({
             "approved": decision.verdict.is_approved(),
@@ -297,7 +359,11 @@ fn items_value(reader: &Reader, run: &impl Seen, node: u32, count: u32) -> Resul
             run.found(place),
             Some(NodeState::Ended(end)) if matches!(end.how, How::Succeeded(Output::Kept { .. }))
         );
-        values.push(if is_kept { read_value(reader, run.id(), place)? } else { Value::Null });
+        values.push(match run.late(place) {
+            Some(value) => value.clone(),
+            None if is_kept => read_value(reader, run.id(), place)?,
+            None => Value::Null,
+        });
     }
     Ok(Value::Array(values))
 }
@@ -319,7 +385,7 @@ fn inner_value(reader: &Reader, id: RunId) -> Result<Value, ReadError> {
 /// # Errors
 /// When the store does not answer.
 pub(crate) fn delete_run(reader: &Reader, batch: &mut Batch, id: RunId) -> Result<(), ReadError> {
-    for prefix in [NODE, ITEMS, QUESTION, OUTPUT] {
+    for prefix in [NODE, ITEMS, QUESTION, OUTPUT, REVISION] {
         for entry in reader.range(&key(prefix, id.0), None, usize::MAX, Direction::Ascending)? {
             batch.delete(&entry.key);
         }

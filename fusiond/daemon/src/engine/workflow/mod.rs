@@ -9,17 +9,22 @@
 //! Not for: what follows from it (`fusion_core::workflow`), words for the wire.
 
 mod collect;
+mod edit;
 pub(crate) mod kept;
 mod prepare;
 mod script;
 
+pub use edit::{Edited, Revision, edit};
 pub(crate) use kept::Part;
-pub use kept::{NodeOutput, Seen, definition_of, output_of, question_of, script_of, stored_run, stored_runs};
+pub use kept::{
+    NodeOutput, Seen, definition_of, output_of, question_of, revisions_of, script_of, stored_run,
+    stored_runs, whole_script_of,
+};
 pub use script::{Script, plan};
 
 pub(crate) use collect::Collected;
 pub(crate) use collect::{Look as ResultLook, collect};
-pub(crate) use prepare::{Beside, For, Prep, filled, literal};
+pub(crate) use prepare::{Beside, For, Prep, failed, filled, literal};
 
 /// What the engine is told by those who work aside.
 pub(crate) enum News {

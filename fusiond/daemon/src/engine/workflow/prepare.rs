@@ -64,7 +64,8 @@ impl For {
     }
 }
 
-fn failed(message: impl Into<String>) -> Prep {
+/// A place whose templates cannot be filled in.
+pub(crate) fn failed(message: impl Into<String>) -> Prep {
     let failure = Failure::new(FailureCode::TemplateFailed, message);
     Prep { what: Prepared::Failed(failure), beside: Beside::Nothing }
 }

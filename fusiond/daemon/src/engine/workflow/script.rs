@@ -2,6 +2,7 @@
 //!
 //! Not for: filling in (`prepare`).
 
+use super::edit::by_number;
 use fusion_core::Millis;
 use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
 use fusion_core::workflow::{Graph, NodeKind, NodePlan, Occasion, OnFailure, Place, Plan};
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 pub struct Script {
     /// What is stored.
     pub(super) form: Form,
-    /// The nodes, hooks last, with the defaults of the workflow.
+    /// The nodes by number, with the defaults of the workflow.
     pub(super) nodes: Vec<Node>,
     /// Which nodes the templates of each node speak about.
     pub(super) uses: Vec<Vec<u32>>,
@@ -31,13 +32,21 @@ pub struct Script {
 pub(super) struct Form {
     pub(super) definition: Definition,
     pub(super) inputs: Map<String, Value>,
+    /// The ids of the nodes by number, once an edit made that another order than the definition's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) numbers: Vec<String>,
 }
 
 impl Script {
     /// A definition that was checked, with inputs that were.
     #[must_use]
     pub fn new(definition: Definition, inputs: Map<String, Value>) -> Self {
-        let mut nodes = definition.all_nodes();
+        Self::of(Form { definition, inputs, numbers: Vec::new() })
+    }
+
+    pub(super) fn of(form: Form) -> Self {
+        let definition = &form.definition;
+        let mut nodes = by_number(definition.all_nodes(), &form.numbers);
         for node in nodes.iter_mut().filter(|node| node.is_task()) {
             node.terms = node.terms.or(&definition.defaults);
         }
@@ -46,7 +55,7 @@ impl Script {
         let literal = texts.iter().map(Vec::is_empty).collect();
         let whole = texts.iter().map(|texts| uses(texts, &numbers)).collect();
         let item_uses = nodes.iter().map(|node| uses(&node.item_templates(), &numbers)).collect();
-        Self { form: Form { definition, inputs }, uses: whole, item_uses, literal, nodes }
+        Self { uses: whole, item_uses, literal, nodes, form }
     }
 
     /// The stored form.
@@ -58,8 +67,7 @@ impl Script {
     /// Reads the stored form; `None` for bytes that are none.
     #[must_use]
     pub fn decode(body: &[u8]) -> Option<Self> {
-        let form: Form = serde_json::from_slice(body).ok()?;
-        Some(Self::new(form.definition, form.inputs))
+        serde_json::from_slice(body).ok().map(Self::of)
     }
 
     /// Whether nothing in a node is to be filled in, and nothing to be looked up.
@@ -130,7 +138,19 @@ pub fn plan(script: &Script) -> Plan {
     let nodes = nodes.collect();
     let definition = &script.form.definition;
     let concurrency = definition.concurrency.unwrap_or(0);
-    Plan { graph, nodes, concurrency, timeout: definition.timeout.map(Millis) }
+    let (order, timeout) = (order(script, &numbers), definition.timeout.map(Millis));
+    Plan { graph, nodes, order, concurrency, timeout }
+}
+
+/// The numbers in the order of the definition, those that are gone last; nothing where that is their own order.
+fn order(script: &Script, numbers: &HashMap<&str, u32>) -> Box<[u32]> {
+    if script.form.numbers.is_empty() {
+        return Box::default();
+    }
+    let named = script.form.definition.all_nodes();
+    let named = named.iter().filter_map(|node| numbers.get(node.id.as_str()).copied());
+    let gone = (0..).zip(&script.nodes).filter(|(_, node)| node.work().is_none()).map(|(at, _)| at);
+    named.chain(gone).collect()
 }
 
 /// Whether the result of each node is used: by another one, or because it is what the run comes to.
@@ -170,6 +190,7 @@ fn node_plan(script: &Script, graph: &Graph, looked_at: &[bool], at: u32, node: 
             definition::OnFailure::SkipDependents => OnFailure::SkipDependents,
         },
         occasion: match HOOK_IDS.iter().position(|id| *id == node.id) {
+            _ if node.work().is_none() => Occasion::Never,
             Some(0) => Occasion::Success,
             Some(_) => Occasion::Failure,
             None if node.always => Occasion::Always,
