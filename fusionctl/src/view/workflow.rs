@@ -112,6 +112,8 @@ pub(crate) struct Run {
     parent: Option<String>,
     generation: u32,
     pub(crate) revision: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    frozen: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     inputs: Option<Value>,
     node_count: u32,
@@ -201,6 +203,7 @@ impl From<v1::Run> for Run {
             parent: run.parent,
             generation: run.generation,
             revision: run.revision,
+            frozen: run.frozen,
             inputs: serde_json::from_str(&run.inputs).ok(),
             node_count: run.node_count,
             ended_count: run.ended_count,
@@ -241,7 +244,7 @@ impl Shown for Run {
         vec![
             ("Run", self.id.as_str().into()),
             ("Workflow", format!("{}{version}{}", self.workflow, self.edited()).into()),
-            ("State", Cell::toned(self.state.as_str(), tone(&self.state))),
+            ("State", Cell::toned(self.shown_state(), tone(&self.state))),
             ("Failure", self.why_failed().into()),
             ("User", self.user.as_str().into()),
             ("Key", self.key.clone().unwrap_or_default().into()),
@@ -260,6 +263,12 @@ impl Run {
             Some(failure) => printable(&format!("{} {} {}", self.id, self.state, failure.message())),
             None => format!("{} {}", self.id, self.state),
         }
+    }
+
+    /// `paused, what runs stands still`.
+    fn shown_state(&self) -> String {
+        let frozen = if self.frozen { ", what runs stands still" } else { "" };
+        format!("{}{frozen}", self.state)
     }
 
     /// For a run that does not do what it began with.

@@ -3,7 +3,7 @@
 //! Not for: log lines. An event says what became true; every one names its actor.
 
 use crate::ids::{AgentId, RunId, SecretId, TaskId, Uid, WorkflowId};
-use crate::input::Actor;
+use crate::input::{Actor, PauseHow};
 use crate::task::Exit;
 use crate::time::{Millis, Time};
 use crate::workflow::Changes;
@@ -131,7 +131,7 @@ pub enum EventKind {
     /// A run of a workflow was accepted and begins.
     RunStarted { run: RunId, workflow: String, version: u32 },
     /// Nothing new of it begins.
-    RunPaused { run: RunId },
+    RunPaused { run: RunId, how: PauseHow },
     /// It goes on.
     RunResumed { run: RunId },
     /// Its end was asked for.
@@ -332,7 +332,7 @@ impl EventKind {
             Self::ProfileApplied { owner, .. } | Self::ProfileRemoved { owner, .. } => Subject::User(*owner),
             Self::WorkflowApplied { workflow, .. } => Subject::Workflow(*workflow),
             Self::RunStarted { run, .. }
-            | Self::RunPaused { run }
+            | Self::RunPaused { run, .. }
             | Self::RunResumed { run }
             | Self::RunCancelling { run }
             | Self::RunSucceeded { run, .. }

@@ -86,9 +86,18 @@ pub fn explain_task(state: &State, id: TaskId, now: Time) -> Option<Explanation>
 
 /// What holds it, and what it would wait for besides.
 fn explain_held(state: &State, task: &Task, held: &Held, now: Time) -> Explanation {
-    let text = format!("it was held {} ago and waits to be released", now.since(held.since));
-    let mut reasons =
-        vec![Reason::new("held", text.clone(), format!("`fusionctl task release {}`", task.id))];
+    let ago = now.since(held.since);
+    let (text, remedy) = match held.run {
+        None => (
+            format!("it was held {ago} ago and waits to be released"),
+            format!("`fusionctl task release {}`", task.id),
+        ),
+        Some(run) => (
+            format!("it stands still with run {run}, which was frozen {ago} ago"),
+            format!("`fusionctl workflow resume {run}`"),
+        ),
+    };
+    let mut reasons = vec![Reason::new("held", text.clone(), remedy)];
     match &held.wait {
         Wait::Tasks { on } => reasons.extend(blocked(state, on).reasons),
         Wait::Instant { until, why } if *until > now => {
@@ -318,14 +327,13 @@ pub fn explain_agent(state: &State, id: AgentId, now: Time) -> Option<Explanatio
                 format!("`fusionctl agent resume {name}`"),
             )],
         ),
-        AgentLife::Paused { .. } => answer(
-            "it was paused",
-            vec![Reason::new(
-                "paused",
-                "its whole tree stands still",
-                format!("`fusionctl agent resume {name}`"),
-            )],
-        ),
+        AgentLife::Paused { .. } => {
+            let (text, remedy) = match agent.frozen_for {
+                None => ("it was paused".to_owned(), format!("`fusionctl agent resume {name}`")),
+                Some(run) => (format!("run {run} was frozen"), format!("`fusionctl workflow resume {run}`")),
+            };
+            answer(text, vec![Reason::new("paused", "its whole tree stands still", remedy)])
+        }
         AgentLife::Backoff { until, .. } => answer(
             format!("{trouble}; it is started again in {}", until.since(now)),
             vec![Reason::new(

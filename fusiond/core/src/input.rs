@@ -277,6 +277,8 @@ pub enum Command {
     PauseRun {
         /// Which.
         run: String,
+        /// Freeze or drain.
+        how: PauseHow,
     },
     /// `workflow resume`.
     ResumeRun {

@@ -6,12 +6,12 @@
 use crate::agent::{AfterStop, Agent, AgentLife};
 use crate::delegate;
 use crate::index::Index;
-use crate::input::Intake;
+use crate::input::{Intake, PauseHow};
 use crate::pool::supply;
 use crate::profile::PROFILES_MAX;
 use crate::state::State;
 use crate::task::{Attempt, Clock, Held, TaskState, Wait};
-use crate::workflow::{NodeState, Occasion, Place};
+use crate::workflow::{NodeState, Occasion, Place, RunState};
 use crate::workspace::Seeded;
 use crate::workspace::quota::Standing;
 use std::collections::BTreeSet;
@@ -44,6 +44,7 @@ impl State {
         self.check_secrets(&mut broken);
         self.check_profiles(&mut broken);
         self.check_runs(&mut broken);
+        self.check_frozen(&mut broken);
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 
@@ -242,6 +243,27 @@ impl State {
             }
             if let Some(gone) = secret.given.iter().find(|id| self.agent(**id).is_none()) {
                 broken.push(format!("{} was given to {gone}, which does not exist", secret.id));
+            }
+        }
+    }
+
+    /// For a run stands still only what works on it, and only while the run does.
+    fn check_frozen(&self, broken: &mut Vec<String>) {
+        let is_frozen = |run| {
+            let state = self.run(run).map(|run| &run.state);
+            matches!(state, Some(RunState::Paused { how: PauseHow::Freeze, .. }))
+        };
+        for agent in self.agents.values() {
+            let Some(run) = agent.frozen_for else { continue };
+            if !is_frozen(run) || !matches!(agent.life, AgentLife::Paused { .. }) {
+                broken.push(format!("{} stands still for {run}, which does not", agent.id));
+            }
+        }
+        for task in self.tasks.values() {
+            if let TaskState::Held(Held { run: Some(run), .. }) = &task.state
+                && !is_frozen(*run)
+            {
+                broken.push(format!("{} is held for {run}, which goes on", task.id));
             }
         }
     }

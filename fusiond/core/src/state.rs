@@ -393,6 +393,7 @@ impl State {
         let agent = self.agents.get_mut(&id)?;
         self.index.leave_agent(agent, &self.config);
         let result = change(agent);
+        agent.forget_run_unless_paused();
         self.index.enter_agent(agent, &self.config);
         self.ready.insert(agent.owner);
         out.touch(Key::Agent(id));

@@ -200,7 +200,7 @@ fn route_command(
         }
         Command::ApplyWorkflow(ask) => workflow::apply::decide(state, out, turn, caller, ask),
         Command::StartRun(ask) => workflow::start::decide(state, out, turn, caller, *ask),
-        Command::PauseRun { run } => workflow::pause::decide(state, out, turn, caller, &run),
+        Command::PauseRun { run, how } => workflow::pause::decide(state, out, turn, caller, &run, how),
         Command::ResumeRun { run } => workflow::resume::decide(state, out, turn, caller, &run),
         Command::CancelRun { run } => workflow::cancel::decide(state, out, turn, caller, &run),
         Command::ApproveNode(ask) => workflow::approve::decide(state, out, turn, caller, ask),

@@ -6910,6 +6910,9 @@ pub struct Run {
     /// Which definition it has, from 1; each edit gives it another one.
     #[prost(uint32, tag = "17")]
     pub revision: u32,
+    /// Whether what it does stands still while it is paused.
+    #[prost(bool, tag = "18")]
+    pub frozen: bool,
 }
 /// One node of a run.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -7041,6 +7044,9 @@ pub struct WaitRunRequest {
 pub struct PauseRunRequest {
     #[prost(string, tag = "1")]
     pub run: ::prost::alloc::string::String,
+    /// What runs stands still where it is, instead of ending first.
+    #[prost(bool, tag = "2")]
+    pub freeze: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResumeRunRequest {
@@ -7462,7 +7468,7 @@ pub mod workflow_service_client {
                 .insert(GrpcMethod::new("fusion.v1.WorkflowService", "WaitRun"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Lets what runs end, and nothing new begin. role: user. story: workflow_pause
+        /// Lets nothing new begin, and what runs end or stand still. role: user. story: workflow_pause
         pub async fn pause_run(
             &mut self,
             request: impl tonic::IntoRequest<super::PauseRunRequest>,
@@ -7707,7 +7713,7 @@ pub mod workflow_service_server {
             &self,
             request: tonic::Request<super::WaitRunRequest>,
         ) -> std::result::Result<tonic::Response<Self::WaitRunStream>, tonic::Status>;
-        /// Lets what runs end, and nothing new begin. role: user. story: workflow_pause
+        /// Lets nothing new begin, and what runs end or stand still. role: user. story: workflow_pause
         async fn pause_run(
             &self,
             request: tonic::Request<super::PauseRunRequest>,

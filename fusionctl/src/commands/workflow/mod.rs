@@ -42,7 +42,7 @@ pub(crate) enum Verb {
     Show(show::Args),
     /// Draw the nodes of a definition or a run
     Graph(graph::Args),
-    /// Let what runs end, and nothing new begin
+    /// Let nothing new begin, and what runs end or stand still
     Pause(pause::Args),
     /// Let a paused run go on
     Resume(resume::Args),

@@ -1,4 +1,4 @@
-//! `workflow pause`: lets what runs end, and nothing new begin.
+//! `workflow pause`: lets nothing new begin, and what runs end or stand still.
 
 use fusion_proto::v1::PauseRunRequest;
 
@@ -6,10 +6,12 @@ use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
 const AFTER: &str = "\
-It stays paused over restarts of the daemon. Agents go on with what they do: `fusionctl agent pause` freezes one.
+It stays paused over restarts of the daemon. Agents finish what they do; with --freeze they stand still where they are,
+their clocks too, until `workflow resume`. Agents that somebody paused by themselves stay paused.
 
 Examples:
   fusionctl workflow pause 4f2k9x0a
+  fusionctl workflow pause 4f2k9x0a --freeze
   fusionctl workflow resume 4f2k9x0a";
 
 /// Arguments of `workflow pause`.
@@ -19,13 +21,16 @@ pub(crate) struct Args {
     /// Ids, unique parts of them, or key:KEY
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<String>,
+    /// Let what runs stand still where it is, instead of ending first
+    #[arg(long)]
+    freeze: bool,
 }
 
 /// Asks for each.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
     let ask = async |run: String| {
-        link.workflows().pause_run(PauseRunRequest { run }).await?;
+        link.workflows().pause_run(PauseRunRequest { run, freeze: args.freeze }).await?;
         Ok(())
     };
     session.each(args.runs, ask).await

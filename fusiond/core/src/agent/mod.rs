@@ -31,7 +31,7 @@ pub use remove::Keep;
 pub use spawn::SpawnAgent;
 pub use update::AgentChange;
 
-use crate::ids::{AgentId, Capabilities, Nonce, TaskId, Uid};
+use crate::ids::{AgentId, Capabilities, Nonce, RunId, TaskId, Uid};
 use crate::secret::SecretUse;
 use crate::task::QuestionKind;
 use crate::time::{Millis, Time};
@@ -67,6 +67,8 @@ pub struct Agent {
     pub trouble: Option<String>,
     /// What its owner wants of it, also across incarnations.
     pub wish: Wish,
+    /// The run for which it stands still, when nobody wants that of the agent itself.
+    pub frozen_for: Option<RunId>,
     /// Hash of the request that made it, 0 for none: a repeated request is the same agent.
     pub request: u64,
     /// How far the seeding of its workspace has come.
@@ -409,6 +411,13 @@ impl AgentLife {
 }
 
 impl Agent {
+    /// For a run stands still only who stands still.
+    pub(crate) fn forget_run_unless_paused(&mut self) {
+        if !matches!(self.life, AgentLife::Paused { .. }) {
+            self.frozen_for = None;
+        }
+    }
+
     /// Whether it is over.
     #[must_use]
     pub const fn is_terminated(&self) -> bool {

@@ -5,7 +5,7 @@
 use crate::agent::{AgentLife, Freeze, Wish, Work};
 use crate::effect::Effect;
 use crate::event::EventKind;
-use crate::ids::AgentId;
+use crate::ids::{AgentId, RunId};
 use crate::input::{Actor, Caller, PauseHow};
 use crate::reject::Reject;
 use crate::state::State;
@@ -35,8 +35,11 @@ pub(crate) fn decide(
             });
             state.tell(out, turn.now, caller.actor(), Some(owner), EventKind::AgentDraining { agent: id });
         }
-        (AgentLife::Draining { .. }, PauseHow::Drain)
-        | (AgentLife::Paused { .. }, PauseHow::Freeze | PauseHow::Drain) => {}
+        (AgentLife::Draining { .. }, PauseHow::Drain) => {}
+        // It stays so when the run for which it stands still goes on.
+        (AgentLife::Paused { .. }, PauseHow::Freeze | PauseHow::Drain) => {
+            state.alter_agent(out, id, |agent| (agent.wish, agent.frozen_for) = (Wish::Pause, None));
+        }
         (
             life @ (AgentLife::Starting { .. }
             | AgentLife::Seeding { .. }
@@ -52,9 +55,22 @@ pub(crate) fn decide(
 
 /// Orders the freeze and stops the clocks of the frozen attempt.
 pub(crate) fn freeze(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, work: Option<Work>) {
+    state.alter_agent(out, id, |agent| agent.wish = Wish::Pause);
+    stand(state, out, turn, id, work, None);
+}
+
+/// The same without the wish that it stays so: for a run.
+pub(crate) fn stand(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    work: Option<Work>,
+    run: Option<RunId>,
+) {
     let ordered = state.alter_agent(out, id, |agent| {
-        agent.wish = Wish::Pause;
         agent.life = AgentLife::Paused { since: turn.now, freeze: Freeze::Asked, work };
+        agent.frozen_for = run;
         agent.incarnation
     });
     if let Some(work) = work {

@@ -2,10 +2,12 @@
 //!
 //! Not for: `agent restart`, which begins anew.
 
+use crate::agent::life::rest_as_wished;
 use crate::agent::{AgentLife, Wish};
 use crate::effect::Effect;
 use crate::event::EventKind;
-use crate::input::Caller;
+use crate::ids::AgentId;
+use crate::input::{Actor, Caller};
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
@@ -19,7 +21,7 @@ pub(crate) fn decide(
     agent: &str,
 ) -> Result<Done, Reject> {
     let found = super::manage(state, caller, agent, "resuming agents")?;
-    let (id, owner, incarnation) = (found.id, found.owner, found.incarnation);
+    let id = found.id;
     let life = match found.life.clone() {
         AgentLife::Paused { work: Some(work), .. } | AgentLife::Draining { work, .. } => {
             answer::life_with(state, work, turn)
@@ -35,7 +37,34 @@ pub(crate) fn decide(
         | AgentLife::Stopping { .. }
         | AgentLife::Terminated { .. }) => return Err(super::wrong_state(id, &life, "resumed")),
     };
-    let idle = found.spec.idle_timeout;
+    state.alter_agent(out, id, |agent| agent.wish = Wish::Run);
+    go_on(state, out, turn, caller.actor(), id, life);
+    Ok(Done::Agent(id))
+}
+
+/// Lets an agent go on that stood still for a run; towards what else is wished of it.
+pub(crate) fn thaw(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: AgentId) {
+    let Some(agent) = state.agent(id) else { return };
+    let AgentLife::Paused { work, .. } = agent.life else { return };
+    let wish = agent.wish;
+    match work {
+        Some(work) => {
+            go_on(state, out, turn, actor, id, answer::life_with(state, work, turn));
+            if wish != Wish::Run {
+                let life = AgentLife::Draining { since: turn.now, work };
+                state.alter_agent(out, id, |agent| agent.life = life);
+            }
+        }
+        None => {
+            go_on(state, out, turn, actor, id, AgentLife::Idle { since: turn.now });
+            rest_as_wished(state, out, turn, id, wish);
+        }
+    }
+}
+
+fn go_on(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: AgentId, life: AgentLife) {
+    let Some(agent) = state.agent(id) else { return };
+    let (owner, incarnation, idle) = (agent.owner, agent.incarnation, agent.spec.idle_timeout);
     if let AgentLife::Busy { work, .. } = &life {
         state.alter_task(out, work.task, |task| {
             if let TaskState::Active(active) = &mut task.state {
@@ -44,11 +73,7 @@ pub(crate) fn decide(
             }
         });
     }
-    state.alter_agent(out, id, |agent| {
-        agent.wish = Wish::Run;
-        agent.life = life;
-    });
-    state.tell(out, turn.now, caller.actor(), Some(owner), EventKind::AgentResumed { agent: id });
+    state.alter_agent(out, id, |agent| agent.life = life);
+    state.tell(out, turn.now, actor, Some(owner), EventKind::AgentResumed { agent: id });
     out.order(Effect::Thaw { agent: id, incarnation });
-    Ok(Done::Agent(id))
 }

@@ -12,7 +12,7 @@ use crate::step::{Out, Turn};
 use crate::task::attempt::Ended;
 use crate::task::{DeferWhy, Ending, Exit, ExitKind, Lease, OnLost, StopWhy, Task, TaskState, Wait, run};
 use crate::time::{Millis, Time};
-use crate::workflow::drive;
+use crate::workflow::{drive, freeze};
 
 /// The exit code by which a program asks to be run again later: `EX_TEMPFAIL` of sysexits.h.
 pub const EXIT_TRY_AGAIN: i32 = 75;
@@ -241,6 +241,7 @@ fn follow(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, verdict: Ver
             }
             state.alter_task(out, id, |task| task.state = TaskState::Queued { since: turn.now });
             tell(state, out, turn, id, EventKind::TaskQueued { task: id, reason: failure.message });
+            freeze::keep(state, out, turn, id);
         }
         Verdict::Snooze(failure) => snooze(state, out, turn, id, failure),
         Verdict::Failure(failure) => fail(state, out, turn, id, failure),
@@ -280,6 +281,7 @@ fn defer(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, why: DeferWhy
     let until = turn.now.plus(Millis(turn.draw(id.salt() ^ u64::from(nth)) % bound.saturating_add(1)));
     state.alter_task(out, id, |task| task.state = TaskState::Deferred { until, why });
     tell(state, out, turn, id, EventKind::TaskDeferred { task: id, until, reason });
+    freeze::keep(state, out, turn, id);
 }
 
 fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failure) {

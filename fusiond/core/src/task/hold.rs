@@ -4,8 +4,8 @@
 //! stands still. Not for: agents (`agent pause`), nor for what runs already.
 
 use crate::event::EventKind;
-use crate::ids::TaskId;
-use crate::input::Caller;
+use crate::ids::{RunId, TaskId};
+use crate::input::{Actor, Caller};
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
@@ -20,6 +20,8 @@ pub struct Held {
     pub since: Time,
     /// What it waits for besides.
     pub wait: Wait,
+    /// The run for which it stands still, when nobody holds the task itself.
+    pub run: Option<RunId>,
 }
 
 /// What a task that has not started waits for.
@@ -55,15 +57,38 @@ pub(crate) fn decide(
     task: &str,
 ) -> Result<Done, Reject> {
     let found = retry::find_for_owner(state, caller, task, LEAVE)?;
-    let (id, owner) = (found.id, found.owner);
-    if matches!(found.state, TaskState::Held(_)) {
+    let id = found.id;
+    if let TaskState::Held(held) = &found.state {
+        // It stays held when the run for which it stands still goes on.
+        if held.run.is_some() {
+            let own = Held { run: None, ..held.clone() };
+            state.alter_task(out, id, |task| task.state = TaskState::Held(own));
+        }
         return Ok(Done::Task(id));
     }
-    let wait =
-        Wait::of(&found.state, turn.now).ok_or_else(|| super::wrong_state(id, &found.state, "held"))?;
-    state.alter_task(out, id, |task| task.state = TaskState::Held(Held { since: turn.now, wait }));
-    state.tell(out, turn.now, caller.actor(), Some(owner), EventKind::TaskHeld { task: id });
+    if Wait::of(&found.state, turn.now).is_none() {
+        return Err(super::wrong_state(id, &found.state, "held"));
+    }
+    hold(state, out, turn, caller.actor(), id, None);
     Ok(Done::Task(id))
+}
+
+/// Holds a task that has not started and that nobody holds.
+pub(crate) fn hold(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    actor: Actor,
+    id: TaskId,
+    run: Option<RunId>,
+) {
+    let Some(task) = state.task(id) else { return };
+    let (owner, wait) = (task.owner, Wait::of(&task.state, turn.now));
+    if let Some(wait) = wait {
+        let held = Held { since: turn.now, wait, run };
+        state.alter_task(out, id, |task| task.state = TaskState::Held(held));
+        state.tell(out, turn.now, actor, Some(owner), EventKind::TaskHeld { task: id });
+    }
 }
 
 impl Wait {

@@ -3,7 +3,8 @@
 //! Not for: tasks that nobody holds; of these it is true already.
 
 use crate::event::EventKind;
-use crate::input::Caller;
+use crate::ids::TaskId;
+use crate::input::{Actor, Caller};
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
@@ -20,20 +21,27 @@ pub(crate) fn decide(
     task: &str,
 ) -> Result<Done, Reject> {
     let found = retry::find_for_owner(state, caller, task, LEAVE)?;
-    let (id, owner) = (found.id, found.owner);
-    let next = match &found.state {
-        TaskState::Held(held) => held.wait.clone().into_state(turn.now),
+    let id = found.id;
+    match &found.state {
+        TaskState::Held(_) => let_go(state, out, turn, caller.actor(), id),
         TaskState::Blocked { .. }
         | TaskState::Deferred { .. }
         | TaskState::Queued { .. }
-        | TaskState::Active(_) => return Ok(Done::Task(id)),
+        | TaskState::Active(_) => {}
         ended @ (TaskState::Lost { .. }
         | TaskState::Succeeded { .. }
         | TaskState::Failed { .. }
         | TaskState::Cancelled { .. }
         | TaskState::TimedOut { .. }) => return Err(super::wrong_state(id, ended, "released")),
-    };
-    state.alter_task(out, id, |task| task.state = next);
-    state.tell(out, turn.now, caller.actor(), Some(owner), EventKind::TaskReleased { task: id });
+    }
     Ok(Done::Task(id))
+}
+
+/// Lets a held task go on.
+pub(crate) fn let_go(state: &mut State, out: &mut Out, turn: Turn, actor: Actor, id: TaskId) {
+    let Some(task) = state.task(id) else { return };
+    let TaskState::Held(held) = &task.state else { return };
+    let (owner, next) = (task.owner, held.wait.clone().into_state(turn.now));
+    state.alter_task(out, id, |task| task.state = next);
+    state.tell(out, turn.now, actor, Some(owner), EventKind::TaskReleased { task: id });
 }

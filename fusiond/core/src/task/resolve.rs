@@ -9,6 +9,7 @@ use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
 use crate::task::{TaskState, ending, retry, run};
+use crate::workflow::freeze;
 use serde::{Deserialize, Serialize};
 
 /// What became of a lost attempt.
@@ -57,6 +58,7 @@ pub(crate) fn decide(
     match resolution {
         Resolution::Retry => {
             state.alter_task(out, id, |task| retry::queue_afresh(task, Vec::new(), turn.now));
+            freeze::keep(state, out, turn, id);
         }
         Resolution::Fail => {
             let failure = Failure::new(FailureCode::ResolvedFailed, format!("decided by {actor}"));

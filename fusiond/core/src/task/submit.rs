@@ -164,7 +164,7 @@ pub(crate) fn accept(
 fn first_state(wait: Wait, admission: Admission, now: Time) -> TaskState {
     match admission {
         Admission::Free => wait.into_state(now),
-        Admission::Held => TaskState::Held(Held { since: now, wait }),
+        Admission::Held => TaskState::Held(Held { since: now, wait, run: None }),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::task::submit::{self, Place as At, SubmitTask};
 use crate::task::{TaskState, cancel};
 use crate::workflow::node::{How, NodeRef, Output, Place};
 use crate::workflow::run::{Act, News};
-use crate::workflow::{Prepared, RunState, start};
+use crate::workflow::{Prepared, RunState, freeze, start};
 
 /// What a run needs from the engine, which answers with [`crate::Input::Prepared`] and [`crate::Input::Collected`].
 /// Nothing of it leaves the daemon; a restart asks again.
@@ -71,11 +71,9 @@ pub(crate) fn perform(state: &mut State, out: &mut Out, turn: Turn, id: RunId, a
                 }
             }
             Act::CancelRun(inner) => cancel_run(state, out, turn, actor, inner),
-            Act::PauseRun(inner) => {
-                if state.run(inner).is_some_and(|run| run.state == RunState::Running) {
-                    drive(state, out, turn, inner, actor, News::Pause);
-                }
-            }
+            Act::PauseRun(inner, how) => super::pause::pause(state, out, turn, actor, inner, how),
+            Act::Freeze(task) => freeze::stop(state, out, turn, actor, id, task),
+            Act::Thaw => freeze::go_on(state, out, turn, actor, id),
             Act::ResumeRun(inner) => super::resume::resume(state, out, turn, actor, inner),
             Act::Over => over(state, out, turn, id),
         }

@@ -4,6 +4,7 @@
 
 use crate::explain::{Explanation, Reason, explain_task};
 use crate::ids::RunId;
+use crate::input::PauseHow;
 use crate::state::State;
 use crate::time::Time;
 use crate::workflow::node::{How, NodeState, Place};
@@ -27,9 +28,13 @@ pub fn explain_run(state: &State, id: RunId, now: Time) -> Option<Explanation> {
             let reason = Reason::new(failure.code.code(), failure.code.meaning(), failure.code.hint());
             return Some(answer(&failure.message, vec![reason]));
         }
-        RunState::Paused { .. } => {
+        RunState::Paused { how, .. } => {
             let resume = format!("`fusionctl workflow resume {id}`");
-            ("it is paused", Some(Reason::new("paused", "nothing new begins", resume)))
+            let (summary, text) = match how {
+                PauseHow::Drain => ("it is paused", "nothing new begins"),
+                PauseHow::Freeze => ("it is frozen", "nothing new begins, and what runs stands still"),
+            };
+            (summary, Some(Reason::new("paused", text, resume)))
         }
         RunState::Running => ("its nodes are on their way", None),
     };

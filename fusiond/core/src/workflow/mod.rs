@@ -19,6 +19,7 @@ pub mod drive;
 pub mod edit;
 mod ends;
 pub mod explain;
+pub(crate) mod freeze;
 pub mod graph;
 pub mod node;
 pub mod pause;
@@ -44,7 +45,7 @@ pub use start::StartRun;
 
 use crate::failure::Failure;
 use crate::ids::{RunId, Uid, WorkflowId};
-use crate::input::Actor;
+use crate::input::{Actor, PauseHow};
 use crate::time::{Millis, Time};
 use book::Book;
 use serde::{Deserialize, Serialize};
@@ -135,10 +136,12 @@ pub struct RunSpec {
 pub enum RunState {
     /// It goes on.
     Running,
-    /// What runs ends, and nothing new begins.
+    /// Nothing new begins.
     Paused {
         /// Since when.
         since: Time,
+        /// Whether what runs ends, or stands still.
+        how: PauseHow,
     },
     /// It is done.
     Succeeded {

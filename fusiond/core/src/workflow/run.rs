@@ -5,6 +5,7 @@
 use crate::event::EventKind;
 use crate::failure::{Failure, FailureCode};
 use crate::ids::{RunId, TaskId};
+use crate::input::PauseHow;
 use crate::state::Key;
 use crate::task::SubmitTask;
 use crate::time::Time;
@@ -37,7 +38,7 @@ pub(crate) enum News {
     /// Time has passed.
     Due,
     /// It shall stand still.
-    Pause,
+    Pause(PauseHow),
     /// It shall end.
     Cancel,
     /// These nodes are done once more.
@@ -66,7 +67,11 @@ pub(crate) enum Act {
     /// End a run.
     CancelRun(RunId),
     /// Let a run stand still.
-    PauseRun(RunId),
+    PauseRun(RunId, PauseHow),
+    /// Let a task stand still.
+    Freeze(TaskId),
+    /// Let go on what stands still for the run.
+    Thaw,
     /// Let a run go on.
     ResumeRun(RunId),
     /// The run has ended.
@@ -87,7 +92,7 @@ impl Run {
             News::Decided { node, decision } => self.decided(now, node, decision, acts),
             News::InnerEnded { node, run, how } => self.inner_ended(now, node, run, how, acts),
             News::Due => self.due_now(now, acts),
-            News::Pause => self.pause(now, acts),
+            News::Pause(how) => self.pause(now, how, acts),
             News::Cancel => self.cancel(now, acts),
             News::Again { nodes } => self.again(now, &nodes, acts),
             News::Edited { plan, changes } => self.edit(now, plan, changes, acts),
@@ -179,6 +184,7 @@ impl Run {
                 (RunState::Cancelled { at: now }, EventKind::RunCancelled { run })
             }
         };
+        thaw(&self.state, acts);
         self.state = state;
         self.head(acts);
         acts.extend([Act::Tell(kind), Act::Over]);
@@ -196,6 +202,7 @@ impl Run {
 
     /// Lets a paused run go on.
     pub(crate) fn resume(&mut self, now: Time, acts: &mut Vec<Act>) {
+        thaw(&self.state, acts);
         self.state = RunState::Running;
         if let RunClock::Left(left) = self.clock {
             self.clock = RunClock::At(now.plus(left));
@@ -207,15 +214,29 @@ impl Run {
         self.advance(now, acts);
     }
 
-    fn pause(&mut self, now: Time, acts: &mut Vec<Act>) {
-        self.state = RunState::Paused { since: now };
+    fn pause(&mut self, now: Time, how: PauseHow, acts: &mut Vec<Act>) {
+        let since = if let RunState::Paused { since, .. } = self.state { since } else { now };
+        self.state = RunState::Paused { since, how };
         if let RunClock::At(at) = self.clock {
             self.clock = RunClock::Left(at.since(now));
         }
         self.head(acts);
-        acts.push(Act::Tell(EventKind::RunPaused { run: self.id }));
+        acts.push(Act::Tell(EventKind::RunPaused { run: self.id, how }));
+        if how == PauseHow::Freeze {
+            let tasks = self.places().filter_map(|(_, node)| match node.state {
+                NodeState::Active { task, .. } => Some(Act::Freeze(task)),
+                NodeState::Pending
+                | NodeState::Collecting { .. }
+                | NodeState::Asking { .. }
+                | NodeState::Sleeping { .. }
+                | NodeState::Inside { .. }
+                | NodeState::Fanned { .. }
+                | NodeState::Ended(_) => None,
+            });
+            acts.extend(tasks);
+        }
         let inner = self.inner_runs();
-        acts.extend(inner.into_iter().map(Act::PauseRun));
+        acts.extend(inner.into_iter().map(|run| Act::PauseRun(run, how)));
     }
 
     fn inner_runs(&self) -> Vec<RunId> {
@@ -433,12 +454,15 @@ impl Run {
             Some(Doom::Failed(_)) | None => Doom::Cancelled,
         };
         // Somebody who ends a run that stands still does not want it to stand still.
-        if let RunState::Paused { .. } = self.state {
+        let was = self.state.clone();
+        if let RunState::Paused { .. } = was {
             self.state = RunState::Running;
         }
         acts.push(Act::Tell(EventKind::RunCancelling { run: self.id }));
         self.doom(now, doom, acts);
         self.stop_tasks(acts);
+        // Who is told to end must be able to hear it.
+        thaw(&was, acts);
     }
 
     /// These nodes are done once more; everything else stays as it is.
@@ -460,5 +484,12 @@ impl Run {
         self.book = Book::of(&self.plan, &self.nodes, &self.items, None);
         acts.push(Act::Tell(EventKind::RunRerun { run: self.id, generation: self.generation }));
         self.release(now, acts);
+    }
+}
+
+/// What stands still for a run in this state goes on.
+fn thaw(state: &RunState, acts: &mut Vec<Act>) {
+    if matches!(state, RunState::Paused { how: PauseHow::Freeze, .. }) {
+        acts.push(Act::Thaw);
     }
 }

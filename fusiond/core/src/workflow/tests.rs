@@ -9,6 +9,7 @@ use super::start::{StartRun, make};
 use super::*;
 use crate::failure::FailureCode;
 use crate::ids::{Capabilities, TaskId};
+use crate::input::PauseHow;
 use crate::step::Turn;
 use crate::task::submit::{Admission, SubmitTask};
 use crate::task::{OnLost, Stdin, TaskKind, Timeouts};
@@ -149,8 +150,8 @@ impl World {
                 }
                 Act::CancelTask(task) => self.open.push(Act::CancelTask(task)),
                 act @ (Act::Prepare { .. } | Act::Collect { .. }) => self.open.push(act),
-                Act::Touch(_) | Act::Tell(_) | Act::Over => {}
-                Act::Start { .. } | Act::CancelRun(_) | Act::PauseRun(_) | Act::ResumeRun(_) => {
+                Act::Touch(_) | Act::Tell(_) | Act::Freeze(_) | Act::Thaw | Act::Over => {}
+                Act::Start { .. } | Act::CancelRun(_) | Act::PauseRun(..) | Act::ResumeRun(_) => {
                     unreachable!()
                 }
             }
@@ -230,8 +231,10 @@ impl World {
             | Act::Submit { .. }
             | Act::Start { .. }
             | Act::CancelRun(_)
-            | Act::PauseRun(_)
+            | Act::PauseRun(..)
             | Act::ResumeRun(_)
+            | Act::Freeze(_)
+            | Act::Thaw
             | Act::Over => unreachable!("only those above are kept"),
         }
     }
@@ -280,8 +283,10 @@ impl World {
             | Act::Submit { .. }
             | Act::Start { .. }
             | Act::CancelRun(_)
-            | Act::PauseRun(_)
+            | Act::PauseRun(..)
             | Act::ResumeRun(_)
+            | Act::Freeze(_)
+            | Act::Thaw
             | Act::Over => unreachable!("only those above are kept"),
         };
         if let Some(first) = (0..self.open.len()).min_by_key(|at| rank(&self.open[*at])) {
@@ -325,7 +330,7 @@ impl World {
             }
             if mishaps > 0 && world.rng.below(10) == 0 && world.run.state.ended_at().is_none() {
                 match (world.rng.below(3), &world.run.state) {
-                    (0, RunState::Running) => world.tell(News::Pause),
+                    (0, RunState::Running) => world.tell(News::Pause(PauseHow::Drain)),
                     (1, RunState::Paused { .. }) => world.resume(),
                     (_, _) => world.restart(),
                 }
@@ -364,7 +369,7 @@ impl World {
         match self.rng.below(8) {
             0 | 1 => self.restart(),
             2 => {
-                self.tell(News::Pause);
+                self.tell(News::Pause(PauseHow::Drain));
                 if self.rng.below(2) == 0 {
                     self.restart();
                 }

@@ -4,6 +4,7 @@
 
 use crate::clients::{self, fresh};
 use crate::rng::Rng;
+use fusion_core::input::PauseHow;
 use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
 use fusion_core::workflow::{
     ApplyWorkflow, ApproveNode, Graph, NodeKind, NodePlan, NodeState, Occasion, OnFailure, Output, Place,
@@ -28,7 +29,10 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> C
             fingerprint: rng.below(4),
             nodes: 1,
         }),
-        32..=47 => Command::PauseRun { run: run_text(rng, state, |run| run.state == RunState::Running) },
+        32..=47 => Command::PauseRun {
+            run: run_text(rng, state, |run| run.state == RunState::Running),
+            how: if rng.permille(500) { PauseHow::Freeze } else { PauseHow::Drain },
+        },
         48..=59 => Command::ResumeRun {
             run: run_text(rng, state, |run| matches!(run.state, RunState::Paused { .. })),
         },

@@ -9,6 +9,7 @@ use crate::engine::Beside;
 use crate::engine::workflow::{
     NodeOutput, Script, definition_of, output_of, plan, question_of, script_of, stored_run, stored_runs,
 };
+use fusion_core::input::PauseHow;
 use fusion_core::workflow::{ApplyWorkflow, ApproveNode, Place, Run, StartRun, Verdict, Workflow};
 use fusion_core::{Caller, Command, Done, Key, Reject, RunId, State, TaskId, Time, Uid, WorkflowId};
 use fusion_proto::v1;
@@ -110,7 +111,9 @@ impl v1::workflow_service_server::WorkflowService for Door {
 
     async fn pause_run(&self, request: Request<v1::PauseRunRequest>) -> Result<Response<v1::Run>, Status> {
         let caller = Self::caller(&request)?;
-        self.order_run(caller, Command::PauseRun { run: request.into_inner().run }).await
+        let ask = request.into_inner();
+        let how = if ask.freeze { PauseHow::Freeze } else { PauseHow::Drain };
+        self.order_run(caller, Command::PauseRun { run: ask.run, how }).await
     }
 
     async fn resume_run(&self, request: Request<v1::ResumeRunRequest>) -> Result<Response<v1::Run>, Status> {

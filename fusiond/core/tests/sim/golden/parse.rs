@@ -70,7 +70,8 @@ impl Session {
                 let id = RunId((5 << 80) + self.runs.len() as u128);
                 Command::StartRun(Box::new(flows::start(id, caller.uid, self.parse_plan(nodes))))
             }
-            ["pause-run", name] => Command::PauseRun { run: run(name) },
+            ["pause-run", name] => Command::PauseRun { run: run(name), how: PauseHow::Drain },
+            ["freeze-run", name] => Command::PauseRun { run: run(name), how: PauseHow::Freeze },
             ["resume-run", name] => Command::ResumeRun { run: run(name) },
             ["cancel-run", name] => Command::CancelRun { run: run(name) },
             ["approve-node", name, node] => decision(name, node, Verdict::Approved),

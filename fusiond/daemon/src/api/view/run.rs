@@ -4,6 +4,7 @@
 
 use super::{task, timestamp};
 use crate::engine::workflow::Revision;
+use fusion_core::input::PauseHow;
 use fusion_core::workflow::{End, How, Node, NodeState, Plan, Run, RunState, Workflow};
 use fusion_proto::v1;
 
@@ -49,6 +50,7 @@ pub(crate) fn brief(run: &Run) -> v1::Run {
         node_count: u32::try_from(run.nodes().len()).unwrap_or(u32::MAX),
         ended_count: u32::try_from(ended).unwrap_or(u32::MAX),
         revision: run.revision,
+        frozen: matches!(run.state, RunState::Paused { how: PauseHow::Freeze, .. }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Events of workflows, runs and nodes: their particulars. Not for: other events (`event`).
 
 use fusion_core::EventKind;
+use fusion_core::input::PauseHow;
 use fusion_core::workflow::Changes;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,9 @@ pub(super) fn data(kind: &EventKind) -> Value {
     }
     if let EventKind::RunFailed { code, message, .. } = kind {
         return json!({"code": code, "message": message});
+    }
+    if let EventKind::RunPaused { how, .. } = kind {
+        return said(json!({"frozen": (*how == PauseHow::Freeze).then_some(true)}));
     }
     if let EventKind::RunRerun { generation, .. } = kind {
         return json!({"generation": generation});

@@ -145,6 +145,7 @@ impl From<Agent> for agent::Agent {
             failed: old.failed,
             trouble: old.trouble,
             wish: old.wish,
+            frozen_for: None,
             request: old.request,
             seeded: Seeded::default(),
             disk: Disk::default(),
