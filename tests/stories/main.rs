@@ -49,6 +49,7 @@ mod tree;
 mod why;
 mod workflow_apply;
 mod workflow_approve;
+mod workflow_budget;
 mod workflow_cancel;
 mod workflow_edit;
 mod workflow_examples;

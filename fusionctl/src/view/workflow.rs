@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::task::Failure;
-use super::word::{age, instant, short_id, time, tone, with_age, word};
+use super::word::{age, duration, instant, short_id, time, tone, with_age, word};
 use crate::output::{Listed, Shown};
 use crate::table::{self, Cell, printable};
 use crate::units::format_duration;
@@ -115,11 +115,51 @@ pub(crate) struct Run {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     frozen: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<Budget>,
+    usage: Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
     inputs: Option<Value>,
     node_count: u32,
     ended_count: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) nodes: Vec<Node>,
+}
+
+/// What a run may use.
+#[derive(Debug, Serialize)]
+struct Budget {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+}
+
+/// What attempts have used.
+#[derive(Debug, Serialize)]
+struct Usage {
+    time: String,
+    attempts: u32,
+}
+
+impl From<v1::RunBudget> for Budget {
+    fn from(budget: v1::RunBudget) -> Self {
+        Self { time: duration(budget.time), attempts: budget.attempts }
+    }
+}
+
+impl From<v1::RunUsage> for Usage {
+    fn from(usage: v1::RunUsage) -> Self {
+        Self { time: duration(usage.time).unwrap_or_else(|| "0s".to_owned()), attempts: usage.attempts }
+    }
+}
+
+impl Budget {
+    /// `1m of 2h, 3 of 40 attempts`.
+    fn words(&self, used: &Usage) -> String {
+        let time = self.time.as_ref().map(|limit| format!("{} of {limit}", used.time));
+        let attempts = self.attempts.map(|limit| format!("{} of {limit} attempts", used.attempts));
+        time.into_iter().chain(attempts).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// One node, or an item of one.
@@ -204,6 +244,8 @@ impl From<v1::Run> for Run {
             generation: run.generation,
             revision: run.revision,
             frozen: run.frozen,
+            budget: run.budget.map(Budget::from),
+            usage: Usage::from(run.usage.unwrap_or_default()),
             inputs: serde_json::from_str(&run.inputs).ok(),
             node_count: run.node_count,
             ended_count: run.ended_count,
@@ -251,6 +293,10 @@ impl Shown for Run {
             ("Labels", labels.join(", ").into()),
             ("Started", with_age(self.create_time.as_deref()).into()),
             ("Ended", with_age(self.end_time.as_deref()).into()),
+            (
+                "Budget",
+                self.budget.as_ref().map(|budget| budget.words(&self.usage)).unwrap_or_default().into(),
+            ),
             ("Part of", self.parent.clone().unwrap_or_default().into()),
         ]
     }
@@ -351,12 +397,14 @@ mod tests {
             ended_count: 1,
             generation: 1,
             revision: 1,
+            budget: Some(v1::RunBudget { time: None, attempts: Some(4) }),
+            usage: None,
             user: "ada".to_owned(),
             ..v1::Run::default()
         };
         assert_eq!(
             json_line(&Run::from(run)),
-            r#"{"id":"run_1","workflow":"fix-and-review","version":3,"state":"running","user":"ada","generation":1,"revision":1,"nodeCount":1,"endedCount":1,"nodes":[{"id":"plan","state":"succeeded","task":"tsk_1","output":{}}]}"#
+            r#"{"id":"run_1","workflow":"fix-and-review","version":3,"state":"running","user":"ada","generation":1,"revision":1,"budget":{"attempts":4},"usage":{"time":"0s","attempts":0},"nodeCount":1,"endedCount":1,"nodes":[{"id":"plan","state":"succeeded","task":"tsk_1","output":{}}]}"#
         );
     }
 }

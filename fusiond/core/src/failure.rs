@@ -156,6 +156,9 @@ failures! {
     TemplateFailed, "template_failed", Never,
         "a template of a node could not be filled in",
         "the message names the place: mend the definition, or what the node uses";
+    BudgetExhausted, "budget_exhausted", Never,
+        "the budget of a run or of a node was used up before everything was done",
+        "raise `budget` with `fusionctl workflow edit`, then `fusionctl workflow rerun`";
     NodeRefused, "node_refused", Never,
         "the task of a node was not accepted",
         "the message says why: mend it, then `fusionctl workflow rerun --from`";

@@ -3,7 +3,10 @@
 //! Its JSON form is what crosses the socket and what is stored with a run. Not for: whether the parts fit together
 //! (`check`).
 
+mod budget;
 mod one_or_many;
+
+pub use budget::Budget;
 
 use crate::duration;
 use serde::{Deserialize, Serialize};
@@ -40,9 +43,9 @@ pub struct Definition {
     /// Labels of runs and their tasks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// What a run may cost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<Value>,
+    /// What a run may use.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub budget: Budget,
     /// The task file of spec-kit whose boxes are ticked as nodes succeed, an absolute path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks_file: Option<String>,
@@ -192,6 +195,9 @@ pub struct Node {
     /// What the result is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
+    /// What all its attempts together may use, those of its items too.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub budget: Budget,
     /// What a failure means for the run.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_failure: OnFailure,

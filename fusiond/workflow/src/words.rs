@@ -38,7 +38,12 @@ pub static DEFINITION: Object = Object {
         ),
         field("timeout", Shape::Duration, Optional, "How long a whole run may take."),
         field("labels", Shape::Map(&Shape::Text), Optional, "Labels of every run and its tasks."),
-        field("budget", Shape::Object(&BUDGET), Optional, "What a run may cost."),
+        field(
+            "budget",
+            Shape::Object(&BUDGET),
+            Optional,
+            "What a run may use, beginning with no more when it is used up.",
+        ),
         field(
             "tasks_file",
             Shape::Text,
@@ -65,7 +70,14 @@ static BUDGET: Object = Object {
     what: "a budget",
     fields: &[
         field("usd", Shape::Amount, Optional, "US dollars."),
-        field("tokens", Shape::Amount, Optional, "Tokens."),
+        field("tokens", Shape::Amount, Optional, "Tokens of models."),
+        field("time", Shape::Duration, Optional, "How long all attempts may take together."),
+        field(
+            "attempts",
+            Shape::Count(1, 1_000_000),
+            Optional,
+            "How many attempts there may be, retries among them.",
+        ),
     ],
 };
 
@@ -183,6 +195,7 @@ static NODE: Object = Object {
             Optional,
             "What the result is: a text, or JSON that is parsed.",
         ),
+        field("budget", Shape::Object(&BUDGET), Optional, "What the node may use, with all its items."),
         field(
             "on_failure",
             Shape::Words(&["fail", "continue", "skip-dependents"]),

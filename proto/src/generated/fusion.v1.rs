@@ -6913,6 +6913,30 @@ pub struct Run {
     /// Whether what it does stands still while it is paused.
     #[prost(bool, tag = "18")]
     pub frozen: bool,
+    /// What may be used; nothing when that has no limit.
+    #[prost(message, optional, tag = "19")]
+    pub budget: ::core::option::Option<RunBudget>,
+    /// What attempts have used, those of runs within it too.
+    #[prost(message, optional, tag = "20")]
+    pub usage: ::core::option::Option<RunUsage>,
+}
+/// What a run may use. What is not said has no limit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunBudget {
+    /// How long all attempts may take together.
+    #[prost(message, optional, tag = "1")]
+    pub time: ::core::option::Option<::prost_types::Duration>,
+    /// How many attempts there may be.
+    #[prost(uint32, optional, tag = "2")]
+    pub attempts: ::core::option::Option<u32>,
+}
+/// What attempts have used until they ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RunUsage {
+    #[prost(message, optional, tag = "1")]
+    pub time: ::core::option::Option<::prost_types::Duration>,
+    #[prost(uint32, tag = "2")]
+    pub attempts: u32,
 }
 /// One node of a run.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -331,6 +331,7 @@ fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failu
         | FailureCode::ItemsFailed
         | FailureCode::TimeoutWorkflow
         | FailureCode::TemplateFailed
+        | FailureCode::BudgetExhausted
         | FailureCode::NodeRefused => TaskState::Failed { at: turn.now, failure },
     };
     end(state, out, turn, id, Actor::Daemon, end_state);

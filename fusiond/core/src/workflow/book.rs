@@ -6,6 +6,7 @@
 
 use crate::time::Time;
 use crate::workflow::Doom;
+use crate::workflow::budget::Meter;
 use crate::workflow::node::{How, Node, NodeState, Place};
 use crate::workflow::plan::{Occasion, OnFailure, Plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,8 @@ pub(crate) struct Book {
     open_hooks: u32,
     /// What time alone will change.
     dues: BTreeSet<(Time, u32)>,
+    /// What all nodes and items have used.
+    meter: Meter,
 }
 
 /// The items of a node.
@@ -53,6 +56,8 @@ pub(crate) struct Fan {
     pub(crate) failed: u32,
     /// Whether no more shall begin.
     pub(crate) stopped: bool,
+    /// What all of them have used.
+    pub(crate) meter: Meter,
 }
 
 impl Fan {
@@ -103,6 +108,7 @@ impl Book {
             missed: Vec::with_capacity(nodes.len()),
             ..Self::default()
         };
+        nodes.iter().chain(items.values()).for_each(|node| book.meter.enter(node));
         for (at, node) in (0..).zip(nodes) {
             let ends = plan.graph.needs(at).iter().map(|need| (*need, nodes[*need as usize].state.end()));
             let is_missed = |(need, end): &(u32, Option<&super::node::End>)| {
@@ -329,6 +335,17 @@ impl Book {
         self.dues.first().copied()
     }
 
+    /// What all nodes and items have used.
+    pub(crate) const fn meter(&self) -> Meter {
+        self.meter
+    }
+
+    /// The meters that count what a place uses.
+    pub(crate) fn meters(&mut self, place: Place) -> impl Iterator<Item = &mut Meter> {
+        let fan = place.item.and_then(|_| self.fans.get_mut(&place.node));
+        std::iter::once(&mut self.meter).chain(fan.map(|fan| &mut fan.meter))
+    }
+
     /// The items of a node.
     pub(crate) fn fan(&self, node: u32) -> Option<&Fan> {
         self.fans.get(&node)
@@ -353,6 +370,7 @@ impl Book {
 
 impl Fan {
     fn enter(&mut self, item: u32, node: &Node, policy: OnFailure) {
+        self.meter.enter(node);
         self.again.extend(self.next..item);
         self.next = self.next.max(item + 1);
         match &node.state {

@@ -11,6 +11,7 @@ use crate::state::State;
 use crate::step::{Out, Turn};
 use crate::task::submit::{self, Place as At, SubmitTask};
 use crate::task::{TaskState, cancel};
+use crate::workflow::budget::Spent;
 use crate::workflow::node::{How, NodeRef, Output, Place};
 use crate::workflow::run::{Act, News};
 use crate::workflow::{Prepared, RunState, freeze, start};
@@ -67,7 +68,8 @@ pub(crate) fn perform(state: &mut State, out: &mut Out, turn: Turn, id: RunId, a
                 if let Err(reject) = start::begin(state, out, turn, actor, *run) {
                     let failure = Failure::new(FailureCode::NodeRefused, reject.to_string());
                     let how = How::Failed(Box::new(failure));
-                    drive(state, out, turn, id, Actor::Daemon, News::InnerEnded { node, run: inner, how });
+                    let news = News::InnerEnded { node, run: inner, how, spent: Spent::default() };
+                    drive(state, out, turn, id, Actor::Daemon, news);
                 }
             }
             Act::CancelRun(inner) => cancel_run(state, out, turn, actor, inner),
@@ -90,6 +92,7 @@ pub(crate) fn cancel_run(state: &mut State, out: &mut Out, turn: Turn, actor: Ac
 fn over(state: &mut State, out: &mut Out, turn: Turn, id: RunId) {
     let Some(run) = state.run(id) else { return };
     let Some((parent, node)) = run.spec.parent else { return };
+    let spent = run.spent();
     let how = match &run.state {
         RunState::Succeeded { .. } => How::Succeeded(Output::Run(id)),
         RunState::Failed { failure, .. } => How::Failed(Box::new(Failure::new(
@@ -99,7 +102,7 @@ fn over(state: &mut State, out: &mut Out, turn: Turn, id: RunId) {
         RunState::Cancelled { .. } => How::Cancelled,
         RunState::Running | RunState::Paused { .. } => return,
     };
-    drive(state, out, turn, parent, Actor::Daemon, News::InnerEnded { node, run: id, how });
+    drive(state, out, turn, parent, Actor::Daemon, News::InnerEnded { node, run: id, how, spent });
 }
 
 fn submit_task(
@@ -140,7 +143,8 @@ pub(crate) fn task_ended(state: &mut State, out: &mut Out, turn: Turn, id: TaskI
         | TaskState::Held(_)
         | TaskState::Lost { .. } => return,
     };
-    drive(state, out, turn, run, Actor::Daemon, News::TaskEnded { place, task: id, how });
+    let spent = Spent::of(task);
+    drive(state, out, turn, run, Actor::Daemon, News::TaskEnded { place, task: id, how, spent });
 }
 
 /// The engine knows what a place will be.

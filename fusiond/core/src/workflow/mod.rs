@@ -14,12 +14,14 @@
 pub mod apply;
 pub mod approve;
 pub(crate) mod book;
+pub mod budget;
 pub mod cancel;
 pub mod drive;
 pub mod edit;
 mod ends;
 pub mod explain;
 pub(crate) mod freeze;
+mod gate;
 pub mod graph;
 pub mod node;
 pub mod pause;
@@ -35,6 +37,7 @@ mod tests;
 
 pub use apply::ApplyWorkflow;
 pub use approve::ApproveNode;
+pub use budget::{Budget, Spent};
 pub use drive::Want;
 pub use edit::{Changes, EditMode, EditRun};
 pub use graph::Graph;

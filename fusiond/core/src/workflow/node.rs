@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::ids::{RunId, TaskId};
 use crate::input::Actor;
 use crate::time::Time;
+use crate::workflow::budget::Spent;
 use serde::{Deserialize, Serialize};
 
 /// A node, or one item of it.
@@ -21,6 +22,8 @@ pub struct Node {
     pub state: NodeState,
     /// How often its result was not what it should be.
     pub tries: u32,
+    /// What its tasks and the run within it have used; those of its items are counted there.
+    pub spent: Spent,
 }
 
 /// Which node of a run, and which item of it.
@@ -211,6 +214,21 @@ impl NodeState {
     #[must_use]
     pub fn is_removed(&self) -> bool {
         self.end().is_some_and(|end| matches!(end.how, How::Skipped(SkipWhy::Removed)))
+    }
+
+    /// Whether it has a task that has not ended.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        match self {
+            Self::Active { .. } => true,
+            Self::Pending
+            | Self::Collecting { .. }
+            | Self::Asking { .. }
+            | Self::Sleeping { .. }
+            | Self::Inside { .. }
+            | Self::Fanned { .. }
+            | Self::Ended(_) => false,
+        }
     }
 
     /// How it ended, if it did.

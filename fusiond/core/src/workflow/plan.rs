@@ -3,6 +3,7 @@
 //! Not for: prompts, commands and templates; the engine keeps them and fills them in.
 
 use crate::time::Millis;
+use crate::workflow::budget::Budget;
 use crate::workflow::graph::Graph;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,8 @@ pub struct Plan {
     pub concurrency: u32,
     /// How long the whole run may take.
     pub timeout: Option<Millis>,
+    /// What the whole run may use.
+    pub budget: Budget,
 }
 
 /// One node.
@@ -38,6 +41,8 @@ pub struct NodePlan {
     pub result: ResultUse,
     /// How often it is done again when its result is not what it should be.
     pub retries: u32,
+    /// What it may use with all its items.
+    pub budget: Budget,
 }
 
 /// What a node does.

@@ -25,3 +25,13 @@ pub enum Prepared {
     /// Nothing: its templates cannot be filled in.
     Failed(Failure),
 }
+
+impl Prepared {
+    /// Whether something begins that uses up a budget.
+    pub(super) const fn uses_budget(&self) -> bool {
+        match self {
+            Self::Task(_) | Self::Inner(_) => true,
+            Self::Skip | Self::Items(_) | Self::Gate | Self::Sleep(_) | Self::Failed(_) => false,
+        }
+    }
+}

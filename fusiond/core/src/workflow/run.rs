@@ -10,9 +10,10 @@ use crate::state::Key;
 use crate::task::SubmitTask;
 use crate::time::Time;
 use crate::workflow::book::{Book, is_over};
+use crate::workflow::budget::Spent;
 use crate::workflow::edit::Changes;
-use crate::workflow::node::{Decision, How, Node, NodeState, Output, Place, SkipWhy, Verdict};
-use crate::workflow::plan::{Lapse, NodeKind, Occasion, Plan, Rejection, ResultUse};
+use crate::workflow::node::{Decision, How, Node, NodeState, Output, Place, SkipWhy};
+use crate::workflow::plan::{Occasion, Plan, ResultUse};
 use crate::workflow::prepared::Prepared;
 use crate::workflow::start::StartRun;
 use crate::workflow::{Doom, Run, RunClock, RunState};
@@ -28,13 +29,13 @@ pub(crate) enum News {
     /// Its task was not accepted.
     Refused { place: Place, failure: Failure },
     /// A task has ended.
-    TaskEnded { place: Place, task: TaskId, how: How },
+    TaskEnded { place: Place, task: TaskId, how: How, spent: Spent },
     /// A result was looked at.
     Collected { place: Place, task: TaskId, what: Result<Output, Failure> },
     /// A person decided.
     Decided { node: u32, decision: Decision },
     /// A run within it has ended.
-    InnerEnded { node: u32, run: RunId, how: How },
+    InnerEnded { node: u32, run: RunId, how: How, spent: Spent },
     /// Time has passed.
     Due,
     /// It shall stand still.
@@ -87,10 +88,12 @@ impl Run {
             News::Refused { place, failure } => {
                 self.end_busy(now, place, How::Failed(Box::new(failure)), acts)
             }
-            News::TaskEnded { place, task, how } => self.task_ended(now, place, task, how, acts),
+            News::TaskEnded { place, task, how, spent } => {
+                self.task_ended(now, place, task, how, spent, acts)
+            }
             News::Collected { place, task, what } => self.collected(now, place, task, what, acts),
             News::Decided { node, decision } => self.decided(now, node, decision, acts),
-            News::InnerEnded { node, run, how } => self.inner_ended(now, node, run, how, acts),
+            News::InnerEnded { node, run, how, spent } => self.inner_ended(now, node, run, how, spent, acts),
             News::Due => self.due_now(now, acts),
             News::Pause(how) => self.pause(now, how, acts),
             News::Cancel => self.cancel(now, acts),
@@ -258,7 +261,11 @@ impl Run {
             None => &mut self.nodes[place.node as usize],
             Some(item) => self.items.entry((place.node, item)).or_default(),
         };
+        let (was, is) = (node.state.is_active(), state.is_active());
         node.state = state;
+        if was != is {
+            self.book.meters(place).for_each(|meter| meter.turn(is));
+        }
         acts.push(Act::Touch(Key::Node(self.id, place.node, place.item)));
     }
 
@@ -275,8 +282,13 @@ impl Run {
             return;
         }
         let (run, node) = (self.id, self.name(place.node));
+        if let Some(reached) = what.uses_budget().then(|| self.reached(place)).flatten() {
+            self.end_over_budget(now, place, reached, acts);
+            return;
+        }
         match what {
-            Prepared::Task(task) => {
+            Prepared::Task(mut task) => {
+                self.bound(place, &mut task);
                 self.set(place, NodeState::Active { since: now, task: task.id }, acts);
                 let kind = EventKind::NodeStarted { run, node, item: place.item, task: Some(task.id) };
                 // Told first: a task that is refused ends the node at once.
@@ -309,22 +321,20 @@ impl Run {
         }
     }
 
-    fn ask(&mut self, now: Time, node: u32, acts: &mut Vec<Act>) {
-        self.book.rest();
-        let expires_at = match self.plan.node(node).kind {
-            NodeKind::Approval { timeout, .. } => timeout.map(|span| now.plus(span)),
-            NodeKind::Task | NodeKind::Wait | NodeKind::Workflow => None,
-        };
-        self.set(Place::whole(node), NodeState::Asking { since: now, expires_at }, acts);
-        self.book.expect(node, expires_at);
-        acts.push(Act::Tell(EventKind::NodeAsked { run: self.id, node: self.name(node), expires_at }));
-    }
-
-    fn task_ended(&mut self, now: Time, place: Place, id: TaskId, how: How, acts: &mut Vec<Act>) {
+    fn task_ended(
+        &mut self,
+        now: Time,
+        place: Place,
+        id: TaskId,
+        how: How,
+        spent: Spent,
+        acts: &mut Vec<Act>,
+    ) {
         let NodeState::Active { since, task } = self.state_of(place) else { return };
         if task != id {
             return;
         }
+        self.charge(place, spent);
         let is_kept = self.plan.node(place.node).result == ResultUse::Kept;
         if matches!(how, How::Succeeded(_)) && is_kept {
             self.set(place, NodeState::Collecting { since, task }, acts);
@@ -375,35 +385,9 @@ impl Run {
         }
     }
 
-    fn decided(&mut self, now: Time, node: u32, decision: Decision, acts: &mut Vec<Act>) {
-        let NodeState::Asking { expires_at, .. } = self.state_of(Place::whole(node)) else { return };
-        self.book.unexpect(node, expires_at);
-        let NodeKind::Approval { rejection, .. } = self.plan.node(node).kind else { return };
-        acts.push(Act::Tell(EventKind::NodeDecided {
-            run: self.id,
-            node: self.name(node),
-            approved: decision.verdict.is_approved(),
-            comment: decision.comment.to_string(),
-        }));
-        let how = match (decision.verdict, rejection) {
-            (Verdict::Approved, _) | (Verdict::Rejected, Rejection::Result) => {
-                How::Succeeded(Output::Decision(Box::new(decision)))
-            }
-            (Verdict::Rejected, Rejection::Failure) => {
-                let said = if decision.comment.is_empty() {
-                    String::new()
-                } else {
-                    format!(": {}", decision.comment)
-                };
-                let message = format!("rejected by {}{said}", decision.by);
-                How::Failed(Box::new(Failure::new(FailureCode::Rejected, message)))
-            }
-        };
-        self.conclude(now, node, how, acts);
-    }
-
-    fn inner_ended(&mut self, now: Time, node: u32, id: RunId, how: How, acts: &mut Vec<Act>) {
+    fn inner_ended(&mut self, now: Time, node: u32, id: RunId, how: How, spent: Spent, acts: &mut Vec<Act>) {
         if matches!(self.state_of(Place::whole(node)), NodeState::Inside { run, .. } if run == id) {
+            self.charge(Place::whole(node), spent);
             self.conclude(now, node, how, acts);
         }
     }
@@ -433,19 +417,6 @@ impl Run {
                 | NodeState::Ended(_) => self.book.unexpect(node, Some(due)),
             }
         }
-    }
-
-    fn lapse(&mut self, now: Time, node: u32, acts: &mut Vec<Act>) {
-        let verdict = match self.plan.node(node).kind {
-            NodeKind::Approval { lapse: Lapse::Approve, .. } => Verdict::Approved,
-            NodeKind::Approval { lapse: Lapse::Reject, .. }
-            | NodeKind::Task
-            | NodeKind::Wait
-            | NodeKind::Workflow => Verdict::Rejected,
-        };
-        let comment = "nobody decided in time".into();
-        let decision = Decision { verdict, by: crate::input::Actor::Daemon, comment };
-        self.decided(now, node, decision, acts);
     }
 
     fn cancel(&mut self, now: Time, acts: &mut Vec<Act>) {

@@ -59,11 +59,12 @@ fn draw_plan(rng: &mut Rng) -> Plan {
         fan: (at < count && rng.below(5) == 0).then(|| u32::try_from(rng.below(3)).unwrap()),
         result: if rng.below(2) == 0 { ResultUse::Kept } else { ResultUse::Left },
         retries: u32::try_from(rng.below(2)).unwrap(),
+        budget: Budget::default(),
     });
     let nodes = nodes.collect();
     let concurrency = u32::try_from(rng.below(4)).unwrap();
     let graph = Graph::new(count + hooks, &edges).unwrap();
-    Plan { graph, nodes, order: Box::default(), concurrency, timeout: None }
+    Plan { graph, nodes, order: Box::default(), concurrency, timeout: None, budget: Budget::default() }
 }
 
 fn task(id: u128) -> SubmitTask {
@@ -191,7 +192,7 @@ impl World {
             0..15 => How::Failed(Box::new(Failure::new(FailureCode::ExitNonzero, "x"))),
             _ => How::Succeeded(Output::Task),
         };
-        self.tell(News::TaskEnded { place, task: id, how });
+        self.tell(News::TaskEnded { place, task: id, how, spent: Spent::default() });
     }
 
     /// One thing that may happen. `false`: nothing is left.

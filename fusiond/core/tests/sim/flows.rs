@@ -7,8 +7,8 @@ use crate::rng::Rng;
 use fusion_core::input::PauseHow;
 use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
 use fusion_core::workflow::{
-    ApplyWorkflow, ApproveNode, Graph, NodeKind, NodePlan, NodeState, Occasion, OnFailure, Output, Place,
-    Plan, Prepared, Run, RunState, StartRun, Verdict, Want,
+    ApplyWorkflow, ApproveNode, Budget, Graph, NodeKind, NodePlan, NodeState, Occasion, OnFailure, Output,
+    Place, Plan, Prepared, Run, RunState, StartRun, Verdict, Want,
 };
 use fusion_core::{
     Caller, Command, Failure, FailureCode, Input, Millis, RunId, State, Time, Uid, WorkflowId,
@@ -137,7 +137,13 @@ pub(crate) fn draw_plan(rng: &mut Rng, depth: u8) -> Plan {
     }
     let graph = Graph::new(u32::try_from(nodes.len()).expect("few"), &edges).expect("edges go forward");
     let timeout = rng.permille(150).then(|| Millis(1 + rng.below(30_000)));
-    Plan { graph, nodes: nodes.into(), order: Box::default(), concurrency: small(rng, 4), timeout }
+    let budget = draw_budget(rng, 100);
+    Plan { graph, nodes: nodes.into(), order: Box::default(), concurrency: small(rng, 4), timeout, budget }
+}
+
+fn draw_budget(rng: &mut Rng, permille: u64) -> Budget {
+    let attempts = rng.permille(permille).then(|| u32::try_from(1 + rng.below(5)).expect("small"));
+    Budget { attempts, time: rng.permille(permille).then(|| Millis(1 + rng.below(20_000))) }
 }
 
 fn draw_node(rng: &mut Rng, at: u32, depth: u8) -> NodePlan {
@@ -165,6 +171,7 @@ fn draw_node(rng: &mut Rng, at: u32, depth: u8) -> NodePlan {
         fan: fans.then(|| u32::try_from(rng.below(3)).expect("small")),
         result: *rng.pick(&[ResultUse::Kept, ResultUse::Left]),
         retries: u32::try_from(rng.below(2)).expect("small"),
+        budget: draw_budget(rng, 50),
     }
 }
 

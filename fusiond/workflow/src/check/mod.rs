@@ -46,10 +46,7 @@ pub fn check(definition: &Definition, tree: &Tree, problems: &mut Vec<Problem>) 
     if let Some(defaults) = tree.get("defaults") {
         check.whole_path(defaults, "workdir", definition.defaults.workdir.as_deref());
     }
-    if let Some(budget) = tree.key_span("budget") {
-        let message = "a budget is kept with the run, and nothing is stopped by it yet";
-        check.problems.push(Problem::warning(Some(budget), message, "watch what providers charge"));
-    }
+    check.budget(tree);
 }
 
 /// The longest path (path_resolution(7)).
@@ -77,6 +74,18 @@ impl<'a> Check<'a> {
                 message,
                 "write it from the root, such as /home/ada/project",
             ));
+        }
+    }
+
+    /// Nothing tells yet what models are asked and what that costs.
+    fn budget(&mut self, tree: &Tree) {
+        let Some(budget) = tree.get("budget") else { return };
+        for word in ["usd", "tokens"] {
+            if let Some(span) = budget.key_span(word) {
+                let message = format!("`{word}` is kept with the run, and nothing is stopped by it");
+                let hint = "limit `time` or `attempts`, which are counted";
+                self.problems.push(Problem::warning(Some(span), message, hint));
+            }
         }
     }
 

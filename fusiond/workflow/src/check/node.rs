@@ -12,7 +12,7 @@ use serde_json::Value;
 const WORKS: [&str; 5] = ["prompt", "run", "approval", "workflow", "wait"];
 
 /// Options that only a node with a task can have.
-const OF_TASKS: [&str; 14] = [
+const OF_TASKS: [&str; 15] = [
     "capabilities",
     "agent",
     "priority",
@@ -27,6 +27,7 @@ const OF_TASKS: [&str; 14] = [
     "secrets",
     "output",
     "foreach",
+    "budget",
 ];
 
 /// What it does is said once. Not asked of a node in which something is wrong: a misspelt word may be what it does.
@@ -49,6 +50,7 @@ pub(super) fn does_one_thing(check: &mut Check<'_>, node: &Node, tree: &Tree) {
 pub(super) fn check(check: &mut Check<'_>, node: &Node, tree: &Tree) {
     options(check, node, tree);
     check.whole_path(tree, "workdir", node.terms.workdir.as_deref());
+    check.budget(tree);
     work(check, node, tree);
     output(check, node, tree);
     texts::check(check, node, tree, texts::Sight::Needs);

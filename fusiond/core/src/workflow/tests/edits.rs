@@ -44,6 +44,7 @@ impl World {
             fan: (self.rng.below(4) == 0).then_some(1),
             result: ResultUse::Left,
             retries: 0,
+            budget: Budget::default(),
         }));
         let count = known + new;
         let has = |node: u32| nodes[node as usize].occasion != Occasion::Never;
@@ -70,6 +71,7 @@ impl World {
             order: Box::default(),
             concurrency: old.concurrency,
             timeout: None,
+            budget: old.budget,
         }
     }
 

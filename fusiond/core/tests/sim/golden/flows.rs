@@ -13,7 +13,7 @@ use crate::clients;
 use crate::flows;
 use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
 use fusion_core::workflow::{
-    Graph, NodeKind, NodePlan, Occasion, OnFailure, Output, Place, Plan, Prepared, Want,
+    Budget, Graph, NodeKind, NodePlan, Occasion, OnFailure, Output, Place, Plan, Prepared, Want,
 };
 use fusion_core::{Failure, FailureCode, Input, RunId, TaskId};
 use std::collections::BTreeMap;
@@ -113,7 +113,7 @@ impl Session {
         }
     }
 
-    /// A run that is asked for: `start w [--concurrency N] [--timeout D] NODE…`.
+    /// A run that is asked for: `start w [--concurrency N | --timeout D | --attempts N | --time D] NODE…`.
     pub(super) fn parse_plan(&mut self, words: &[&str]) -> Plan {
         let (flags, nodes): (Vec<&str>, Vec<&str>) = match words {
             [flag, value, rest @ ..] if flag.starts_with("--") => (vec![flag, value], rest.to_vec()),
@@ -132,6 +132,10 @@ impl Session {
             order: Box::default(),
             concurrency: super::value(&flags, "--concurrency").map_or(0, number),
             timeout: super::value(&flags, "--timeout").map(millis),
+            budget: Budget {
+                time: super::value(&flags, "--time").map(millis),
+                attempts: super::value(&flags, "--attempts").map(number),
+            },
         }
     }
 
@@ -171,6 +175,7 @@ impl Session {
             fan: how.strip_prefix('*').map(number),
             result: if says.contains(&"kept") { ResultUse::Kept } else { ResultUse::Left },
             retries: u32::from(says.contains(&"retry")),
+            budget: Budget { time: None, attempts: says.contains(&"once").then_some(1) },
         };
         (plan, needs.split(',').filter(|need| !need.is_empty()).collect())
     }

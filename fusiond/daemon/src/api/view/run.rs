@@ -2,10 +2,10 @@
 //!
 //! Not for: results and questions; the services add those that were asked for.
 
-use super::{task, timestamp};
+use super::{duration, task, timestamp};
 use crate::engine::workflow::Revision;
 use fusion_core::input::PauseHow;
-use fusion_core::workflow::{End, How, Node, NodeState, Plan, Run, RunState, Workflow};
+use fusion_core::workflow::{Budget, End, How, Node, NodeState, Plan, Run, RunState, Workflow};
 use fusion_proto::v1;
 
 /// One version of a workflow, without its definition.
@@ -51,7 +51,14 @@ pub(crate) fn brief(run: &Run) -> v1::Run {
         ended_count: u32::try_from(ended).unwrap_or(u32::MAX),
         revision: run.revision,
         frozen: matches!(run.state, RunState::Paused { how: PauseHow::Freeze, .. }),
+        budget: budget(run.plan.budget),
+        usage: Some(v1::RunUsage { time: Some(duration(run.spent().time)), attempts: run.spent().attempts }),
     }
+}
+
+fn budget(budget: Budget) -> Option<v1::RunBudget> {
+    let said = v1::RunBudget { time: budget.time.map(duration), attempts: budget.attempts };
+    (budget != Budget::default()).then_some(said)
 }
 
 /// A run with its nodes, without their results.

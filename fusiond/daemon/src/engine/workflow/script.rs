@@ -5,7 +5,7 @@
 use super::edit::by_number;
 use fusion_core::Millis;
 use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
-use fusion_core::workflow::{Graph, NodeKind, NodePlan, Occasion, OnFailure, Place, Plan};
+use fusion_core::workflow::{Budget, Graph, NodeKind, NodePlan, Occasion, OnFailure, Place, Plan};
 use fusion_workflow::definition::{self, Definition, Format, HOOK_IDS, Node, Work};
 use fusion_workflow::references;
 use serde::{Deserialize, Serialize};
@@ -139,7 +139,7 @@ pub fn plan(script: &Script) -> Plan {
     let definition = &script.form.definition;
     let concurrency = definition.concurrency.unwrap_or(0);
     let (order, timeout) = (order(script, &numbers), definition.timeout.map(Millis));
-    Plan { graph, nodes, order, concurrency, timeout }
+    Plan { graph, nodes, order, concurrency, timeout, budget: budget(definition.budget) }
 }
 
 /// The numbers in the order of the definition, those that are gone last; nothing where that is their own order.
@@ -151,6 +151,10 @@ fn order(script: &Script, numbers: &HashMap<&str, u32>) -> Box<[u32]> {
     let named = named.iter().filter_map(|node| numbers.get(node.id.as_str()).copied());
     let gone = (0..).zip(&script.nodes).filter(|(_, node)| node.work().is_none()).map(|(at, _)| at);
     named.chain(gone).collect()
+}
+
+fn budget(said: definition::Budget) -> Budget {
+    Budget { time: said.time.map(Millis), attempts: said.attempts }
 }
 
 /// Whether the result of each node is used: by another one, or because it is what the run comes to.
@@ -199,6 +203,7 @@ fn node_plan(script: &Script, graph: &Graph, looked_at: &[bool], at: u32, node: 
         fan: node.foreach.as_ref().map(|_| node.max_parallel.unwrap_or(0)),
         result: if is_kept { ResultUse::Kept } else { ResultUse::Left },
         retries: node.terms.retries.unwrap_or(0),
+        budget: budget(node.budget),
     }
 }
 
