@@ -56,6 +56,8 @@ mod workflow_examples;
 mod workflow_import;
 mod workflow_pause;
 mod workflow_rerun;
+
+mod workflow_result;
 mod workflow_run;
 mod workflow_validate;
 mod workspace;

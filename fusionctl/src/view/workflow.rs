@@ -13,7 +13,7 @@ use super::task::Failure;
 use super::word::{age, duration, instant, short_id, time, tone, with_age, word};
 use crate::output::{Listed, Shown};
 use crate::table::{self, Cell, printable};
-use crate::units::format_duration;
+use crate::units::{format_duration, format_size};
 
 /// One version of a definition.
 #[derive(Debug, Serialize)]
@@ -175,6 +175,10 @@ pub(crate) struct Node {
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    output_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    output_preview: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
@@ -215,6 +219,8 @@ impl From<v1::Node> for Node {
             task: node.task,
             run: node.run,
             output: node.output.and_then(|text| serde_json::from_str(&text).ok()),
+            output_bytes: node.output_bytes,
+            output_preview: node.output_preview,
             failure: node.failure.map(Failure::from),
             reason: node.reason,
             start_time: time(node.start_time),
@@ -366,6 +372,10 @@ impl Node {
             ("running", None, Some(count)) => {
                 let ended = self.items.iter().filter(|item| item.end_time.is_some()).count();
                 format!("{ended} of {count} items")
+            }
+            ("succeeded", None, None) if self.output_bytes.is_some() => {
+                let size = format_size(self.output_bytes.unwrap_or_default());
+                format!("{size} → fusionctl workflow show {} --result {}", short_id(run), self.id)
             }
             (_, None, Some(count)) if self.items.is_empty() => format!("{count} items"),
             (_, None, _) => self.reason.clone(),

@@ -285,6 +285,9 @@ rejects! {
     RunWithin { run: String, parent: String }: State "run_within"
         "run {run} is the work of a node of run {parent}"
         => format!("run that node again: `fusionctl workflow rerun {parent} --from NODE`");
+    NodeNoResult { run: String, node: String, state: &'static str }: State "node_no_result"
+        "node {node:?} of run {run} has no result: it is {state}"
+        => format!("`fusionctl workflow show {run} --wait` waits for the end of the run");
     NodeBegun { run: String, node: String, state: &'static str, act: &'static str, others: String }: State "node_begun"
         "node {node:?} of run {run} is {state}: it cannot be {act}"
         => format!("leave it as `fusionctl workflow show {run} --definition` has it; `fusionctl workflow rerun {run} --from {node}` does it again as it is");

@@ -6947,7 +6947,7 @@ pub struct Node {
     pub state: i32,
     #[prost(string, optional, tag = "3")]
     pub task: ::core::option::Option<::prost::alloc::string::String>,
-    /// The result as JSON; nothing when there is none, or when it is longer than 64 KiB.
+    /// The result as JSON; nothing when there is none, or when it is longer than 64 KiB (ReadNodeOutput has it whole).
     #[prost(string, optional, tag = "4")]
     pub output: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "5")]
@@ -6973,6 +6973,11 @@ pub struct Node {
     /// When it stops waiting.
     #[prost(message, optional, tag = "13")]
     pub until: ::core::option::Option<::prost_types::Timestamp>,
+    /// How long the result is as JSON, and how it begins, where it is not shown.
+    #[prost(uint64, optional, tag = "14")]
+    pub output_bytes: ::core::option::Option<u64>,
+    #[prost(string, tag = "15")]
+    pub output_preview: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApplyWorkflowRequest {
@@ -7156,6 +7161,22 @@ pub struct RunRevision {
     /// As JSON; nothing in lists.
     #[prost(string, tag = "8")]
     pub definition: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadNodeOutputRequest {
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub node: ::prost::alloc::string::String,
+    /// An item of a node with `foreach`; nothing: the list of all.
+    #[prost(uint32, optional, tag = "3")]
+    pub item: ::core::option::Option<u32>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OutputPiece {
+    /// Of the result as JSON.
+    #[prost(bytes = "vec", tag = "1")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
 }
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -7624,6 +7645,31 @@ pub mod workflow_service_client {
                 .insert(GrpcMethod::new("fusion.v1.WorkflowService", "EditRun"));
             self.inner.unary(req, path, codec).await
         }
+        /// Sends the whole result of a node in pieces. role: user. story: workflow_result
+        pub async fn read_node_output(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadNodeOutputRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::OutputPiece>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fusion.v1.WorkflowService/ReadNodeOutput",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fusion.v1.WorkflowService", "ReadNodeOutput"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Lists the definitions that a run has had, oldest first, without what they say. role: user. story: workflow_edit
         pub async fn list_run_revisions(
             &mut self,
@@ -7767,6 +7813,20 @@ pub mod workflow_service_server {
             &self,
             request: tonic::Request<super::EditRunRequest>,
         ) -> std::result::Result<tonic::Response<super::Run>, tonic::Status>;
+        /// Server streaming response type for the ReadNodeOutput method.
+        type ReadNodeOutputStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::OutputPiece, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Sends the whole result of a node in pieces. role: user. story: workflow_result
+        async fn read_node_output(
+            &self,
+            request: tonic::Request<super::ReadNodeOutputRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ReadNodeOutputStream>,
+            tonic::Status,
+        >;
         /// Lists the definitions that a run has had, oldest first, without what they say. role: user. story: workflow_edit
         async fn list_run_revisions(
             &self,
@@ -8442,6 +8502,53 @@ pub mod workflow_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fusion.v1.WorkflowService/ReadNodeOutput" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadNodeOutputSvc<T: WorkflowService>(pub Arc<T>);
+                    impl<
+                        T: WorkflowService,
+                    > tonic::server::ServerStreamingService<super::ReadNodeOutputRequest>
+                    for ReadNodeOutputSvc<T> {
+                        type Response = super::OutputPiece;
+                        type ResponseStream = T::ReadNodeOutputStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadNodeOutputRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as WorkflowService>::read_node_output(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadNodeOutputSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -12,6 +12,7 @@ mod list;
 mod pause;
 mod plan;
 mod rerun;
+mod result;
 mod resume;
 mod revision;
 mod run;

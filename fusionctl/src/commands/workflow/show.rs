@@ -2,7 +2,7 @@
 
 use fusion_proto::v1::GetRunRequest;
 
-use super::{follow, revision};
+use super::{follow, result, revision};
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::output::Shown as _;
@@ -13,6 +13,8 @@ const AFTER: &str = "\
 Examples:
   fusionctl workflow show 4f2k9x0a
   fusionctl workflow show key:nightly-2030-01-31 --wait
+  fusionctl workflow show 4f2k9x0a --result report
+  fusionctl workflow show 4f2k9x0a --result 'fix[3]'
   fusionctl workflow show 4f2k9x0a --history
   fusionctl workflow show 4f2k9x0a --definition --revision 1
   fusionctl workflow show 4f2k9x0a -o json | jq '.nodes[] | select(.state == \"failed\")'";
@@ -35,6 +37,9 @@ pub(crate) struct Args {
     /// List the definitions that it has had, with who gave them
     #[arg(long, conflicts_with = "wait")]
     history: bool,
+    /// Print the whole result of a node: a text as it is, anything else as JSON
+    #[arg(long, value_name = "NODE|NODE[ITEM]", conflicts_with_all = ["wait", "definition", "history"])]
+    result: Option<String>,
 }
 
 /// Fetches and prints it.
@@ -42,6 +47,9 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     let link = session.link().await?;
     if args.definition {
         return revision::print(&mut session, &link, args.run, args.revision.unwrap_or_default()).await;
+    }
+    if let Some(node) = args.result {
+        return result::print(&mut session, &link, args.run, node).await;
     }
     if args.history {
         return revision::list(&mut session, &link, args.run).await;

@@ -19,6 +19,7 @@ mod plan;
 mod profiles;
 mod programs;
 mod refuse;
+mod results;
 mod revisions;
 mod secrets;
 mod seed;

@@ -6,12 +6,10 @@ use super::refuse::{broken, refuse};
 use super::submit::{request_hash, sorted};
 use super::{Door, page_size, view};
 use crate::engine::Beside;
-use crate::engine::workflow::{
-    NodeOutput, Script, definition_of, output_of, plan, question_of, script_of, stored_run, stored_runs,
-};
+use crate::engine::workflow::{Script, definition_of, plan, stored_run, stored_runs};
 use fusion_core::input::PauseHow;
-use fusion_core::workflow::{ApplyWorkflow, ApproveNode, Place, Run, StartRun, Verdict, Workflow};
-use fusion_core::{Caller, Command, Done, Key, Reject, RunId, State, TaskId, Time, Uid, WorkflowId};
+use fusion_core::workflow::{ApplyWorkflow, ApproveNode, Run, StartRun, Verdict, Workflow};
+use fusion_core::{Caller, Command, Done, Key, Reject, RunId, State, Time, Uid, WorkflowId};
 use fusion_proto::v1;
 use fusion_workflow::{Definition, Severity, inputs};
 use serde_json::{Map, Value};
@@ -21,12 +19,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
-
-/// The longest result of a node that is shown with its run.
-const OUTPUT_BYTES_MAX: usize = 64 << 10;
-
-/// Results that stay with tasks are read for at most so many nodes of a run that is shown.
-const TASK_OUTPUTS_MAX: usize = 200;
 
 #[tonic::async_trait]
 impl v1::workflow_service_server::WorkflowService for Door {
@@ -143,6 +135,17 @@ impl v1::workflow_service_server::WorkflowService for Door {
         self.order_run(caller, Command::RerunRun { run: ask.run, from: ask.from, recalled: None }).await
     }
 
+    type ReadNodeOutputStream = Pin<Box<dyn Stream<Item = Result<v1::OutputPiece, Status>> + Send>>;
+
+    async fn read_node_output(
+        &self,
+        request: Request<v1::ReadNodeOutputRequest>,
+    ) -> Result<Response<Self::ReadNodeOutputStream>, Status> {
+        let caller = Self::caller(&request)?;
+        let pieces = self.read_output(caller, request.into_inner()).await?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(pieces).map(Ok))))
+    }
+
     async fn edit_run(&self, request: Request<v1::EditRunRequest>) -> Result<Response<v1::Run>, Status> {
         let caller = Self::caller(&request)?;
         let run = self.edit(caller, request.into_inner()).await?;
@@ -198,7 +201,7 @@ impl Door {
         workflow
     }
 
-    fn named_run(&self, mut run: v1::Run) -> v1::Run {
+    pub(super) fn named_run(&self, mut run: v1::Run) -> v1::Run {
         run.user = self.name_of(&run.user);
         run
     }
@@ -366,50 +369,6 @@ impl Door {
         let next_page_token = last.map(|last| last.id.to_string()).unwrap_or_default();
         let runs = runs.iter().map(|run| self.named_run(view::run::brief(run))).collect();
         Ok(v1::ListRunsResponse { runs, next_page_token })
-    }
-
-    /// The run as `workflow show` has it: with inputs, results and questions.
-    async fn with_results(&self, run: Run) -> Result<v1::Run, Status> {
-        let reader = self.engine.reader().clone();
-        let (mut shown, left, run) = aside(move || {
-            let mut shown = view::run::run(&run);
-            shown.inputs = script_of(&reader, run.id)?.map(|inputs| inputs.to_string()).unwrap_or_default();
-            for at in view::run::asking(&run) {
-                shown.nodes[at as usize].reason = question_of(&reader, run.id, at)?;
-            }
-            let mut left = Vec::new();
-            for (at, node) in (0..).zip(&mut shown.nodes) {
-                match output_of(&reader, &run, Place::whole(at))? {
-                    NodeOutput::Value(value) => {
-                        node.output = Some(value.to_string()).filter(|text| text.len() <= OUTPUT_BYTES_MAX);
-                    }
-                    NodeOutput::Task => left.push(at),
-                    NodeOutput::Nothing => {}
-                }
-            }
-            Ok((shown, left, run))
-        })
-        .await?;
-        for at in left.into_iter().take(TASK_OUTPUTS_MAX) {
-            let task = run.node(Place::whole(at)).and_then(|node| node.state.task());
-            if let Some(text) = self.task_text(task).await {
-                shown.nodes[at as usize].output = Some(Value::String(text).to_string());
-            }
-        }
-        view::run::put_in_order(&mut shown.nodes, &run.plan);
-        Ok(self.named_run(shown))
-    }
-
-    /// The result of a task as a text; nothing when its log is gone.
-    async fn task_text(&self, id: Option<TaskId>) -> Option<String> {
-        let id = id?;
-        let task = match self.engine.look(move |state, _| state.task(id).cloned()).await.ok()? {
-            Some(task) => task,
-            None => self.find_old(id).await.ok()??,
-        };
-        let result = self.result_of(&task, OUTPUT_BYTES_MAX).await.ok()?;
-        let text = String::from_utf8_lossy(&result.data);
-        Some(text.trim_end_matches(['\n', '\r']).to_owned()).filter(|_| !result.truncated)
     }
 }
 

@@ -87,7 +87,7 @@ impl Pruner {
             | EventKind::RunFailed { run, .. }
             | EventKind::RunCancelled { run } = event.kind
             {
-                prune_run(reader, state, batch, run, cutoff)?;
+                prune_run(reader, state, batch, run, now, cutoff)?;
             }
             batch.delete(&record::event_key(event.seq));
         }
@@ -163,11 +163,12 @@ fn prune_run(
     state: &mut State,
     batch: &mut Batch,
     id: RunId,
+    now: Time,
     cutoff: Time,
 ) -> Result<(), ReadError> {
     let ended = stored_run(reader, id)?.and_then(|run| run.state.ended_at());
     if ended.is_some_and(|at| at < cutoff) && state.forget_ended_run(id, cutoff) {
-        delete_run(reader, batch, id)?;
+        delete_run(reader, batch, now, id)?;
     }
     Ok(())
 }
@@ -208,7 +209,7 @@ fn release_prompt(reader: &Reader, batch: &mut Batch, id: TaskId, now: Time) -> 
     let body = reader.get(&record::input_key(id))?;
     let input = body.and_then(|body| crate::runtime::TaskInput::decode(&body).ok());
     match input.and_then(|input| input.stored) {
-        Some(prompt) => stored::release(reader, batch, now, prompt.id, id),
+        Some(prompt) => stored::release(reader, batch, now, prompt.id, &id.0.to_be_bytes()),
         None => Ok(()),
     }
 }

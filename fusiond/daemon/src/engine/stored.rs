@@ -1,20 +1,21 @@
-//! Prompts that are too long to stand beside their task: kept in pieces, shared by all tasks that name them, gone when
-//! none does any more.
+//! Prompts and results that are too long to stand where they belong: kept in pieces, shared by all that name them, gone
+//! when nobody does any more.
 //!
 //! ```text
 //! stored/<id>             whose it is, how long, when it was last stored
 //! storedpart/<id><n>      its bytes, piece by piece
-//! storedby/<id><task>     a task that needs it
+//! storedby/<id><who>      a task that needs it as its prompt, or a place of a run whose result it is
 //! ```
 //!
-//! One that no task names is kept for an hour after it was stored: so long its submit may take. Only the engine's
+//! A prompt that no task names is kept for an hour after it was stored: so long its submit may take. A result comes whole,
+//! with the end of its node. Only the engine's
 //! thread writes, so a task that is accepted and a prompt that is swept never meet. Not for: who may store.
 
 use std::io;
 
 use crate::runtime::{InputId, StoredPrompt};
 use crate::store::{Batch, Direction, ReadError, Reader};
-use fusion_core::{Millis, TaskId, Time, Uid};
+use fusion_core::{Millis, Time, Uid};
 use serde::{Deserialize, Serialize};
 
 /// What is known of a stored prompt.
@@ -134,6 +135,18 @@ pub(crate) fn keep(
     }
 }
 
+/// Puts all of it at once, for somebody who needs it.
+pub(crate) fn put_whole(batch: &mut Batch, now: Time, owner: Uid, bytes: &[u8], who: &[u8]) -> StoredPrompt {
+    let id = InputId::of(owner, bytes);
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    for (piece, number) in bytes.chunks(PIECE_BYTES).zip(0_u32..) {
+        batch.put(&key(PIECE, id, &number.to_be_bytes()), piece);
+    }
+    put(batch, id, &Stored { owner, bytes: length, title: String::new(), at: now, whole: true });
+    need(batch, id, who);
+    StoredPrompt { id, bytes: length }
+}
+
 /// Whether a task may name this prompt now: it is there, and no sweep of this turn takes it.
 ///
 /// # Errors
@@ -149,19 +162,19 @@ fn is_fresh(stored: &Stored, now: Time) -> bool {
     stored.at.plus(UNNAMED_FOR) > now
 }
 
-/// Whether a task other than `but` names it.
-fn is_needed(reader: &Reader, id: InputId, but: Option<TaskId>) -> Result<bool, ReadError> {
+/// Whether somebody other than `but` needs it.
+fn is_needed(reader: &Reader, id: InputId, but: Option<&[u8]>) -> Result<bool, ReadError> {
     let found = reader.range(&key(NEEDED, id, &[]), None, 2, Direction::Ascending)?;
-    let own = but.map(|task| key(NEEDED, id, &task.0.to_be_bytes()));
+    let own = but.map(|who| key(NEEDED, id, who));
     Ok(found.iter().any(|entry| Some(&entry.key) != own.as_ref()))
 }
 
-/// A new task names it.
-pub(crate) fn need(batch: &mut Batch, id: InputId, task: TaskId) {
-    batch.put(&key(NEEDED, id, &task.0.to_be_bytes()), &[1]);
+/// Somebody needs it from now on.
+pub(crate) fn need(batch: &mut Batch, id: InputId, who: &[u8]) {
+    batch.put(&key(NEEDED, id, who), &[1]);
 }
 
-/// The history of a task that names it has ended.
+/// Somebody who needed it is gone.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -170,11 +183,11 @@ pub(crate) fn release(
     batch: &mut Batch,
     now: Time,
     id: InputId,
-    task: TaskId,
+    who: &[u8],
 ) -> Result<(), ReadError> {
-    batch.delete(&key(NEEDED, id, &task.0.to_be_bytes()));
+    batch.delete(&key(NEEDED, id, who));
     match read(reader, id)? {
-        Some(stored) if !is_fresh(&stored, now) && !is_needed(reader, id, Some(task))? => {
+        Some(stored) if !is_fresh(&stored, now) && !is_needed(reader, id, Some(who))? => {
             delete(batch, id, &stored);
         }
         Some(_) | None => {}
@@ -303,8 +316,8 @@ mod tests {
     fn what_no_task_names_goes_after_an_hour_and_what_one_names_with_its_history() {
         let mut rig = Rig::new();
         let (first, second) = (rig.store(&[b'a'; 10]), rig.store(&[b'b'; 10]));
-        let tasks = [TaskId(1), TaskId(2)];
-        rig.change(|_, batch, _| tasks.iter().for_each(|task| need(batch, first.id, *task)));
+        let tasks = [&[1_u8][..], &[2]];
+        rig.change(|_, batch, _| tasks.iter().for_each(|task| need(batch, first.id, task)));
         rig.sweep();
         assert_eq!(rig.entries(), 6);
         rig.now = rig.now.plus(UNNAMED_FOR);

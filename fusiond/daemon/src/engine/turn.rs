@@ -66,6 +66,8 @@ pub(crate) struct Loop {
     waiters: Waiters,
     pruner: Pruner,
     batch: Batch,
+    /// Whether a result was put into the batch.
+    has_result: bool,
     out: Out,
     /// Outcomes that the engine itself saw: an input that cannot be read back.
     own_outcomes: Vec<Outcome>,
@@ -95,6 +97,7 @@ impl Loop {
             waiters: Waiters::default(),
             pruner: Pruner::new(parts.history),
             batch: Batch::new(),
+            has_result: false,
             out: Out::default(),
             own_outcomes: Vec::new(),
         }
@@ -184,6 +187,7 @@ impl Loop {
         let errands = self.serve_runs(now);
         let logs = self.prune(now);
         self.commit();
+        self.has_result = false;
         self.write_back();
         self.send_aside(errands);
         self.state.trim();
@@ -275,7 +279,7 @@ impl Loop {
             (Ok(Done::Task(id)), Some(Beside::Task(input))) => {
                 self.batch.put(&record::input_key(*id), &input.encode());
                 if let Some(stored) = stored {
-                    stored::need(&mut self.batch, stored.id, *id);
+                    stored::need(&mut self.batch, stored.id, &id.0.to_be_bytes());
                 }
             }
             (Ok(Done::Secret(id)), Some(Beside::Sealed(bytes))) => {
@@ -305,7 +309,12 @@ impl Loop {
     }
 
     /// Puts the end of prompts that nobody has named for too long into the batch.
+    ///
+    /// Not in a turn that stores a result: the sweep reads what stood before it, and might take what it needs.
     fn sweep(&mut self, now: Time) {
+        if self.has_result {
+            return;
+        }
         if let Err(error) = stored::sweep(&self.store.reader(), &mut self.batch, now) {
             tracing::error!("stored prompts could not be looked through; they are kept: {error}");
         }

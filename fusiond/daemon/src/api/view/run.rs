@@ -129,6 +129,8 @@ fn node(run: &Run, id: String, node: &Node) -> v1::Node {
         state: node_state(&node.state).into(),
         task: node.state.task().map(|task| task.to_string()),
         output: None,
+        output_bytes: None,
+        output_preview: String::new(),
         failure,
         start_time: node.state.since().map(timestamp),
         end_time: end.map(|end| timestamp(end.at)),

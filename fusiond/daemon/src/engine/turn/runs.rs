@@ -7,7 +7,7 @@ use super::Loop;
 use crate::engine::Message;
 use crate::engine::workflow::{
     Beside, For, News, Part, Prep, ResultLook, Revision, Script, collect, failed, filled, kept, literal,
-    stored_run,
+    outputs, stored_run,
 };
 use crate::engine::{record, secrets};
 use crate::runtime::Runtime;
@@ -131,10 +131,20 @@ impl Loop {
                 self.step_own(now, Input::Collected { run, place, task, what });
                 let is_kept = self.state_of(run, place).is_some_and(|state| state.task() == Some(task));
                 if let Some(bytes) = bytes.filter(|_| is_kept) {
-                    self.batch.put(&kept::output_key(run, place), &bytes);
+                    self.keep_output(now, run, place, &bytes);
                 }
             }
         }
+    }
+
+    /// A result stands with its run from now on, in the same record as the end of its node.
+    fn keep_output(&mut self, now: Time, id: RunId, place: Place, bytes: &[u8]) {
+        let Some(run) = self.state.run(id) else { return };
+        let reader = self.store.reader();
+        if let Err(error) = outputs::put(&reader, &mut self.batch, now, run.owner, id, place, bytes) {
+            tracing::error!(run = %id, "what stood there before could not be looked at: {error}");
+        }
+        self.has_result = true;
     }
 
     fn state_of(&self, run: RunId, place: Place) -> Option<&NodeState> {

@@ -10,9 +10,9 @@ pub(super) fn input_bytes(message: &Message) -> usize {
         Message::Ask { beside: Some(Beside::Sealed(bytes)), .. } => bytes.len(),
         Message::Ask { beside: Some(Beside::Definition(text)), .. } => text.len(),
         Message::Keep { step: Keep::Piece { bytes, .. }, .. } => bytes.len(),
+        Message::Run(news) => news.bytes(),
         Message::Keep { step: Keep::Begin { .. } | Keep::End, .. }
         | Message::Ask { beside: None | Some(Beside::Run(_) | Beside::Edit(..)), .. }
-        | Message::Run(_)
         | Message::Look(_)
         | Message::Wait(..)
         | Message::Own(_)

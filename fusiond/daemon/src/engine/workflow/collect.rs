@@ -15,7 +15,7 @@ use fusion_workflow::schema::Checker;
 use serde_json::Value;
 
 /// The longest result that is kept.
-const RESULT_BYTES_MAX: usize = 1 << 20;
+const RESULT_BYTES_MAX: usize = 4 << 20;
 
 /// A result as JSON, or why it is not what it should be.
 pub(crate) struct Collected {

@@ -6,17 +6,18 @@
 //! revision/<run><number>         a definition that the run had or has, once it was edited
 //! items/<run><node><item>        an item of a `foreach`, as JSON
 //! question/<run><node>           what a person is asked
-//! output/<run><node>[<item>]     a result, as JSON
+//! output/<run><node>[<item>]     a result, as JSON, or where it stands (`outputs`)
 //! ```
 //!
 //! Not for: when they are written.
 
 use super::edit::Revision;
+use super::outputs;
 use super::script::Script;
 use crate::engine::record;
 use crate::store::{Batch, Direction, ReadError, Reader};
 use fusion_core::workflow::{End, How, Node, NodeState, Output, Place, Plan, Run};
-use fusion_core::{RunId, TaskId, WorkflowId};
+use fusion_core::{RunId, TaskId, Time, WorkflowId};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ const REVISION: &[u8] = b"revision/";
 const DEFINITION: &[u8] = b"definition/";
 const ITEMS: &[u8] = b"items/";
 const QUESTION: &[u8] = b"question/";
-const OUTPUT: &[u8] = b"output/";
+pub(super) const OUTPUT: &[u8] = b"output/";
 
 /// Runs read at once from the store.
 const PAGE: usize = 128;
@@ -39,7 +40,7 @@ fn key(prefix: &[u8], id: u128) -> Vec<u8> {
     [prefix, &id.to_be_bytes()].concat()
 }
 
-fn place_key(prefix: &[u8], run: RunId, place: Place) -> Vec<u8> {
+pub(super) fn place_key(prefix: &[u8], run: RunId, place: Place) -> Vec<u8> {
     let mut bytes = key(prefix, run.0);
     bytes.extend_from_slice(&place.node.to_be_bytes());
     if let Some(item) = place.item {
@@ -91,11 +92,6 @@ pub(crate) fn item_key(run: RunId, node: u32, item: u32) -> Vec<u8> {
 /// Where the question of a node is stored.
 pub(crate) fn question_key(run: RunId, node: u32) -> Vec<u8> {
     place_key(QUESTION, run, Place::whole(node))
-}
-
-/// Where the result of a place is stored.
-pub(crate) fn output_key(run: RunId, place: Place) -> Vec<u8> {
-    place_key(OUTPUT, run, place)
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
@@ -346,7 +342,7 @@ pub fn output_of(reader: &Reader, run: &impl Seen, place: Place) -> Result<NodeO
 }
 
 fn read_value(reader: &Reader, run: RunId, place: Place) -> Result<Value, ReadError> {
-    let body = reader.get(&output_key(run, place))?;
+    let body = outputs::get(reader, run, place)?;
     Ok(body.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default())
 }
 
@@ -384,7 +380,8 @@ fn inner_value(reader: &Reader, id: RunId) -> Result<Value, ReadError> {
 ///
 /// # Errors
 /// When the store does not answer.
-pub(crate) fn delete_run(reader: &Reader, batch: &mut Batch, id: RunId) -> Result<(), ReadError> {
+pub(crate) fn delete_run(reader: &Reader, batch: &mut Batch, now: Time, id: RunId) -> Result<(), ReadError> {
+    outputs::release(reader, batch, now, &key(OUTPUT, id.0))?;
     for prefix in [NODE, ITEMS, QUESTION, OUTPUT, REVISION] {
         for entry in reader.range(&key(prefix, id.0), None, usize::MAX, Direction::Ascending)? {
             batch.delete(&entry.key);

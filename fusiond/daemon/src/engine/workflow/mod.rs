@@ -11,6 +11,7 @@
 mod collect;
 mod edit;
 pub(crate) mod kept;
+pub(crate) mod outputs;
 mod prepare;
 mod script;
 
@@ -32,4 +33,14 @@ pub(crate) enum News {
     Prepared { run: fusion_core::RunId, place: fusion_core::workflow::Place, ticket: u64, prep: Prep },
     /// A result.
     Collected(Collected),
+}
+
+impl News {
+    /// How much of it is written.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Prepared { .. } => 0,
+            Self::Collected(found) => found.what.as_ref().map_or(0, Vec::len),
+        }
+    }
 }

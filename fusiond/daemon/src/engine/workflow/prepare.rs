@@ -3,6 +3,7 @@
 //! Not for: which node that is, and what follows (`fusion_core::workflow`).
 
 use super::kept::{self, NodeOutput, Part, Seen as _};
+use super::outputs::{self, ITEMS_BYTES_MAX};
 use super::script::{Script, plan};
 use crate::engine::input::{input_bytes, plan_input, title};
 use crate::runtime::{TaskInput, WORKDIR};
@@ -77,6 +78,15 @@ pub(crate) fn literal(script: &Script, whom: &For) -> Prep {
 
 /// Prepares a place; `run` is what it uses of the run, as it was when the place was to begin. Reads the store.
 pub(crate) fn filled(script: &Script, whom: &For, run: &Part, reader: &Reader) -> Prep {
+    for used in script.uses_of(whom.place) {
+        let bytes = outputs::length(run, Place::whole(*used));
+        if bytes > ITEMS_BYTES_MAX as u64 {
+            let node = &script.nodes[*used as usize].id;
+            return failed(format!(
+                "the results of all items of {node} have {bytes} bytes together: at most {ITEMS_BYTES_MAX} can be used"
+            ));
+        }
+    }
     match context(script, whom, run, reader) {
         Ok(context) => prepare(script, whom, &context, Some(reader)).unwrap_or_else(failed),
         Err(problem) => failed(format!("what the node uses could not be read: {problem}")),

@@ -1,0 +1,157 @@
+//! Results of nodes: shown with their run as far as they are short, and read whole by themselves.
+//!
+//! Not for: where they stand (`engine::workflow`), results of single tasks (`history`).
+
+use super::refuse::refuse;
+use super::workflows::aside;
+use super::{Door, view};
+use crate::engine::workflow::outputs::{self, ITEMS_BYTES_MAX};
+use crate::engine::workflow::{NodeOutput, output_of, question_of, script_of};
+use fusion_core::workflow::{Place, Run};
+use fusion_core::{Caller, Reject, Task, TaskId};
+use fusion_proto::v1;
+use serde_json::Value;
+use tonic::Status;
+
+/// The longest result of a node that is shown with its run.
+const OUTPUT_BYTES_MAX: usize = 64 << 10;
+
+/// All results that are shown with a run together: what is longer would not fit into one message.
+const OUTPUTS_BYTES_MAX: usize = 2 << 20;
+
+/// Results that stay with tasks are read for at most so many nodes of a run that is shown.
+const TASK_OUTPUTS_MAX: usize = 200;
+
+/// The length of a piece of a result on the wire.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// How much may still be shown with a run.
+struct Room(usize);
+
+impl Room {
+    /// Puts a result in if there is room for it, else how long it is and how it begins.
+    fn show(&mut self, node: &mut v1::Node, text: String) {
+        if text.len() <= OUTPUT_BYTES_MAX.min(self.0) {
+            self.0 -= text.len();
+            node.output = Some(text);
+        } else {
+            node.output_bytes = Some(text.len() as u64);
+            node.output_preview = outputs::beginning(text.as_bytes());
+        }
+    }
+}
+
+impl Door {
+    /// The run as `workflow show` has it: with inputs, results and questions.
+    pub(super) async fn with_results(&self, run: Run) -> Result<v1::Run, Status> {
+        let reader = self.engine.reader().clone();
+        let (mut shown, left, run, mut room) = aside(move || {
+            let mut room = Room(OUTPUTS_BYTES_MAX);
+            let mut shown = view::run::run(&run);
+            shown.inputs = script_of(&reader, run.id)?.map(|inputs| inputs.to_string()).unwrap_or_default();
+            for at in view::run::asking(&run) {
+                shown.nodes[at as usize].reason = question_of(&reader, run.id, at)?;
+            }
+            let mut left = Vec::new();
+            for (at, node) in (0..).zip(&mut shown.nodes) {
+                let place = Place::whole(at);
+                let bytes = outputs::length(&run, place);
+                if bytes > OUTPUT_BYTES_MAX as u64 {
+                    node.output_bytes = Some(bytes);
+                    node.output_preview = outputs::preview(&reader, run.id, place)?;
+                    continue;
+                }
+                match output_of(&reader, &run, place)? {
+                    NodeOutput::Value(value) => room.show(node, value.to_string()),
+                    NodeOutput::Task => left.push(at),
+                    NodeOutput::Nothing => {}
+                }
+            }
+            Ok((shown, left, run, room))
+        })
+        .await?;
+        for at in left.into_iter().take(TASK_OUTPUTS_MAX) {
+            let task = run.node(Place::whole(at)).and_then(|node| node.state.task());
+            self.show_left(task, &mut shown.nodes[at as usize], &mut room).await;
+        }
+        view::run::put_in_order(&mut shown.nodes, &run.plan);
+        Ok(self.named_run(shown))
+    }
+
+    /// A result that stays with its task; nothing when its log is gone.
+    async fn show_left(&self, task: Option<TaskId>, node: &mut v1::Node, room: &mut Room) {
+        let Some(task) = self.task_of_node(task).await else { return };
+        let Ok(result) = self.result_of(&task, OUTPUT_BYTES_MAX).await else { return };
+        let text = Value::String(text_of(&result.data)).to_string();
+        if result.truncated {
+            let exit = task.attempts.last().and_then(|attempt| attempt.exit());
+            node.output_bytes = Some(exit.map_or(text.len() as u64, |exit| exit.out_bytes));
+            node.output_preview = outputs::beginning(text.as_bytes());
+        } else {
+            room.show(node, text);
+        }
+    }
+
+    async fn task_of_node(&self, id: Option<TaskId>) -> Option<Task> {
+        let id = id?;
+        match self.engine.look(move |state, _| state.task(id).cloned()).await.ok()? {
+            Some(task) => Some(task),
+            None => self.find_old(id).await.ok()?,
+        }
+    }
+
+    /// The whole result of a node, or of one of its items, as JSON in pieces.
+    pub(super) async fn read_output(
+        &self,
+        caller: Caller,
+        ask: v1::ReadNodeOutputRequest,
+    ) -> Result<Vec<v1::OutputPiece>, Status> {
+        let run = self.find_run(caller, ask.run).await?;
+        let place = find_place(&run, &ask.node, ask.item).map_err(|reject| refuse(&reject))?;
+        let state = run.node(place).map(|node| node.state.clone()).unwrap_or_default();
+        let none = Reject::NodeNoResult { run: run.id.to_string(), node: ask.node, state: state.word() };
+        let bytes = usize::try_from(outputs::length(&run, place)).unwrap_or(usize::MAX);
+        if bytes > ITEMS_BYTES_MAX {
+            let what = "the result of all items together";
+            return Err(refuse(&Reject::TooLarge { what, bytes, limit: ITEMS_BYTES_MAX }));
+        }
+        let reader = self.engine.reader().clone();
+        let found = aside(move || output_of(&reader, &run, place)).await?;
+        let text = match found {
+            NodeOutput::Value(value) => value.to_string(),
+            NodeOutput::Task => {
+                let task = self.task_of_node(state.task()).await.ok_or_else(|| refuse(&none))?;
+                let result = self.result_of(&task, ITEMS_BYTES_MAX).await?;
+                if result.truncated {
+                    let exit = task.attempts.last().and_then(|attempt| attempt.exit());
+                    let bytes = exit.map_or(ITEMS_BYTES_MAX, |exit| {
+                        usize::try_from(exit.out_bytes).unwrap_or(usize::MAX)
+                    });
+                    let what = "the result";
+                    return Err(refuse(&Reject::TooLarge { what, bytes, limit: ITEMS_BYTES_MAX }));
+                }
+                Value::String(text_of(&result.data)).to_string()
+            }
+            NodeOutput::Nothing => return Err(refuse(&none)),
+        };
+        Ok(text
+            .as_bytes()
+            .chunks(CHUNK_BYTES)
+            .map(|piece| v1::OutputPiece { data: piece.to_vec() })
+            .collect())
+    }
+}
+
+fn text_of(data: &[u8]) -> String {
+    String::from_utf8_lossy(data).trim_end_matches(['\n', '\r']).to_owned()
+}
+
+fn find_place(run: &Run, name: &str, item: Option<u32>) -> Result<Place, Reject> {
+    let not_found = |node: String| Reject::NodeNotFound { run: run.id.to_string(), node };
+    let node = run.plan.find(name).ok_or_else(|| not_found(name.to_owned()))?;
+    let place = Place { node, item };
+    match item {
+        Some(item) if run.node(place).is_none() => Err(not_found(format!("{name}[{item}]"))),
+        Some(_) | None => Ok(place),
+    }
+}
