@@ -102,7 +102,7 @@ pub(crate) fn lines_without(header: &[&str], least: &[&str], rows: Vec<Vec<Cell>
 }
 
 /// What COLUMNS says, else what the terminal does.
-fn terminal_width() -> u16 {
+pub(crate) fn terminal_width() -> u16 {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     columns.filter(|width| *width > 0).or_else(|| Table::new().width()).unwrap_or(WIDTH)
 }

@@ -15,4 +15,5 @@ mod tables;
 pub(crate) mod task;
 pub(crate) mod word;
 pub(crate) mod workflow;
+pub(crate) mod workflow_picture;
 pub(crate) mod workspace;

@@ -1,6 +1,6 @@
-//! Following a run to its end: a line for each step, over restarts of the daemon.
+//! Following a run to its end, over restarts of the daemon: a tree on a terminal, else a line for each step.
 //!
-//! Not for: how the end is shown in formats for programs.
+//! Not for: how the tree looks (`live`), how the end is shown in formats for programs.
 
 use std::io::Write as _;
 
@@ -8,11 +8,13 @@ use fusion_proto::v1::{Event, GetRunRequest, Run as WireRun, RunState, WatchEven
 use serde_json::Value;
 use tonic::Status;
 
+use super::live::{self, Live, Told};
 use crate::client::{Link, Patience};
 use crate::commands::Session;
 use crate::error::Stop;
 use crate::output::Format;
 use crate::table::printable;
+use crate::view::word::short_id;
 use crate::view::workflow::Run;
 
 /// A line for people, beside what is printed.
@@ -21,26 +23,77 @@ pub(super) fn note(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
-/// Waits until a run has ended, telling each step; returns it as it ended.
-pub(super) async fn follow(session: &mut Session, link: &Link, run: WireRun) -> Result<WireRun, Stop> {
+/// The exit code of somebody who has left with Ctrl-C: 128 and the number of the signal.
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// What stays on the terminal of a tree when the run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// Its last picture.
+    Picture,
+    /// Nothing: more will be printed.
+    Nothing,
+}
+
+/// Waits until a run has ended: on a terminal as a tree, else a line for each step. Returns it as it ended; `None`: the
+/// user has left, and the run goes on.
+pub(super) async fn follow(
+    session: &mut Session,
+    link: &Link,
+    run: WireRun,
+    leaves: Leaves,
+) -> Result<Option<WireRun>, Stop> {
+    let id = run.id.clone();
     let tells = session.out.format() == Format::Table && !session.out.is_quiet();
     if tells {
-        session.out.line(&run.id)?;
+        session.out.line(&id)?;
         session.out.flush()?;
     }
+    let mut live = if tells { Live::start(&run) } else { None };
+    let telling = if live.is_none() && tells { Telling::Lines } else { Telling::Nothing };
+    let ended = tokio::select! {
+        ended = attend(session, link, run, &mut live, telling) => Some(ended?),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    let picture = live.map(Live::finish).unwrap_or_default();
+    if ended.is_none() {
+        note(&format!("the run goes on: fusionctl workflow show --wait {}", short_id(&id)));
+    } else if leaves == Leaves::Picture {
+        picture.iter().try_for_each(|line| session.out.line(line))?;
+    }
+    Ok(ended)
+}
+
+/// Whether steps are told as lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Telling {
+    Lines,
+    Nothing,
+}
+
+/// Follows over restarts of the daemon.
+async fn attend(
+    session: &mut Session,
+    link: &Link,
+    mut run: WireRun,
+    live: &mut Option<Live>,
+    telling: Telling,
+) -> Result<WireRun, Stop> {
     let mut request = WatchEventsRequest { since_seq: Some(0), subject: run.id.clone() };
     let mut patience = Patience::new();
-    let mut run = run;
     loop {
         if has_ended(run.state()) {
             return Ok(run);
         }
-        let lost = watch(session, link, &mut request, &mut patience, tells).await?;
+        let lost = watch(session, link, &mut request, &mut patience, live, telling).await?;
         if let Some(status) = lost {
             patience.outlive(link, status).await?;
         }
         let id = run.id.clone();
         run = link.repeat(async || link.workflows().get_run(GetRunRequest { run: id.clone() }).await).await?;
+        if let Some(live) = live {
+            live.renew(&run);
+        }
     }
 }
 
@@ -57,29 +110,55 @@ async fn watch(
     link: &Link,
     request: &mut WatchEventsRequest,
     patience: &mut Patience,
-    tells: bool,
+    live: &mut Option<Live>,
+    telling: Telling,
 ) -> Result<Option<Status>, Stop> {
     let mut stream = match link.events().watch_events(request.clone()).await {
         Ok(stream) => stream.into_inner(),
         Err(status) => return Ok(Some(status)),
     };
+    let mut clock = tokio::time::interval(live::TICK);
+    let mut told = Told::All;
     loop {
-        match stream.message().await {
-            Ok(Some(event)) => {
-                patience.renew();
-                request.since_seq = Some(event.seq);
-                if let Some(line) = step(&event).filter(|_| tells) {
-                    session.out.line(&line)?;
-                    session.out.flush()?;
-                }
-                if matches!(event.r#type.as_str(), "run.succeeded" | "run.failed" | "run.cancelled") {
-                    return Ok(None);
-                }
+        let message = tokio::select! {
+            message = stream.message() => message,
+            _ = clock.tick(), if live.is_some() => {
+                redraw(link, &request.subject, live, std::mem::replace(&mut told, Told::All)).await;
+                continue;
             }
+        };
+        let event = match message {
+            Ok(Some(event)) => event,
             Ok(None) => return Ok(Some(Status::unavailable("the daemon ended the stream of events"))),
             Err(status) => return Ok(Some(status)),
+        };
+        patience.renew();
+        request.since_seq = Some(event.seq);
+        if let Some(live) = live
+            && live.tell(&event) == Told::Ask
+        {
+            told = Told::Ask;
+        }
+        if let Some(line) = step(&event).filter(|_| telling == Telling::Lines) {
+            session.out.line(&line)?;
+            session.out.flush()?;
+        }
+        if matches!(event.r#type.as_str(), "run.succeeded" | "run.failed" | "run.cancelled") {
+            return Ok(None);
         }
     }
+}
+
+/// Draws the tree, after a look at the run where events do not say all. A daemon that does not answer is noticed by the
+/// stream.
+async fn redraw(link: &Link, run: &str, live: &mut Option<Live>, told: Told) {
+    let Some(live) = live else { return };
+    if told == Told::Ask
+        && let Ok(run) = link.workflows().get_run(GetRunRequest { run: run.to_owned() }).await
+    {
+        live.renew(run.get_ref());
+    }
+    live.draw();
 }
 
 /// `fix[3] failed: exit code 1`; nothing for what is told otherwise.

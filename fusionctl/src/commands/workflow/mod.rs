@@ -9,6 +9,7 @@ mod follow;
 mod graph;
 mod import;
 mod list;
+mod live;
 mod pause;
 mod plan;
 mod rerun;

@@ -2,7 +2,7 @@
 
 use fusion_proto::v1::{RerunRunRequest, RunState};
 
-use super::follow;
+use super::follow::{self, Leaves};
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::view::workflow::Run;
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// The node to begin with, by its id in the definition [default: whatever did not go well]
     #[arg(long, value_name = "NODE", default_value = "", hide_default_value = true)]
     from: String,
-    /// Tell each step, and wait until the run has ended; exits with 1 when it did not succeed
+    /// Show what happens until the run has ended; exits with 1 when it did not succeed
     #[arg(long, short)]
     wait: bool,
 }
@@ -38,7 +38,9 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         session.out.made(&Run::from(run))?;
         return Ok(Exit::Done);
     }
-    let ended = follow::follow(&mut session, &link, run).await?;
+    let Some(ended) = follow::follow(&mut session, &link, run, Leaves::Picture).await? else {
+        return Ok(Exit::Program(follow::INTERRUPTED));
+    };
     let exit = Exit::of_success(ended.state() == RunState::Succeeded);
     follow::finish(&mut session, ended)?;
     Ok(exit)

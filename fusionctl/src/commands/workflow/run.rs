@@ -6,7 +6,7 @@ use fusion_proto::v1::{RunState, RunWorkflowRequest};
 use fusion_workflow::Severity;
 
 use super::file::{File, is_file};
-use super::follow;
+use super::follow::{self, Leaves};
 use crate::client::request_id;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
@@ -14,8 +14,9 @@ use crate::units::parse_pair;
 use crate::view::workflow::Run;
 
 const AFTER: &str = "\
-A run that a crash or a restart of the daemon interrupts goes on by itself. With --wait every step is told,
-and the exit code is 1 when the run did not succeed.
+A run that a crash or a restart of the daemon interrupts goes on by itself. With --wait a terminal shows its
+nodes as a tree, anything else gets a line for each step; the exit code is 1 when the run did not succeed.
+Ctrl-C leaves the run going.
 
 Examples:
   fusionctl workflow run review.yaml --input issue='login fails' --wait
@@ -44,7 +45,7 @@ pub(crate) struct Args {
     /// Owner; others than yourself for administrators only
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Tell each step, and wait until the run has ended; exits with 1 when it did not succeed
+    /// Show what happens until the run has ended; exits with 1 when it did not succeed
     #[arg(long, short)]
     wait: bool,
 }
@@ -79,7 +80,9 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         session.out.made(&Run::from(run))?;
         return Ok(Exit::Done);
     }
-    let ended = follow::follow(&mut session, &link, run).await?;
+    let Some(ended) = follow::follow(&mut session, &link, run, Leaves::Picture).await? else {
+        return Ok(Exit::Program(follow::INTERRUPTED));
+    };
     let exit = Exit::of_success(ended.state() == RunState::Succeeded);
     follow::finish(&mut session, ended)?;
     Ok(exit)

@@ -2,7 +2,8 @@
 
 use fusion_proto::v1::GetRunRequest;
 
-use super::{follow, result, revision};
+use super::follow::{self, Leaves};
+use super::{result, revision};
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::output::Shown as _;
@@ -25,7 +26,7 @@ Examples:
 pub(crate) struct Args {
     /// Id, a unique part of one, or key:KEY
     run: String,
-    /// Tell each step, and wait until the run has ended
+    /// Show what happens until the run has ended: a tree on a terminal, else a line for each step
     #[arg(long, short)]
     wait: bool,
     /// Print what it is to do, as YAML that `workflow edit` takes
@@ -57,7 +58,10 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     let request = GetRunRequest { run: args.run };
     let mut run = link.repeat(async || link.workflows().get_run(request.clone()).await).await?;
     if args.wait {
-        run = follow::follow(&mut session, &link, run).await?;
+        match follow::follow(&mut session, &link, run, Leaves::Nothing).await? {
+            Some(ended) => run = ended,
+            None => return Ok(Exit::Program(follow::INTERRUPTED)),
+        }
     }
     print(&mut session, Run::from(run))?;
     Ok(Exit::Done)

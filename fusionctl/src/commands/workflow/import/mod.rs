@@ -15,7 +15,7 @@ use fusion_workflow::Severity;
 
 use self::definition::Wishes;
 use self::feature::Feature;
-use super::follow::{self, note};
+use super::follow::{self, Leaves, note};
 use crate::client::request_id;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
@@ -75,7 +75,7 @@ pub(crate) struct Args {
     /// Print the definition as YAML, and do nothing
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
-    /// Tell each step, and wait until the run has ended; exits with 1 when it did not succeed
+    /// Show what happens until the run has ended; exits with 1 when it did not succeed
     #[arg(long, short)]
     wait: bool,
 }
@@ -125,7 +125,9 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         session.out.made(&Run::from(run))?;
         return Ok(Exit::Done);
     }
-    let ended = follow::follow(&mut session, &link, run).await?;
+    let Some(ended) = follow::follow(&mut session, &link, run, Leaves::Picture).await? else {
+        return Ok(Exit::Program(follow::INTERRUPTED));
+    };
     let exit = Exit::of_success(ended.state() == RunState::Succeeded);
     follow::finish(&mut session, ended)?;
     Ok(exit)
