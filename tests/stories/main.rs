@@ -54,12 +54,14 @@ mod workflow_cancel;
 mod workflow_edit;
 mod workflow_examples;
 mod workflow_import;
+mod workflow_live;
 mod workflow_pause;
 mod workflow_rerun;
 
 mod workflow_result;
 mod workflow_run;
 mod workflow_validate;
+mod workflow_wait;
 mod workspace;
 mod workspace_diff;
 mod workspace_du;

@@ -368,7 +368,8 @@ impl Node {
                 let asks = if self.reason.is_empty() { String::new() } else { format!("{} ", self.reason) };
                 format!("{asks}→ fusionctl workflow approve {} {}", short_id(run), self.id)
             }
-            (_, Some(until), _) => format!("until {until}"),
+            (_, Some(until), _) if self.reason.is_empty() => format!("until {until}"),
+            (_, Some(until), _) => format!("{} until {until}", self.reason),
             ("running", None, Some(count)) => {
                 let ended = self.items.iter().filter(|item| item.end_time.is_some()).count();
                 format!("{ended} of {count} items")

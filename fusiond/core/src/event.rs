@@ -281,6 +281,24 @@ impl EventKind {
         if matches!(self, Self::RunRerun { .. }) { "run.rerun" } else { "run.edited" }
     }
 
+    /// The node that it is about, by its name.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        if let Self::NodeStarted { node, .. }
+        | Self::NodeWaiting { node, .. }
+        | Self::NodeAsked { node, .. }
+        | Self::NodeDecided { node, .. }
+        | Self::NodeRetried { node, .. }
+        | Self::NodeSucceeded { node, .. }
+        | Self::NodeFailed { node, .. }
+        | Self::NodeSkipped { node, .. }
+        | Self::NodeCancelled { node, .. } = self
+        {
+            return Some(node);
+        }
+        None
+    }
+
     /// What it is about.
     #[must_use]
     pub const fn subject(&self) -> Subject {

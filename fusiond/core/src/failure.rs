@@ -162,6 +162,9 @@ failures! {
     NodeRefused, "node_refused", Never,
         "the task of a node was not accepted",
         "the message says why: mend it, then `fusionctl workflow rerun --from`";
+    TimeoutEvent, "timeout_event", Never,
+        "the event that a node waits for did not come within the `timeout` of its `wait`",
+        "raise that `timeout`, or let `on_failure` of the node say that the run goes on; then `fusionctl workflow rerun --from`";
 }
 
 #[cfg(test)]

@@ -77,6 +77,8 @@ pub struct Index {
     pub ended_runs: BTreeSet<(Time, RunId)>,
     /// Runs that have not ended, by owner.
     pub open_runs: BTreeMap<Uid, u32>,
+    /// Runs of which a node waits for an event, by owner.
+    pub listening: BTreeMap<Uid, BTreeSet<RunId>>,
 }
 
 /// What concerns one user.

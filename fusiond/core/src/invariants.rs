@@ -45,6 +45,9 @@ impl State {
         self.check_profiles(&mut broken);
         self.check_runs(&mut broken);
         self.check_frozen(&mut broken);
+        if self.heard != self.seq {
+            broken.push(format!("runs have heard {} of {} events", self.heard, self.seq));
+        }
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
 
@@ -302,6 +305,12 @@ impl State {
                 let is_gone = run.plan.node(place.node).occasion == Occasion::Never;
                 if place.item.is_none() && is_gone != node.state.is_removed() {
                     broken.push(format!("{place:?} of {} is not what the last edit made of it", run.id));
+                }
+                if let NodeState::Watching { after, .. } = &node.state
+                    && *after > self.seq
+                {
+                    broken
+                        .push(format!("{place:?} of {} waits for events after one that is to come", run.id));
                 }
                 let is_over = matches!(node.state, NodeState::Ended(_));
                 if run.state.ended_at().is_some() && !is_over && place.item.is_none() {

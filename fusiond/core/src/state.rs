@@ -4,7 +4,6 @@
 //! index true. Not for: deciding; the rooms do.
 
 use crate::agent::{Agent, AgentLife};
-use crate::effect::Effect;
 use crate::event::{Event, EventKind};
 use crate::ids::{AgentId, RunId, SecretId, TaskId, Uid, WorkflowId};
 use crate::index::Index;
@@ -152,6 +151,8 @@ pub struct State {
     pub meta: Meta,
     /// Sequence number of the last event.
     pub seq: u64,
+    /// Sequence number of the last event that runs which wait for one have heard of: between steps, of the last one.
+    pub(crate) heard: u64,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) tasks: BTreeMap<TaskId, Box<Task>>,
     pub(crate) secrets: BTreeMap<SecretId, Secret>,
@@ -193,6 +194,7 @@ impl State {
             config,
             meta: meta.unwrap_or(Meta { epoch: 0, intake: Intake::Open }),
             seq,
+            heard: seq,
             agents: BTreeMap::new(),
             tasks: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -485,15 +487,5 @@ pub(crate) fn only<'a, T>(
     match found.count() {
         0 => Ok(Some(first)),
         more => Err(Reject::AmbiguousId { kind, part: part.to_owned(), count: more + 1 }),
-    }
-}
-
-impl Out {
-    pub(crate) fn touch(&mut self, key: Key) {
-        self.touched.insert(key);
-    }
-
-    pub(crate) fn order(&mut self, effect: Effect) {
-        self.effects.push(effect);
     }
 }

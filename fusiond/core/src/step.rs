@@ -12,7 +12,7 @@ use crate::reject::Reject;
 use crate::state::{Key, State};
 use crate::task::{answer, ask, cancel, hold, release, resolve, retry, run, submit, update};
 use crate::time::Time;
-use crate::workflow::drive;
+use crate::workflow::{drive, watch};
 use crate::{delegate, profile, reconcile, secret, wake, workflow, workspace};
 use std::collections::BTreeSet;
 
@@ -41,6 +41,14 @@ impl Out {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.touched.is_empty() && self.events.is_empty()
+    }
+
+    pub(crate) fn touch(&mut self, key: Key) {
+        self.touched.insert(key);
+    }
+
+    pub(crate) fn order(&mut self, effect: Effect) {
+        self.effects.push(effect);
     }
 }
 
@@ -143,7 +151,8 @@ fn settle(state: &mut State, out: &mut Out, turn: Turn) {
         let changed = if state.config.pools.is_empty() { BTreeSet::new() } else { state.ready.clone() };
         delegate::dispatch(state, out, turn);
         supply::supply(state, out, turn, changed);
-        if wake::next_wake(state).is_none_or(|at| at > turn.now) {
+        let followed = watch::hear(state, out, turn);
+        if !followed && wake::next_wake(state).is_none_or(|at| at > turn.now) {
             return;
         }
     }

@@ -5,6 +5,9 @@
 
 mod budget;
 mod one_or_many;
+mod wait;
+
+pub use wait::Wait;
 
 pub use budget::Budget;
 
@@ -168,7 +171,7 @@ pub struct Node {
     /// A run of another workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<Inner>,
-    /// Lets time pass.
+    /// Lets time pass, or waits for an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
     /// One sentence for people.
@@ -285,39 +288,6 @@ impl From<InnerForm> for Inner {
     }
 }
 
-/// Lets time pass.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "WaitForm")]
-pub struct Wait {
-    /// Milliseconds.
-    #[serde(default, rename = "for", with = "duration::text", skip_serializing_if = "Option::is_none")]
-    pub span: Option<u64>,
-    /// The instant, a template.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WaitForm {
-    Span(#[serde(with = "duration::text")] Option<u64>),
-    Whole {
-        #[serde(default, rename = "for", with = "duration::text")]
-        span: Option<u64>,
-        #[serde(default)]
-        until: Option<String>,
-    },
-}
-
-impl From<WaitForm> for Wait {
-    fn from(form: WaitForm) -> Self {
-        match form {
-            WaitForm::Span(span) => Self { span, until: None },
-            WaitForm::Whole { span, until } => Self { span, until },
-        }
-    }
-}
-
 /// What a result is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "OutputForm")]
@@ -388,7 +358,7 @@ pub enum Work<'a> {
     Approval(&'a Approval),
     /// A run of another workflow.
     Workflow(&'a Inner),
-    /// Time passes.
+    /// Time passes, or an event comes.
     Wait(&'a Wait),
 }
 
@@ -428,7 +398,7 @@ impl Node {
         texts.extend(self.prompt.as_deref());
         texts.extend(self.run.iter().flatten().map(String::as_str));
         texts.extend(self.approval.as_ref().and_then(|approval| approval.message.as_deref()));
-        texts.extend(self.wait.as_ref().and_then(|wait| wait.until.as_deref()));
+        texts.extend(self.wait.iter().flat_map(Wait::texts));
         texts.extend(self.terms.agent.as_deref());
         texts.extend(self.terms.env.values().map(String::as_str));
         texts.extend(self.concurrency_key.as_deref());

@@ -11,6 +11,7 @@
 pub mod check;
 pub mod definition;
 pub mod duration;
+pub mod events;
 pub mod inputs;
 pub mod near;
 pub mod order;

@@ -137,7 +137,12 @@ static NODE: Object = Object {
             Optional,
             "A run of another workflow that was applied.",
         ),
-        field("wait", Shape::Either(&[&Shape::Duration, &Shape::Object(&WAIT)]), Optional, "Lets time pass."),
+        field(
+            "wait",
+            Shape::Either(&[&Shape::Duration, &Shape::Object(&WAIT)]),
+            Optional,
+            "Lets time pass, or waits for an event.",
+        ),
         field("description", Shape::Text, Optional, "One sentence for people."),
         field("capabilities", TEXTS, Optional, "What the agent must be able to do."),
         field("agent", Shape::Template, Optional, "The agent that does the work, by name."),
@@ -252,6 +257,20 @@ static WAIT: Object = Object {
     fields: &[
         field("for", Shape::Duration, Optional, "How long."),
         field("until", Shape::Template, Optional, "The instant, in the form of RFC 3339."),
+        field(
+            "event",
+            Shape::Either(&[&Shape::List(&Shape::Text, 64), &Shape::Text]),
+            Optional,
+            "For the first event of this kind after the node began: a word of docs/reference/events.md, \
+             `agent.*` for all that begin so, or a list of them. The event is the result of the node.",
+        ),
+        field("task", Shape::Template, Optional, "The event is about this task: an id, or `key:K`."),
+        field("agent", Shape::Template, Optional, "About this agent or a task on it: a name or an id."),
+        field("run", Shape::Template, Optional, "About this run or a task of it: an id, or `key:K`."),
+        field("node", Shape::Template, Optional, "About a node of this name or a task of it."),
+        field("workflow", Shape::Template, Optional, "About a run of the workflow of this name."),
+        field("labels", ENV, Optional, "About a task or a run with these labels."),
+        field("timeout", Shape::Duration, Optional, "How long to wait for the event; then the node fails."),
     ],
 };
 

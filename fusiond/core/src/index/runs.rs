@@ -56,6 +56,13 @@ impl Index {
         if run.spec.request != 0 {
             claim(&mut self.run_requests, (run.owner, run.spec.request), run.id, by);
         }
+        if run.book.is_listening() {
+            let listening = self.listening.entry(run.owner).or_default();
+            place(listening, run.id, by);
+            if listening.is_empty() {
+                self.listening.remove(&run.owner);
+            }
+        }
         match run.state.ended_at() {
             Some(at) => place(&mut self.ended_runs, (at, run.id), by),
             None => {

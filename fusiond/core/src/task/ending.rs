@@ -330,6 +330,7 @@ fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failu
         | FailureCode::Rejected
         | FailureCode::ItemsFailed
         | FailureCode::TimeoutWorkflow
+        | FailureCode::TimeoutEvent
         | FailureCode::TemplateFailed
         | FailureCode::BudgetExhausted
         | FailureCode::NodeRefused => TaskState::Failed { at: turn.now, failure },

@@ -9,6 +9,7 @@ use crate::workflow::Doom;
 use crate::workflow::budget::Meter;
 use crate::workflow::node::{How, Node, NodeState, Place};
 use crate::workflow::plan::{Occasion, OnFailure, Plan};
+use crate::workflow::watch::Watch;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What follows from the nodes of a run.
@@ -36,6 +37,8 @@ pub(crate) struct Book {
     dues: BTreeSet<(Time, u32)>,
     /// What all nodes and items have used.
     meter: Meter,
+    /// Nodes that wait for an event, by its word or that of its room.
+    watches: BTreeMap<Box<str>, BTreeSet<u32>>,
 }
 
 /// The items of a node.
@@ -149,6 +152,7 @@ impl Book {
                 self.fans.insert(at, fan);
                 self.refan(at);
             }
+            NodeState::Watching { watch, .. } => self.listen(at, watch),
             NodeState::Pending
             | NodeState::Asking { .. }
             | NodeState::Sleeping { .. }
@@ -234,6 +238,34 @@ impl Book {
         if let Some(due) = due {
             self.dues.remove(&(due, node));
         }
+    }
+
+    /// A node waits for an event.
+    pub(crate) fn listen(&mut self, node: u32, watch: &Watch) {
+        for kind in &watch.kinds {
+            self.watches.entry(kind.clone()).or_default().insert(node);
+        }
+    }
+
+    /// A node does not wait for an event any more.
+    pub(crate) fn unlisten(&mut self, node: u32, watch: &Watch) {
+        for kind in &watch.kinds {
+            let nodes = self.watches.entry(kind.clone()).or_default();
+            nodes.remove(&node);
+            if nodes.is_empty() {
+                self.watches.remove(kind);
+            }
+        }
+    }
+
+    /// Whether a node waits for an event.
+    pub(crate) fn is_listening(&self) -> bool {
+        !self.watches.is_empty()
+    }
+
+    /// The nodes that wait for events under this word.
+    pub(crate) fn listeners(&self, pattern: &str) -> impl Iterator<Item = u32> + use<'_> {
+        self.watches.get(pattern).into_iter().flatten().copied()
     }
 
     /// A node has items.
@@ -382,6 +414,7 @@ impl Fan {
             | NodeState::Collecting { .. }
             | NodeState::Asking { .. }
             | NodeState::Sleeping { .. }
+            | NodeState::Watching { .. }
             | NodeState::Inside { .. }
             | NodeState::Fanned { .. } => self.active += 1,
         }

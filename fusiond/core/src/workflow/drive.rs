@@ -14,7 +14,7 @@ use crate::task::{TaskState, cancel};
 use crate::workflow::budget::Spent;
 use crate::workflow::node::{How, NodeRef, Output, Place};
 use crate::workflow::run::{Act, News};
-use crate::workflow::{Prepared, RunState, freeze, start};
+use crate::workflow::{Prepared, RunState, freeze, start, watch};
 
 /// What a run needs from the engine, which answers with [`crate::Input::Prepared`] and [`crate::Input::Collected`].
 /// Nothing of it leaves the daemon; a restart asks again.
@@ -38,6 +38,15 @@ pub enum Want {
         /// The task.
         task: TaskId,
     },
+    /// Keep an event of this batch as the result of a node. There is no answer.
+    Keep {
+        /// The run.
+        run: RunId,
+        /// The node.
+        node: u32,
+        /// The number of the event.
+        seq: u64,
+    },
 }
 
 /// Tells a run its news.
@@ -56,6 +65,7 @@ pub(crate) fn perform(state: &mut State, out: &mut Out, turn: Turn, id: RunId, a
             Act::Tell(kind) => state.tell(out, turn.now, actor, Some(owner), kind),
             Act::Prepare { place, ticket } => state.wants.push(Want::Prepare { run: id, place, ticket }),
             Act::Collect { place, task } => state.wants.push(Want::Collect { run: id, place, task }),
+            Act::Keep { node, seq } => state.wants.push(Want::Keep { run: id, node, seq }),
             Act::Submit { place, task } => {
                 if let Err(reject) = submit_task(state, out, turn, id, place, *task) {
                     let failure = Failure::new(FailureCode::NodeRefused, reject.to_string());
@@ -157,7 +167,25 @@ pub(crate) fn prepared(
     ticket: u64,
     what: Prepared,
 ) {
-    drive(state, out, turn, run, Actor::Daemon, News::Prepared { place, ticket, what });
+    let news = preparation(state, run, place, ticket, what);
+    drive(state, out, turn, run, Actor::Daemon, news);
+}
+
+/// What a wait for an event is about is looked up now. It means what comes after the event that tells of the wait, which is
+/// the next one.
+fn preparation(state: &State, run: RunId, place: Place, ticket: u64, what: Prepared) -> News {
+    let (owner, ask) = match (state.run(run), what) {
+        (Some(run), Prepared::Watch(ask)) => (run.owner, *ask),
+        (_, what) => return News::Prepared { place, ticket, what },
+    };
+    let timeout = ask.timeout;
+    match watch::find(state, owner, ask) {
+        Ok(watch) => News::Listens { place, ticket, watch: Box::new(watch), timeout, after: state.seq + 1 },
+        Err(reject) => {
+            let failure = Failure::new(FailureCode::NodeRefused, reject.to_string());
+            News::Prepared { place, ticket, what: Prepared::Failed(failure) }
+        }
+    }
 }
 
 /// The engine has looked at a result.

@@ -69,6 +69,7 @@ impl Run {
                 | NodeState::Collecting { .. }
                 | NodeState::Asking { .. }
                 | NodeState::Sleeping { .. }
+                | NodeState::Watching { .. }
                 | NodeState::Fanned { .. }
                 | NodeState::Ended(_) => {}
             }
@@ -105,6 +106,11 @@ impl Run {
             }
             NodeState::Sleeping { until, .. } => {
                 self.book.unexpect(node, Some(until));
+                self.conclude(now, node, How::Cancelled, acts);
+            }
+            NodeState::Watching { expires_at, ref watch, .. } => {
+                self.book.unlisten(node, watch);
+                self.book.unexpect(node, expires_at);
                 self.conclude(now, node, How::Cancelled, acts);
             }
             NodeState::Fanned { .. } => {

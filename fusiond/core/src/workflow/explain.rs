@@ -69,6 +69,7 @@ pub fn explain_node(state: &State, id: RunId, node: u32, now: Time) -> Option<Ex
         | NodeState::Collecting { .. }
         | NodeState::Asking { .. }
         | NodeState::Sleeping { .. }
+        | NodeState::Watching { .. }
         | NodeState::Inside { .. }
         | NodeState::Fanned { .. } => {
             let reasons: Vec<Reason> = node_reason(state, run, node, now).into_iter().collect();
@@ -120,6 +121,15 @@ fn node_reason(state: &State, run: &Run, node: u32, now: Time) -> Option<Reason>
         }
         NodeState::Sleeping { until, .. } => {
             reason("time", format!("{name} goes on in {}", until.since(now)), String::new())
+        }
+        NodeState::Watching { watch, expires_at, .. } => {
+            let within = expires_at.map(|at| format!("within {}", at.since(now))).unwrap_or_default();
+            let text = format!("{name} waits for {watch} {within}");
+            reason(
+                "event",
+                text.trim_end().to_owned(),
+                "`fusionctl event tail` shows what happens".to_owned(),
+            )
         }
         NodeState::Inside { run: inner, .. } => {
             reason("run", format!("{name} is the run {inner}"), format!("`fusionctl why {inner}`"))

@@ -34,6 +34,7 @@ mod runs;
 pub mod start;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 pub use apply::ApplyWorkflow;
 pub use approve::ApproveNode;
@@ -45,6 +46,7 @@ pub use node::{Decision, End, How, Node, NodeRef, NodeState, Output, Place, Skip
 pub use plan::{NodeKind, NodePlan, Occasion, OnFailure, Plan};
 pub use prepared::Prepared;
 pub use start::StartRun;
+pub use watch::{AskWatch, Watch};
 
 use crate::failure::Failure;
 use crate::ids::{RunId, Uid, WorkflowId};

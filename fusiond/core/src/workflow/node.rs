@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Pending ──► Active(task) ──► Collecting ──► Ended(Succeeded | Failed | Skipped | Cancelled)
-//!     │  └───► Asking (a person) · Sleeping (time) · Inside (another run) · Fanned (items) ──► Ended
+//!     │  └───► Asking (a person) · Sleeping (time) · Watching (an event) · Inside (another run) · Fanned (items) ──► Ended
 //!     └─ skipped: `when`, a need that was missed, a run that is over
 //! ```
 //!
@@ -13,6 +13,7 @@ use crate::ids::{RunId, TaskId};
 use crate::input::Actor;
 use crate::time::Time;
 use crate::workflow::budget::Spent;
+use crate::workflow::watch::Watch;
 use serde::{Deserialize, Serialize};
 
 /// A node, or one item of it.
@@ -104,6 +105,17 @@ pub enum NodeState {
     },
     /// It is over.
     Ended(End),
+    /// It waits for an event.
+    Watching {
+        /// Since when.
+        since: Time,
+        /// Only events with higher sequence numbers are meant.
+        after: u64,
+        /// When it stops waiting.
+        expires_at: Option<Time>,
+        /// For which.
+        watch: Box<Watch>,
+    },
 }
 
 /// How a node ended.
@@ -150,6 +162,8 @@ pub enum Output {
     Items(u32),
     /// It is what that run came to.
     Run(RunId),
+    /// It is the event with this number, and kept with the run.
+    Event(u64),
 }
 
 /// What a person decided.
@@ -205,7 +219,7 @@ impl NodeState {
                 "running"
             }
             Self::Asking { .. } => "waiting_approval",
-            Self::Sleeping { .. } => "waiting",
+            Self::Sleeping { .. } | Self::Watching { .. } => "waiting",
             Self::Ended(end) => end.how.word(),
         }
     }
@@ -225,6 +239,7 @@ impl NodeState {
             | Self::Collecting { .. }
             | Self::Asking { .. }
             | Self::Sleeping { .. }
+            | Self::Watching { .. }
             | Self::Inside { .. }
             | Self::Fanned { .. }
             | Self::Ended(_) => false,
@@ -241,6 +256,7 @@ impl NodeState {
             | Self::Collecting { .. }
             | Self::Asking { .. }
             | Self::Sleeping { .. }
+            | Self::Watching { .. }
             | Self::Inside { .. }
             | Self::Fanned { .. } => None,
         }
@@ -255,6 +271,7 @@ impl NodeState {
             | Self::Collecting { since, .. }
             | Self::Asking { since, .. }
             | Self::Sleeping { since, .. }
+            | Self::Watching { since, .. }
             | Self::Inside { since, .. }
             | Self::Fanned { since, .. } => Some(*since),
             Self::Ended(end) => end.since,
@@ -270,6 +287,7 @@ impl NodeState {
             Self::Pending
             | Self::Asking { .. }
             | Self::Sleeping { .. }
+            | Self::Watching { .. }
             | Self::Inside { .. }
             | Self::Fanned { .. } => None,
         }
@@ -279,7 +297,7 @@ impl NodeState {
     #[must_use]
     pub const fn due(&self) -> Option<Time> {
         match self {
-            Self::Asking { expires_at, .. } => *expires_at,
+            Self::Asking { expires_at, .. } | Self::Watching { expires_at, .. } => *expires_at,
             Self::Sleeping { until, .. } => Some(*until),
             Self::Pending
             | Self::Active { .. }

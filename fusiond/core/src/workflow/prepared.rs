@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::task::SubmitTask;
 use crate::time::Time;
 use crate::workflow::start::StartRun;
+use crate::workflow::watch::AskWatch;
 
 /// What a node, or an item of it, will be.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub enum Prepared {
     Gate,
     /// A wait until an instant.
     Sleep(Time),
+    /// A wait for an event.
+    Watch(Box<AskWatch>),
     /// Another run.
     Inner(Box<StartRun>),
     /// Nothing: its templates cannot be filled in.
@@ -31,7 +34,9 @@ impl Prepared {
     pub(super) const fn uses_budget(&self) -> bool {
         match self {
             Self::Task(_) | Self::Inner(_) => true,
-            Self::Skip | Self::Items(_) | Self::Gate | Self::Sleep(_) | Self::Failed(_) => false,
+            Self::Skip | Self::Items(_) | Self::Gate | Self::Sleep(_) | Self::Watch(_) | Self::Failed(_) => {
+                false
+            }
         }
     }
 }

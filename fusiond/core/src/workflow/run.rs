@@ -8,7 +8,7 @@ use crate::ids::{RunId, TaskId};
 use crate::input::PauseHow;
 use crate::state::Key;
 use crate::task::SubmitTask;
-use crate::time::Time;
+use crate::time::{Millis, Time};
 use crate::workflow::book::{Book, is_over};
 use crate::workflow::budget::Spent;
 use crate::workflow::edit::Changes;
@@ -16,6 +16,7 @@ use crate::workflow::node::{Decision, How, Node, NodeState, Output, Place, SkipW
 use crate::workflow::plan::{Occasion, Plan, ResultUse};
 use crate::workflow::prepared::Prepared;
 use crate::workflow::start::StartRun;
+use crate::workflow::watch::Watch;
 use crate::workflow::{Doom, Run, RunClock, RunState};
 use std::sync::Arc;
 
@@ -26,6 +27,10 @@ pub(crate) enum News {
     GoOn,
     /// What a place that was to be prepared will be.
     Prepared { place: Place, ticket: u64, what: Prepared },
+    /// A place that was to be prepared waits for events after that number.
+    Listens { place: Place, ticket: u64, watch: Box<Watch>, timeout: Option<Millis>, after: u64 },
+    /// An event came that a node waits for.
+    Heard { node: u32, seq: u64 },
     /// Its task was not accepted.
     Refused { place: Place, failure: Failure },
     /// A task has ended.
@@ -59,6 +64,8 @@ pub(crate) enum Act {
     Prepare { place: Place, ticket: u64 },
     /// Look at the result of a task.
     Collect { place: Place, task: TaskId },
+    /// Keep an event as the result of a node.
+    Keep { node: u32, seq: u64 },
     /// Submit a task.
     Submit { place: Place, task: Box<SubmitTask> },
     /// End a task.
@@ -85,6 +92,10 @@ impl Run {
         match news {
             News::GoOn => self.go_on(now, acts),
             News::Prepared { place, ticket, what } => self.prepared(now, place, ticket, what, acts),
+            News::Listens { place, ticket, watch, timeout, after } => {
+                self.listens(now, place, ticket, watch, timeout, after, acts);
+            }
+            News::Heard { node, seq } => self.heard(now, node, seq, acts),
             News::Refused { place, failure } => {
                 self.end_busy(now, place, How::Failed(Box::new(failure)), acts)
             }
@@ -232,6 +243,7 @@ impl Run {
                 | NodeState::Collecting { .. }
                 | NodeState::Asking { .. }
                 | NodeState::Sleeping { .. }
+                | NodeState::Watching { .. }
                 | NodeState::Inside { .. }
                 | NodeState::Fanned { .. }
                 | NodeState::Ended(_) => None,
@@ -250,6 +262,7 @@ impl Run {
             | NodeState::Collecting { .. }
             | NodeState::Asking { .. }
             | NodeState::Sleeping { .. }
+            | NodeState::Watching { .. }
             | NodeState::Fanned { .. }
             | NodeState::Ended(_) => None,
         };
@@ -273,12 +286,18 @@ impl Run {
         self.node(place).map(|node| node.state.clone()).unwrap_or_default()
     }
 
-    fn prepared(&mut self, now: Time, place: Place, ticket: u64, what: Prepared, acts: &mut Vec<Act>) {
-        if !self.book.take_ticket(place, ticket) {
-            return;
-        }
-        if self.state != RunState::Running {
+    /// Whether what was prepared begins now. A run that stands still asks for it again later.
+    pub(super) fn admits(&mut self, place: Place, ticket: u64) -> bool {
+        let stands = self.book.take_ticket(place, ticket);
+        if stands && self.state != RunState::Running {
             self.book.put_back(place);
+            return false;
+        }
+        stands
+    }
+
+    fn prepared(&mut self, now: Time, place: Place, ticket: u64, what: Prepared, acts: &mut Vec<Act>) {
+        if !self.admits(place, ticket) {
             return;
         }
         let (run, node) = (self.id, self.name(place.node));
@@ -312,6 +331,8 @@ impl Run {
                 self.book.expect(place.node, Some(until));
                 acts.push(Act::Tell(EventKind::NodeWaiting { run, node, until: Some(until) }));
             }
+            // What it is about is looked up first: see `Listens`.
+            Prepared::Watch(_) => self.book.put_back(place),
             Prepared::Inner(start) => {
                 self.book.rest();
                 self.set(place, NodeState::Inside { since: now, run: start.id }, acts);
@@ -408,6 +429,12 @@ impl Run {
                 NodeState::Sleeping { until, .. } => {
                     self.book.unexpect(node, Some(until));
                     self.conclude(now, node, How::Succeeded(Output::Nothing), acts);
+                }
+                NodeState::Watching { since, watch, .. } => {
+                    self.leave_watch(node);
+                    let message = format!("no {watch} came within {}", now.since(since));
+                    let failure = Failure::new(FailureCode::TimeoutEvent, message);
+                    self.conclude(now, node, How::Failed(Box::new(failure)), acts);
                 }
                 NodeState::Pending
                 | NodeState::Active { .. }

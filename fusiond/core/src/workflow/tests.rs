@@ -151,7 +151,7 @@ impl World {
                 }
                 Act::CancelTask(task) => self.open.push(Act::CancelTask(task)),
                 act @ (Act::Prepare { .. } | Act::Collect { .. }) => self.open.push(act),
-                Act::Touch(_) | Act::Tell(_) | Act::Freeze(_) | Act::Thaw | Act::Over => {}
+                Act::Touch(_) | Act::Tell(_) | Act::Keep { .. } | Act::Freeze(_) | Act::Thaw | Act::Over => {}
                 Act::Start { .. } | Act::CancelRun(_) | Act::PauseRun(..) | Act::ResumeRun(_) => {
                     unreachable!()
                 }
@@ -171,6 +171,12 @@ impl World {
     fn prepare(&mut self, place: Place, ticket: u64) {
         let plan = self.run.plan.node(place.node).clone();
         let drawn = fate(self.seed, place, 1);
+        if plan.kind == NodeKind::Wait && drawn >= 50 {
+            let watch = Box::new(Watch { kinds: ["task.*".into()].into(), about: [].into() });
+            let timeout = (drawn < 75).then_some(Millis(drawn));
+            self.tell(News::Listens { place, ticket, watch, timeout, after: 0 });
+            return;
+        }
         let what = match plan.kind {
             _ if drawn < 5 => Prepared::Failed(Failure::new(FailureCode::TemplateFailed, "x")),
             _ if drawn < 15 && place.item.is_none() => Prepared::Skip,
@@ -229,6 +235,7 @@ impl World {
             }
             Act::Touch(_)
             | Act::Tell(_)
+            | Act::Keep { .. }
             | Act::Submit { .. }
             | Act::Start { .. }
             | Act::CancelRun(_)
@@ -250,6 +257,14 @@ impl World {
             let verdict = if approved { Verdict::Approved } else { Verdict::Rejected };
             let decision = Decision { verdict, by: Actor::User(Uid(1)), comment: "".into() };
             self.tell(News::Decided { node, decision });
+            return true;
+        }
+        let waits_on = |node: &u32| {
+            matches!(self.run.nodes[*node as usize].state, NodeState::Watching { expires_at: None, .. })
+        };
+        let listener = self.run.book.listeners("task.*").find(waits_on);
+        if let Some(node) = listener {
+            self.tell(News::Heard { node, seq: 1 });
             return true;
         }
         if let Some(due) = self.run.due() {
@@ -281,6 +296,7 @@ impl World {
             Act::Collect { place, task } => (2, *place, task.0),
             Act::Touch(_)
             | Act::Tell(_)
+            | Act::Keep { .. }
             | Act::Submit { .. }
             | Act::Start { .. }
             | Act::CancelRun(_)

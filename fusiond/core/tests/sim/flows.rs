@@ -7,8 +7,8 @@ use crate::rng::Rng;
 use fusion_core::input::PauseHow;
 use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
 use fusion_core::workflow::{
-    ApplyWorkflow, ApproveNode, Budget, Graph, NodeKind, NodePlan, NodeState, Occasion, OnFailure, Output,
-    Place, Plan, Prepared, Run, RunState, StartRun, Verdict, Want,
+    ApplyWorkflow, ApproveNode, AskWatch, Budget, Graph, NodeKind, NodePlan, NodeState, Occasion, OnFailure,
+    Output, Place, Plan, Prepared, Run, RunState, StartRun, Verdict, Want,
 };
 use fusion_core::{
     Caller, Command, Failure, FailureCode, Input, Millis, RunId, State, Time, Uid, WorkflowId,
@@ -190,6 +190,7 @@ pub(crate) fn answer(rng: &mut Rng, state: &State, now: Time, want: Want) -> Opt
             };
             Some(Input::Collected { run, place, task, what })
         }
+        Want::Keep { .. } => None,
     }
 }
 
@@ -203,6 +204,7 @@ fn prepare(rng: &mut Rng, run: &Run, now: Time, place: Place) -> Prepared {
     }
     match plan.kind {
         NodeKind::Approval { .. } => Prepared::Gate,
+        NodeKind::Wait if rng.permille(700) => Prepared::Watch(Box::new(draw_watch(rng, run))),
         NodeKind::Wait => Prepared::Sleep(now.plus(Millis(rng.below(5000)))),
         NodeKind::Task if plan.fan.is_some() && place.item.is_none() => {
             Prepared::Items(u32::try_from(rng.below(4)).expect("small"))
@@ -223,6 +225,24 @@ fn prepare(rng: &mut Rng, run: &Run, now: Time, place: Place) -> Prepared {
     }
 }
 
+fn draw_watch(rng: &mut Rng, run: &Run) -> AskWatch {
+    let words = ["task.succeeded", "task.*", "agent.*", "run.failed", "node.succeeded", "attempt.exited"];
+    let kinds = (0..=rng.below(2)).map(|_| (*rng.pick(&words)).to_owned()).collect();
+    let mut ask = AskWatch {
+        kinds,
+        timeout: rng.permille(500).then(|| Millis(rng.below(9000))),
+        ..AskWatch::default()
+    };
+    match rng.below(8) {
+        0 => format!("a{}", rng.below(5)).clone_into(&mut ask.agent),
+        1 => run.id.to_string().clone_into(&mut ask.run),
+        2 => format!("key:k{}", rng.below(10)).clone_into(&mut ask.task),
+        3 => "tsk_nothing".clone_into(&mut ask.task),
+        _ => {}
+    }
+    ask
+}
+
 /// What a patient person does about runs when nothing else moves: lets them go on, decides, and ends tasks that nobody
 /// will do. `None`: every run has ended. An error: a run stands still for nothing.
 pub(crate) fn attend(rng: &mut Rng, state: &State) -> Result<Option<Command>, String> {
@@ -236,12 +256,18 @@ pub(crate) fn attend(rng: &mut Rng, state: &State) -> Result<Option<Command>, St
         let (run, comment) = (run.to_string(), String::new());
         return Ok(Some(Command::ApproveNode(ApproveNode { run, node, verdict, comment })));
     }
+    let listens =
+        |run: &&&Run| run.nodes().iter().any(|node| matches!(node.state, NodeState::Watching { .. }));
+    if let Some(listening) = open.iter().find(listens) {
+        return Ok(Some(Command::CancelRun { run: listening.id.to_string() }));
+    }
     let stuck = open.iter().flat_map(|run| run.places()).find_map(|(_, node)| match node.state {
         NodeState::Active { task, .. } => Some(task),
         NodeState::Pending
         | NodeState::Collecting { .. }
         | NodeState::Asking { .. }
         | NodeState::Sleeping { .. }
+        | NodeState::Watching { .. }
         | NodeState::Inside { .. }
         | NodeState::Fanned { .. }
         | NodeState::Ended(_) => None,

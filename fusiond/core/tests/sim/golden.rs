@@ -21,6 +21,7 @@ use fusion_core::task::update::{Edit, NewPrompt};
 use fusion_core::task::{
     Answer, AskTask, ExitKind, OnLost, QuestionKind, Resolution, RunTask, SubmitTask, UpdateTask,
 };
+use fusion_core::workflow::AskWatch;
 use fusion_core::workflow::explain::explain_run;
 use fusion_core::{
     AgentId, Caller, Command, Config, Event, EventKind, Input, Millis, Rights, RunId, SecretId, TaskId, Time,
@@ -38,6 +39,8 @@ pub(crate) struct Session {
     runs: BTreeMap<String, RunId>,
     /// How long nodes wait.
     spans: BTreeMap<String, Millis>,
+    /// For which events.
+    watches: BTreeMap<String, AskWatch>,
     desk: flows::Desk,
     hold_orders: bool,
     hold_news: bool,
@@ -56,6 +59,7 @@ impl Session {
             tasks: BTreeMap::new(),
             runs: BTreeMap::new(),
             spans: BTreeMap::new(),
+            watches: BTreeMap::new(),
             desk: flows::Desk::default(),
             hold_orders: false,
             hold_news: false,

@@ -10,6 +10,7 @@ use fusion_core::{Agent, AgentLife, Task, TaskId, TaskState};
 /// Checks all accepted tasks.
 pub(crate) fn check(world: &World) -> Result<(), String> {
     world.store.compare(&world.state)?;
+    world.history.missed(&world.store)?;
     for (id, ended) in world.history.tasks() {
         let task = world.store.task(id).ok_or_else(|| format!("{id} was accepted and is gone"))?;
         if task.state.ended_at().is_some() != ended {

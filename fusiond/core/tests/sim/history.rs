@@ -122,6 +122,11 @@ impl History {
         self.tasks.get_mut(&task).ok_or_else(|| format!("{task} was never submitted"))
     }
 
+    /// No run waits for an event that has come.
+    pub(crate) fn missed(&self, store: &Store) -> Result<(), String> {
+        self.runs.missed(store)
+    }
+
     /// Every accepted task, and whether it ended for good.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = (TaskId, bool)> {
         self.tasks.iter().map(|(id, story)| (*id, story.ended))

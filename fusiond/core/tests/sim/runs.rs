@@ -5,7 +5,7 @@
 
 use crate::store::Store;
 use fusion_core::event::Subject;
-use fusion_core::workflow::{Occasion, OnFailure, Plan};
+use fusion_core::workflow::{How, NodeState, Occasion, OnFailure, Output, Place, Plan, Watch};
 use fusion_core::{Event, EventKind, RunId, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +31,8 @@ struct Story {
     ends: BTreeMap<Name, Ending>,
     /// Nodes that ended in this version of the run.
     fresh: BTreeSet<Name>,
+    /// Nodes that wait, since which event, and for what if it is for an event.
+    waits: BTreeMap<String, (u64, Option<Watch>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,7 +64,13 @@ impl Runs {
         {
             return Err("its task was begun before".to_owned());
         }
-        self.runs.get_mut(&id).ok_or("it never began")?.record(&event.kind)
+        let story = self.runs.get_mut(&id).ok_or("it never began")?;
+        if let EventKind::RunEdited { .. } = &event.kind {
+            story.plan = store.run(id).ok_or("it is not in the store")?.plan;
+            return Ok(());
+        }
+        story.record(&event.kind)?;
+        story.record_wait(id, event, store)
     }
 
     /// A node's task is given to an agent only when what the node needs has ended.
@@ -78,10 +86,36 @@ impl Runs {
     }
 }
 
+/// Whether an event is one of those, as the definition's reference tells it.
+fn is_of(watch: &Watch, event: &Event) -> bool {
+    let word = event.kind.word();
+    watch.kinds.iter().any(|kind| match kind.strip_suffix('*') {
+        Some(room) => word.starts_with(room),
+        None => **kind == *word,
+    })
+}
+
+impl Runs {
+    /// No node waits for an event that came after it began to wait.
+    pub(crate) fn missed(&self, store: &Store) -> Result<(), String> {
+        for (id, story) in &self.runs {
+            for (node, (since, watch)) in &story.waits {
+                let Some(watch) = watch.as_ref().filter(|watch| watch.about.is_empty()) else { continue };
+                let owner = store.run(*id).map(|run| run.owner);
+                let mut later = store.events.iter().filter(|event| event.seq > *since);
+                if let Some(event) = later.find(|event| event.owner == owner && is_of(watch, event)) {
+                    return Err(format!("{node} of {id} waits for {watch}, and {} was one", event.seq));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Story {
     fn new(plan: Arc<Plan>) -> Self {
-        let (begun, ends, fresh) = Default::default();
-        Self { plan, generation: 1, is_paused: false, ended: false, begun, ends, fresh }
+        let (begun, ends, fresh, waits) = Default::default();
+        Self { plan, generation: 1, is_paused: false, ended: false, begun, ends, fresh, waits }
     }
 
     fn record(&mut self, kind: &EventKind) -> Result<(), String> {
@@ -117,6 +151,40 @@ impl Story {
             Ok(())
         } else {
             Err("an event of a run that nobody knows".to_owned())
+        }
+    }
+
+    /// A node that waits for an event ends with the first that it waits for, of its owner, after it began.
+    fn record_wait(&mut self, id: RunId, event: &Event, store: &Store) -> Result<(), String> {
+        let Some(node) = event.kind.node() else { return Ok(()) };
+        let at = self.plan.find(node).ok_or("a node that does not exist")?;
+        let run = store.run(id).ok_or("it is not in the store")?;
+        let now = run.node(Place::whole(at)).map(|node| node.state.clone());
+        if let EventKind::NodeWaiting { .. } = &event.kind {
+            let watch = if let Some(NodeState::Watching { watch, .. }) = now { Some(*watch) } else { None };
+            self.waits.insert(node.to_owned(), (event.seq, watch));
+            return Ok(());
+        }
+        let Some((since, watch)) = self.waits.remove(node) else { return Ok(()) };
+        let (EventKind::NodeSucceeded { .. }, Some(How::Succeeded(Output::Event(heard)))) =
+            (&event.kind, now.as_ref().and_then(NodeState::end).map(|end| &end.how))
+        else {
+            return Ok(());
+        };
+        let behind = usize::try_from(since).expect("few events");
+        let until = usize::try_from(*heard).expect("few events");
+        let found =
+            store.events.get(until - 1).filter(|found| found.seq > since && found.owner == Some(run.owner));
+        let found = found.ok_or("it heard of what it may not hear of, or too early")?;
+        let Some(watch) = watch else { return Ok(()) };
+        if !is_of(&watch, found) {
+            return Err(format!("it waits for {watch} and ended with {}", found.kind.word()));
+        }
+        let mut earlier = store.events[behind..until - 1].iter();
+        let missed = |event: &&Event| event.owner == Some(run.owner) && is_of(&watch, event);
+        match earlier.find(missed).filter(|_| watch.about.is_empty()) {
+            Some(missed) => Err(format!("it missed event {}", missed.seq)),
+            None => Ok(()),
         }
     }
 
@@ -185,7 +253,8 @@ impl Story {
         if std::mem::replace(&mut self.ended, true) {
             return Err("it ended twice".to_owned());
         }
-        let open = self.plan.nodes.iter().find(|node| !self.ends.contains_key(&(node.id.to_string(), None)));
+        let mut done = self.plan.nodes.iter().filter(|node| node.occasion != Occasion::Never);
+        let open = done.find(|node| !self.ends.contains_key(&(node.id.to_string(), None)));
         match open {
             None => Ok(()),
             Some(node) => Err(format!("it ended and {} has not", node.id)),

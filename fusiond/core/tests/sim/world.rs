@@ -93,7 +93,7 @@ impl World {
         let before =
             (may_refuse && turn.seed.is_multiple_of(4)).then(|| (self.state.clone(), self.out.clone()));
         let result = step(&mut self.state, &mut self.out, turn, input);
-        self.wants.extend(self.state.take_wants());
+        self.serve()?;
         match &result {
             Err(reject) if !may_refuse => return Err(format!("an outcome was refused: {reject}")),
             Err(_) => {
@@ -114,6 +114,20 @@ impl World {
         }
         self.chooser.verify(&idle, &self.state, &self.out.effects[effects..], self.now)?;
         Ok(result)
+    }
+
+    /// An event is kept in the batch that tells it; everything else that runs want is for later.
+    fn serve(&mut self) -> Result<(), String> {
+        for want in self.state.take_wants() {
+            if let Want::Keep { run, seq, .. } = want {
+                if !self.out.events.iter().any(|event| event.seq == seq) {
+                    return Err(format!("{run} keeps event {seq}, which is not in the batch"));
+                }
+            } else {
+                self.wants.push(want);
+            }
+        }
+        Ok(())
     }
 
     /// How many agents each pool has for each user.

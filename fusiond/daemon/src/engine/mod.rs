@@ -15,6 +15,7 @@ pub(crate) mod input;
 mod load;
 mod migrate;
 mod orders;
+pub(crate) mod particulars;
 mod prune;
 mod record;
 mod secrets;

@@ -4,6 +4,7 @@
 
 mod node;
 mod texts;
+mod wait;
 
 use crate::EDGES_MAX;
 use crate::definition::{Definition, HOOK_IDS, Node};

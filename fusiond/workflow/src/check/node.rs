@@ -139,21 +139,17 @@ fn work(check: &mut Check<'_>, node: &Node, tree: &Tree) {
             let span = tree.get("prompt").and_then(|prompt| prompt.span);
             check.problems.push(Problem::error(span, "`prompt` is empty", "say what the agent shall do"));
         }
-        Some(Work::Wait(wait)) if wait.span.is_some() == wait.until.is_some() => {
-            let span = tree.get("wait").and_then(|wait| wait.span);
-            check.problems.push(Problem::error(
-                span,
-                "`wait` must have either `for` or `until`",
-                "write wait: 10m",
-            ));
+        Some(Work::Wait(wait)) => {
+            if let Some(tree) = tree.get("wait") {
+                super::wait::check(check, wait, tree);
+            }
         }
         Some(Work::Workflow(inner)) if inner.name == check.definition.name => {
             let span = tree.get("workflow").and_then(|inner| inner.span);
             let message = format!("workflow \"{}\" would run itself without end", inner.name);
             check.problems.push(Problem::error(span, message, "name another workflow"));
         }
-        Some(Work::Run(_) | Work::Prompt(_) | Work::Wait(_) | Work::Workflow(_) | Work::Approval(_))
-        | None => {}
+        Some(Work::Run(_) | Work::Prompt(_) | Work::Workflow(_) | Work::Approval(_)) | None => {}
     }
 }
 

@@ -105,10 +105,14 @@ fn templates(tree: &Tree) -> Vec<(&'static str, &Text)> {
     for item in tree.get("run").map(Tree::items).unwrap_or_default() {
         found.extend(item.text().map(|text| ("run", text)));
     }
-    for (outer, inner) in [("approval", "message"), ("wait", "until")] {
+    let of_wait = ["until", "task", "agent", "run", "node", "workflow"].map(|inner| ("wait", inner));
+    for (outer, inner) in [("approval", "message")].into_iter().chain(of_wait) {
         found.extend(
             tree.get(outer).and_then(|tree| tree.get(inner)).and_then(Tree::text).map(|text| (inner, text)),
         );
+    }
+    if let Some(labels) = tree.get("wait").and_then(|wait| wait.get("labels")) {
+        all_texts(labels, "labels", &mut found);
     }
     if let Some(env) = tree.get("env") {
         all_texts(env, "env", &mut found);

@@ -3,6 +3,7 @@
 //! ```text
 //! plan  fix<plan  both<plan,fix    a task, and what it needs
 //! fix*2   gate?  gate?5s  pause~5s  sub@   items, two at once; a person, with a timeout; time; a run of `x` and `y<x`
+//! ear~task.succeeded  ear~agent.*~5s       an event, with a timeout
 //! fix!continue  fix!skip  clean!always  fix!kept  fix!retry  ok!success  ko!failure     what else a node says
 //! ```
 //!
@@ -13,7 +14,7 @@ use crate::clients;
 use crate::flows;
 use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
 use fusion_core::workflow::{
-    Budget, Graph, NodeKind, NodePlan, Occasion, OnFailure, Output, Place, Plan, Prepared, Want,
+    AskWatch, Budget, Graph, NodeKind, NodePlan, Occasion, OnFailure, Output, Place, Plan, Prepared, Want,
 };
 use fusion_core::{Failure, FailureCode, Input, RunId, TaskId};
 use std::collections::BTreeMap;
@@ -72,6 +73,7 @@ impl Session {
                 };
                 Input::Collected { run, place, task, what }
             }
+            Want::Keep { .. } => return Err("an event is kept at once".to_owned()),
         };
         self.world.take(input)?.map_err(|reject| reject.to_string())?;
         Ok(true)
@@ -93,7 +95,10 @@ impl Session {
         let made = (4 << 80) + self.desk.made;
         match node.kind {
             NodeKind::Approval { .. } => Prepared::Gate,
-            NodeKind::Wait => Prepared::Sleep(self.world.now.plus(self.spans[&name])),
+            NodeKind::Wait => match self.watches.get(&name) {
+                Some(watch) => Prepared::Watch(Box::new(watch.clone())),
+                None => Prepared::Sleep(self.world.now.plus(self.spans[&name])),
+            },
             NodeKind::Workflow => {
                 let mut inner = flows::start(RunId(made), owner, self.parse_plan(&["x", "y<x"]));
                 inner.parent = Some((id, place.node));
@@ -156,7 +161,18 @@ impl Session {
             Some(_) | None => NodeKind::Task,
         };
         if kind == NodeKind::Wait {
-            self.spans.insert(id.to_owned(), millis(&how[1..]));
+            let (first, timeout) = how[1..].split_once('~').map_or((&how[1..], None), |(a, b)| (a, Some(b)));
+            if first.contains('.') {
+                let said = |name: &str| value_of(&says, name).to_owned();
+                let kinds = vec![first.to_owned()];
+                let (task, agent, node) = (said("task="), said("agent="), said("node="));
+                let task = self.tasks.get(&task).map_or(task, TaskId::to_string);
+                let timeout = timeout.map(millis);
+                let watch = AskWatch { kinds, task, agent, node, timeout, ..AskWatch::default() };
+                self.watches.insert(id.to_owned(), watch);
+            } else {
+                self.spans.insert(id.to_owned(), millis(first));
+            }
         }
         let plan = NodePlan {
             id: id.into(),
@@ -179,4 +195,9 @@ impl Session {
         };
         (plan, needs.split(',').filter(|need| !need.is_empty()).collect())
     }
+}
+
+/// What stands behind `task=` among the words of a node.
+fn value_of<'a>(says: &[&'a str], name: &str) -> &'a str {
+    says.iter().find_map(|word| word.strip_prefix(name)).unwrap_or_default()
 }

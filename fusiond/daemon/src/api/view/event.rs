@@ -1,12 +1,11 @@
-//! Events, as the wire shows them: the particulars as one JSON object in lowerCamelCase.
+//! Events, as the wire shows them.
 //!
-//! Not for: reading them from the store.
+//! Not for: their particulars (`engine::particulars`), reading them from the store.
 
 use super::timestamp;
-use fusion_core::task::{Exit, ExitKind};
-use fusion_core::{Event, EventKind};
+use crate::engine::particulars;
+use fusion_core::Event;
 use fusion_proto::v1;
-use serde_json::{Map, Value, json};
 
 /// The whole event.
 pub(crate) fn event(event: &Event) -> v1::Event {
@@ -16,114 +15,7 @@ pub(crate) fn event(event: &Event) -> v1::Event {
         r#type: event.kind.word().to_owned(),
         actor: event.actor.to_string(),
         subject: event.kind.subject().to_string(),
-        data: Value::Object(data(&event.kind)).to_string(),
+        data: serde_json::Value::Object(particulars::of(&event.kind)).to_string(),
         user: event.owner.map(|uid| uid.0.to_string()).unwrap_or_default(),
     }
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
-}
-
-/// The particulars of one kind of event.
-pub(super) fn data(kind: &EventKind) -> Map<String, Value> {
-    object(match kind {
-        EventKind::DaemonStarted { epoch } => json!({"epoch": epoch}),
-        EventKind::AgentSpawned { name, profile, .. } => json!({"name": name, "profile": profile}),
-        EventKind::AgentReady { incarnation, adopted, .. } => {
-            json!({"incarnation": incarnation, "adopted": adopted})
-        }
-        EventKind::AgentCrashed { incarnation, reason, .. } => {
-            json!({"incarnation": incarnation, "reason": reason})
-        }
-        EventKind::AgentUpdated { what, .. } => json!({"changed": what}),
-        EventKind::AgentBackedOff { until, .. } => json!({"untilUnixMs": until.0}),
-        EventKind::AgentQuarantined { crashes, .. } => json!({"crashes": crashes}),
-        EventKind::AgentRestarted { incarnation, .. } => json!({"incarnation": incarnation}),
-        EventKind::AgentStopped { incarnation, .. } => json!({"incarnation": incarnation}),
-        EventKind::WorkspaceSeeded { took, .. } => json!({"tookMs": took.0}),
-        EventKind::WorkspaceOverQuota { bytes, limit, reason, .. } => {
-            json!({"bytes": bytes, "limitBytes": limit, "reason": reason})
-        }
-        EventKind::WorkspaceWithinQuota { bytes, limit, .. } => json!({"bytes": bytes, "limitBytes": limit}),
-        EventKind::WorkspaceSeedFailed { reason, .. }
-        | EventKind::WorkspaceKept { reason, .. }
-        | EventKind::TaskQueued { reason, .. } => {
-            json!({"reason": reason})
-        }
-        EventKind::TaskDeferred { until, reason, .. } => json!({"untilUnixMs": until.0, "reason": reason}),
-        EventKind::TaskStarted { number, agent, incarnation, .. } => {
-            json!({"attempt": number, "agent": agent.to_string(), "incarnation": incarnation})
-        }
-        EventKind::AttemptExited { number, agent, incarnation, exit, .. } => {
-            certificate(*number, &agent.to_string(), *incarnation, exit)
-        }
-        EventKind::AttemptLost { number, agent, incarnation, reason, .. }
-        | EventKind::AttemptNotStarted { number, agent, incarnation, reason, .. } => json!({
-            "attempt": number, "agent": agent.to_string(), "incarnation": incarnation, "reason": reason,
-        }),
-        EventKind::StaleNews { incarnation, serial, what, .. } => {
-            json!({"incarnation": incarnation, "serial": serial, "what": what})
-        }
-        EventKind::TaskSucceeded { took, .. } => json!({"tookMs": took.0}),
-        EventKind::TaskFailed { code, message, .. }
-        | EventKind::TaskTimedOut { code, message, .. }
-        | EventKind::TaskLost { code, message, .. } => json!({"code": code, "message": message}),
-        EventKind::ProfileApplied { name, .. } | EventKind::ProfileRemoved { name, .. } => {
-            json!({"name": name})
-        }
-        EventKind::TaskResolved { resolution, .. } => json!({"resolution": resolution}),
-        EventKind::TaskAsked { kind, text, .. } => json!({"kind": kind, "text": text}),
-        EventKind::TaskAnswered { reply, comment, .. } => json!({"reply": reply, "comment": comment}),
-        EventKind::TaskUpdated { changed, .. } => json!({"changed": changed}),
-        EventKind::SecretSet { name, .. } | EventKind::SecretRemoved { name, .. } => json!({"name": name}),
-        fusion_core::of_runs!() => super::run_event::data(kind),
-        EventKind::IntakeClosed
-        | EventKind::IntakeOpened
-        | EventKind::AgentPaused { .. }
-        | EventKind::AgentDraining { .. }
-        | EventKind::AgentResumed { .. }
-        | EventKind::AgentStopping { .. }
-        | EventKind::AgentTerminated { .. }
-        | EventKind::AgentRemoved { .. }
-        | EventKind::WorkspaceSeeding { .. }
-        | EventKind::WorkspaceRemoved { .. }
-        | EventKind::TaskSubmitted { .. }
-        | EventKind::TaskCancelling { .. }
-        | EventKind::TaskCancelled { .. }
-        | EventKind::TaskRetried { .. }
-        | EventKind::TaskHeld { .. }
-        | EventKind::TaskReleased { .. } => json!({}),
-    })
-}
-
-/// The death certificate of an attempt.
-fn certificate(number: u32, agent: &str, incarnation: u32, exit: &Exit) -> Value {
-    let mut data = json!({
-        "attempt": number,
-        "agent": agent,
-        "incarnation": incarnation,
-        "oomKilled": exit.oom_kills > 0,
-        "cpuMs": exit.cpu.0,
-        "peakMemoryBytes": exit.peak_memory_bytes,
-        "outBytes": exit.out_bytes,
-        "errBytes": exit.err_bytes,
-        "droppedBytes": exit.dropped_bytes,
-        "tail": exit.tail,
-    });
-    let more = match &exit.kind {
-        ExitKind::Exited { code } => json!({"exitCode": code}),
-        ExitKind::Signaled { signal } => json!({"signal": signal}),
-        ExitKind::OutputInvalid { message } => json!({"exitCode": 0, "outputInvalid": message}),
-        ExitKind::StartFailed { stage, errno, message } => {
-            json!({"startFailed": {"stage": stage, "errno": errno, "message": message}})
-        }
-    };
-    if let Value::Object(map) = &mut data {
-        map.extend(object(more));
-    }
-    data
 }

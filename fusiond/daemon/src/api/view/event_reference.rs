@@ -41,7 +41,7 @@ fn reference() -> String {
         let first = samples.first().unwrap_or_else(|| panic!("event {number} ({sentence}) has no sample"));
         let mut fields = BTreeMap::new();
         for sample in &samples {
-            for (name, value) in super::event::data(sample) {
+            for (name, value) in crate::engine::particulars::of(sample) {
                 fields.entry(name).or_insert_with(|| type_name(&value));
             }
         }
@@ -127,4 +127,12 @@ fn every_kind_of_event_is_in_the_reference() {
     let unknown = u8::try_from(kinds).expect("fewer than 128 kinds");
     assert!(samples(unknown).is_empty(), "a kind without a sentence stands behind the last one");
     assert!(kinds > 30);
+}
+
+#[test]
+fn definitions_may_wait_for_every_kind_of_event() {
+    let kinds = 0..u8::try_from(sentences().len()).expect("fewer than 128 kinds");
+    let mut words: Vec<&str> = kinds.filter_map(|kind| samples(kind).first().map(EventKind::word)).collect();
+    words.sort_unstable();
+    assert_eq!(words, fusion_workflow::events::WORDS);
 }

@@ -8,7 +8,6 @@ pub(crate) mod event;
 #[cfg(test)]
 mod event_reference;
 pub(crate) mod run;
-mod run_event;
 pub(crate) mod secret;
 pub(crate) mod task;
 pub(crate) mod workspace;

@@ -101,6 +101,7 @@ fn whole_node(run: &Run, at: u32, own: &Node) -> v1::Node {
         | NodeState::Collecting { .. }
         | NodeState::Asking { .. }
         | NodeState::Sleeping { .. }
+        | NodeState::Watching { .. }
         | NodeState::Inside { .. }
         | NodeState::Ended(_) => None,
     };
@@ -117,7 +118,18 @@ fn node(run: &Run, id: String, node: &Node) -> v1::Node {
     let (failure, reason) = match end.map(|end| &end.how) {
         Some(How::Failed(failure)) => (Some(task::failure(failure)), String::new()),
         Some(How::Skipped(why)) => (None, run.why_skipped(*why)),
-        Some(How::Succeeded(_) | How::Cancelled) | None => (None, String::new()),
+        Some(How::Succeeded(_) | How::Cancelled) => (None, String::new()),
+        None => match &node.state {
+            NodeState::Watching { watch, .. } => (None, watch.to_string()),
+            NodeState::Pending
+            | NodeState::Active { .. }
+            | NodeState::Collecting { .. }
+            | NodeState::Asking { .. }
+            | NodeState::Sleeping { .. }
+            | NodeState::Inside { .. }
+            | NodeState::Fanned { .. }
+            | NodeState::Ended(_) => (None, String::new()),
+        },
     };
     let inner = match (&node.state, end.map(|end| &end.how)) {
         (NodeState::Inside { run, .. }, _)
@@ -162,7 +174,7 @@ fn node_state(state: &NodeState) -> v1::NodeState {
         | NodeState::Inside { .. }
         | NodeState::Fanned { .. } => v1::NodeState::Running,
         NodeState::Asking { .. } => v1::NodeState::WaitingApproval,
-        NodeState::Sleeping { .. } => v1::NodeState::Waiting,
+        NodeState::Sleeping { .. } | NodeState::Watching { .. } => v1::NodeState::Waiting,
         NodeState::Ended(end) => match end.how {
             How::Succeeded(_) => v1::NodeState::Succeeded,
             How::Failed(_) => v1::NodeState::Failed,

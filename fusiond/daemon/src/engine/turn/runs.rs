@@ -9,7 +9,7 @@ use crate::engine::workflow::{
     Beside, For, News, Part, Prep, ResultLook, Revision, Script, collect, failed, filled, kept, literal,
     outputs, stored_run,
 };
-use crate::engine::{record, secrets};
+use crate::engine::{particulars, record, secrets};
 use crate::runtime::Runtime;
 use crate::store::Reader;
 use crate::vault::Vault;
@@ -50,6 +50,7 @@ impl Loop {
                         let look = self.plan_look(run, place, task);
                         errands.extend(look.map(Box::new).map(Errand::Collect));
                     }
+                    Want::Keep { run, node, seq } => self.keep_event(now, run, node, seq),
                 }
             }
         }
@@ -71,6 +72,14 @@ impl Loop {
         let left: Vec<(Place, TaskId)> = part.left().collect();
         let looks = left.into_iter().filter_map(|(place, task)| self.plan_look(id, place, task)).collect();
         Some(Errand::Prepare { script, whom: Box::new(whom), run: part, ticket, looks })
+    }
+
+    /// The event stands in this batch: a node heard of it in the step that told it.
+    fn keep_event(&mut self, now: Time, run: RunId, node: u32, seq: u64) {
+        if let Some(event) = self.out.events.iter().rev().find(|event| event.seq == seq) {
+            let body = particulars::whole(event).to_string();
+            self.keep_output(now, run, Place::whole(node), body.as_bytes());
+        }
     }
 
     fn plan_look(&mut self, id: RunId, place: Place, task: TaskId) -> Option<ResultLook> {
@@ -161,6 +170,7 @@ impl Loop {
             | Prepared::Items(_)
             | Prepared::Gate
             | Prepared::Sleep(_)
+            | Prepared::Watch(_)
             | Prepared::Failed(_) => {}
         }
         // An order that does not stand any more changes nothing: what it found is not kept either.

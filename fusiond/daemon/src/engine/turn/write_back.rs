@@ -65,6 +65,7 @@ fn done(run: &Run) -> Vec<String> {
         | NodeState::Collecting { .. }
         | NodeState::Asking { .. }
         | NodeState::Sleeping { .. }
+        | NodeState::Watching { .. }
         | NodeState::Inside { .. }
         | NodeState::Fanned { .. } => false,
     });

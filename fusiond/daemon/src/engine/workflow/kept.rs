@@ -278,6 +278,7 @@ impl Part {
             | NodeState::Collecting { .. }
             | NodeState::Asking { .. }
             | NodeState::Sleeping { .. }
+            | NodeState::Watching { .. }
             | NodeState::Inside { .. }
             | NodeState::Fanned { .. } => None,
         })
@@ -324,7 +325,7 @@ pub fn output_of(reader: &Reader, run: &impl Seen, place: Place) -> Result<NodeO
             Some(value) => value.clone(),
             None => return Ok(NodeOutput::Task),
         },
-        How::Succeeded(Output::Kept { .. }) => read_value(reader, run.id(), place)?,
+        How::Succeeded(Output::Kept { .. } | Output::Event(_)) => read_value(reader, run.id(), place)?,
         How::Succeeded(Output::Decision(decision)) => serde_json::json!({
             "approved": decision.verdict.is_approved(),
             "by": decision.by.to_string(),

@@ -11,9 +11,9 @@ use crate::store::Reader;
 use fusion_core::secret::SecretUse;
 use fusion_core::task::submit::{Admission, PRIORITY_DEFAULT};
 use fusion_core::task::{OnLost, Stdin, SubmitTask, Timeouts};
-use fusion_core::workflow::{NodeState, Place, Prepared, Run, StartRun, Workflow};
+use fusion_core::workflow::{AskWatch, NodeState, Place, Prepared, Run, StartRun, Workflow};
 use fusion_core::{Failure, FailureCode, Millis, RunId, TaskId, Time, Uid};
-use fusion_workflow::definition::{Node, Work};
+use fusion_workflow::definition::{Node, Wait, Work};
 use fusion_workflow::{ITEMS_MAX, inputs, template};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -153,6 +153,10 @@ fn prepare(script: &Script, whom: &For, context: &Value, reader: Option<&Reader>
             let words = fill("message", approval.message.as_deref().unwrap_or_default(), context)?;
             Ok(Prep { what: Prepared::Gate, beside: Beside::Question(words) })
         }
+        Some(Work::Wait(wait)) if !wait.event.is_empty() => {
+            let ask = watch(wait, context)?;
+            Ok(Prep { what: Prepared::Watch(Box::new(ask)), beside: Beside::Nothing })
+        }
         Some(Work::Wait(wait)) => {
             let until = match (wait.span, &wait.until) {
                 (Some(span), _) => whom.now.plus(Millis(span)),
@@ -263,6 +267,29 @@ fn fill_value(value: &Value, context: &Value) -> Result<Value, String> {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.clone()),
     }
+}
+
+/// What a wait for an event says.
+fn watch(wait: &Wait, context: &Value) -> Result<AskWatch, String> {
+    let said = |word: &str, text: &Option<String>| match text {
+        Some(text) => fill(word, text, context),
+        None => Ok(String::new()),
+    };
+    let about = &wait.about;
+    let mut labels = Vec::new();
+    for (key, value) in &about.labels {
+        labels.push((key.clone(), fill("labels", value, context)?));
+    }
+    Ok(AskWatch {
+        kinds: wait.event.clone(),
+        task: said("task", &about.task)?,
+        agent: said("agent", &about.agent)?,
+        run: said("run", &about.run)?,
+        node: said("node", &about.node)?,
+        workflow: said("workflow", &about.workflow)?,
+        labels,
+        timeout: wait.timeout.map(Millis),
+    })
 }
 
 /// Seconds since 1970 of `2030-01-31T08:00:00Z`, with a fraction and an offset if need be.

@@ -1,4 +1,4 @@
-//! Events of workflows, runs and nodes: their particulars. Not for: other events (`event`).
+//! Events of workflows, runs and nodes: their particulars. Not for: other events (`particulars`).
 
 use fusion_core::EventKind;
 use fusion_core::input::PauseHow;
