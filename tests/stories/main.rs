@@ -56,6 +56,7 @@ mod workflow_examples;
 mod workflow_import;
 mod workflow_live;
 mod workflow_pause;
+mod workflow_plan;
 mod workflow_rerun;
 
 mod workflow_result;

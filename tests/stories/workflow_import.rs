@@ -141,6 +141,33 @@ fn workflow_import_holds_at_checkpoints_and_a_failed_task_is_not_ticked() {
 }
 
 #[test]
+fn workflow_import_asks_first_when_checklists_are_open() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    spawn_scribe(&ctl);
+    let file = project(&daemon, "- [x] T001 a\n- [ ] T002 b\n- [ ] T003 c\n", None);
+    let lists = file.with_file_name("checklists");
+    std::fs::create_dir(&lists).unwrap();
+    std::fs::write(lists.join("ux.md"), "- [x] one\n- [ ] {{ two }}\n").unwrap();
+    let run = ctl.id(&["workflow", "import", file.to_str().unwrap()]);
+    ctl.until("a person is asked", |ctl| {
+        (node(&ctl.json(&["workflow", "show", &run]), "checklists")["state"] == "waiting_approval")
+            .then_some(())
+    });
+    let shown = ctl.json(&["workflow", "show", &run]);
+    let state = |id: &str| node(&shown, id)["state"].clone();
+    assert_eq!((state("T001"), state("T002")), ("succeeded".into(), "pending".into()), "{shown}");
+    assert!(node(&shown, "T001")["startTime"].is_null(), "what was done before never began: {shown}");
+    let asks = node(&shown, "checklists")["reason"].as_str().unwrap();
+    assert_eq!(asks, "Go on? specs/001-login/checklists/ux.md has 1 open boxes");
+    ctl.ok(&["workflow", "approve", &run, "checklists"]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    let definition =
+        ctl.ok(&["workflow", "import", file.to_str().unwrap(), "--ignore-checklists", "--dry-run"]);
+    assert!(!definition.contains("checklists"), "{definition}");
+}
+
+#[test]
 fn workflow_import_lets_a_restart_tick_what_a_crash_left_out() {
     let mut daemon = Daemon::start();
     let ctl = daemon.ctl();

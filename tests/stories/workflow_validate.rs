@@ -35,19 +35,3 @@ fn workflow_validate_says_all_that_is_wrong_with_its_places() {
     assert!(ctl.ok(&["workflow", "graph", &good, "--format", "mermaid"]).contains("n_a --> n_b"));
     assert!(ctl.ok(&["workflow", "graph", &good, "--format", "dot"]).contains("\"a\" -> \"b\""));
 }
-
-#[test]
-fn workflow_plan_says_what_a_run_would_do() {
-    let (daemon, ctl) = crate::daemon_with_agent();
-    let file = daemon.flow(
-        "p",
-        "name: p\nnodes:\n- {id: a, prompt: say a}\n- {id: b, needs: a, capabilities: [fly], run: [\"true\"]}\n",
-    );
-    let plan = ctl.json(&["workflow", "plan", &file]);
-    assert_eq!(plan["waves"][0][0]["agents"], json!(["a"]), "{plan}");
-    assert_eq!(plan["waves"][1][0]["note"], "no agent offers fly");
-    assert!(plan.get("estimate").is_none(), "{plan}");
-    let done = daemon.flow("d", "name: p\nnodes: [{id: a, prompt: say a}]\n");
-    let _ended = ctl.run_ended(&ctl.start_run(&done, &[]));
-    assert!(ctl.json(&["workflow", "plan", &done])["estimate"].is_string());
-}

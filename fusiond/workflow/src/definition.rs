@@ -174,6 +174,9 @@ pub struct Node {
     /// Lets time pass, or waits for an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
+    /// Nothing is left to do: it was done before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub done: bool,
     /// One sentence for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -360,6 +363,8 @@ pub enum Work<'a> {
     Workflow(&'a Inner),
     /// Time passes, or an event comes.
     Wait(&'a Wait),
+    /// Nothing: it was done before.
+    Done,
 }
 
 impl Node {
@@ -372,6 +377,7 @@ impl Node {
             self.approval.as_ref().map(Work::Approval),
             self.workflow.as_ref().map(Work::Workflow),
             self.wait.as_ref().map(Work::Wait),
+            self.done.then_some(Work::Done),
         ];
         let mut said = all.into_iter().flatten();
         let first = said.next();

@@ -143,6 +143,7 @@ static NODE: Object = Object {
             Optional,
             "Lets time pass, or waits for an event.",
         ),
+        field("done", Shape::Bool, Optional, "Nothing is left to do: the node succeeds at once."),
         field("description", Shape::Text, Optional, "One sentence for people."),
         field("capabilities", TEXTS, Optional, "What the agent must be able to do."),
         field("agent", Shape::Template, Optional, "The agent that does the work, by name."),

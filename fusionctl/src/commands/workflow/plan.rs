@@ -22,7 +22,8 @@ use crate::view::word::instant;
 
 const AFTER: &str = "\
 Nothing is begun. Nodes of one wave can go on side by side. How long a node took is the mean of the last
-runs of a workflow of the same name; without one, nothing is estimated.
+runs of a workflow of the same name; without one, nothing is estimated. The agent that is named is the one that
+would take the node if it began now. Costs are estimated as soon as agents report some.
 
 Example:
   fusionctl workflow plan review.yaml";
@@ -62,6 +63,12 @@ struct Step {
     needs: Vec<String>,
     /// Who could take it now.
     agents: Vec<String>,
+    /// Who would take it, if it began now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
+    /// Why that one, or why nobody would at once.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    why: String,
     /// Why nobody could, or what else is to be known.
     #[serde(skip_serializing_if = "String::is_empty")]
     note: String,
@@ -172,9 +179,12 @@ fn step(node: &Node, defaults: &Terms, agents: &[Agent], took: &BTreeMap<String,
         Some(Work::Approval(_)) => ("approval", false),
         Some(Work::Workflow(_)) => ("workflow", false),
         Some(Work::Wait(_)) => ("wait", false),
+        Some(Work::Done) => ("done", false),
     };
     let (agents, mut note) =
         if is_task { takers(&node.terms.or(defaults), agents) } else { (Vec::new(), String::new()) };
+    let (agent, why) = choose(&agents);
+    let agents = agents.into_iter().map(|agent| agent.name.clone()).collect();
     if kind == "approval" {
         note = "a person decides".to_owned();
     }
@@ -183,32 +193,45 @@ fn step(node: &Node, defaults: &Terms, agents: &[Agent], took: &BTreeMap<String,
     }
     let span = took.get(&node.id).copied();
     let (id, needs, took) = (node.id.clone(), node.needs.clone(), span.map(format_duration));
-    Step { id, kind, needs, agents, note, took, span }
+    Step { id, kind, needs, agents, agent, why, note, took, span }
 }
 
 /// The agents that could take such a task, or why there is none.
-fn takers(terms: &Terms, agents: &[Agent]) -> (Vec<String>, String) {
+fn takers<'a>(terms: &Terms, agents: &'a [Agent]) -> (Vec<&'a Agent>, String) {
     let wanted: Vec<&str> = terms.capabilities.iter().flatten().map(String::as_str).collect();
     if let Some(name) = terms.agent.as_deref() {
         if fusion_workflow::template::is_template(name) {
             return (Vec::new(), "its agent is known when it begins".to_owned());
         }
         return match agents.iter().find(|agent| agent.name == name || agent.id == name) {
-            Some(agent) => (vec![agent.name.clone()], String::new()),
+            Some(agent) => (vec![agent], String::new()),
             None => (Vec::new(), format!("there is no agent {name}")),
         };
     }
     let has_all =
         |agent: &&Agent| wanted.iter().all(|name| agent.capabilities.iter().any(|have| have == name));
     let lives = |agent: &&Agent| !matches!(agent.state(), AgentState::Stopping | AgentState::Terminated);
-    let found: Vec<String> =
-        agents.iter().filter(lives).filter(has_all).map(|agent| agent.name.clone()).collect();
+    let found: Vec<&Agent> = agents.iter().filter(lives).filter(has_all).collect();
     let note = match (found.is_empty(), wanted.is_empty()) {
         (false, _) => String::new(),
         (true, true) => "there is no agent".to_owned(),
         (true, false) => format!("no agent offers {}", wanted.join(", ")),
     };
     (found, note)
+}
+
+/// Which of those that could would: the one that has been idle longest, as when a task is queued.
+fn choose(able: &[&Agent]) -> (Option<String>, String) {
+    let idle = able.iter().filter(|agent| agent.state() == AgentState::Idle);
+    let since = |agent: &&&Agent| (instant(agent.state_time), agent.id.clone());
+    let count = able.len();
+    match (idle.min_by_key(since), count) {
+        (_, 0) => (None, String::new()),
+        (Some(agent), 1) => (Some(agent.name.clone()), "the only one that can".to_owned()),
+        (Some(agent), _) => (Some(agent.name.clone()), format!("idle longest of the {count} that can")),
+        (None, 1) => (None, "when it is free".to_owned()),
+        (None, _) => (None, format!("whichever of the {count} is free first")),
+    }
 }
 
 /// Files that more than one node of a wave names in its words.
@@ -249,11 +272,11 @@ impl Plan {
         let mut rows = Vec::new();
         for (wave, steps) in (1..).zip(&self.waves) {
             for step in steps {
-                let agents = if step.agents.len() > 3 {
-                    format!("{} and {} more", step.agents[..3].join(", "), step.agents.len() - 3)
-                } else {
-                    step.agents.join(", ")
-                };
+                let named = step
+                    .agent
+                    .clone()
+                    .unwrap_or_else(|| step.agents.iter().take(3).cloned().collect::<Vec<_>>().join(", "));
+                let agents = if step.why.is_empty() { named } else { format!("{named} ({})", step.why) };
                 let took = step.took.clone().unwrap_or_default();
                 let (id, kind) = (step.id.as_str(), step.kind);
                 rows.push(vec![
@@ -276,7 +299,13 @@ impl Plan {
         }
         if let Some(estimate) = &self.estimate {
             lines.push(format!("by earlier runs this takes {estimate} or longer"));
+        } else {
+            lines.push(
+                "how long it takes is not known: not every node has succeeded in a run of this name"
+                    .to_owned(),
+            );
         }
+        lines.push("what it costs is not known: no agent has reported a cost".to_owned());
         lines
     }
 }

@@ -13,6 +13,8 @@ use crate::workflow::watch::AskWatch;
 pub enum Prepared {
     /// Its `when` is not true.
     Skip,
+    /// Nothing is left to do.
+    Done,
     /// A task.
     Task(Box<SubmitTask>),
     /// So many items; the engine keeps what they are.
@@ -34,9 +36,13 @@ impl Prepared {
     pub(super) const fn uses_budget(&self) -> bool {
         match self {
             Self::Task(_) | Self::Inner(_) => true,
-            Self::Skip | Self::Items(_) | Self::Gate | Self::Sleep(_) | Self::Watch(_) | Self::Failed(_) => {
-                false
-            }
+            Self::Skip
+            | Self::Done
+            | Self::Items(_)
+            | Self::Gate
+            | Self::Sleep(_)
+            | Self::Watch(_)
+            | Self::Failed(_) => false,
         }
     }
 }

@@ -314,6 +314,7 @@ impl Run {
                 acts.extend([Act::Tell(kind), Act::Submit { place, task }]);
             }
             Prepared::Failed(failure) => self.end_busy(now, place, How::Failed(Box::new(failure)), acts),
+            Prepared::Done => self.end_busy(now, place, How::Succeeded(Output::Nothing), acts),
             Prepared::Skip => self.end_busy(now, place, How::Skipped(SkipWhy::When), acts),
             Prepared::Items(count) => {
                 self.book.rest();

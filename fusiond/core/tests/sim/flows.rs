@@ -204,6 +204,7 @@ fn prepare(rng: &mut Rng, run: &Run, now: Time, place: Place) -> Prepared {
     }
     match plan.kind {
         NodeKind::Approval { .. } => Prepared::Gate,
+        NodeKind::Wait if rng.permille(150) => Prepared::Done,
         NodeKind::Wait if rng.permille(700) => Prepared::Watch(Box::new(draw_watch(rng, run))),
         NodeKind::Wait => Prepared::Sleep(now.plus(Millis(rng.below(5000)))),
         NodeKind::Task if plan.fan.is_some() && place.item.is_none() => {

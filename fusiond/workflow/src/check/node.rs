@@ -9,7 +9,7 @@ use crate::tree::Tree;
 use serde_json::Value;
 
 /// The words of which a node has exactly one.
-const WORKS: [&str; 5] = ["prompt", "run", "approval", "workflow", "wait"];
+const WORKS: [&str; 6] = ["prompt", "run", "approval", "workflow", "wait", "done"];
 
 /// Options that only a node with a task can have.
 const OF_TASKS: [&str; 15] = [
@@ -149,7 +149,12 @@ fn work(check: &mut Check<'_>, node: &Node, tree: &Tree) {
             let message = format!("workflow \"{}\" would run itself without end", inner.name);
             check.problems.push(Problem::error(span, message, "name another workflow"));
         }
-        Some(Work::Run(_) | Work::Prompt(_) | Work::Workflow(_) | Work::Approval(_)) | None => {}
+        None if tree.get("done").is_some() && !node.done => {
+            let span = tree.get("done").and_then(|done| done.span);
+            let hint = "remove it, or say what the node does";
+            check.problems.push(Problem::error(span, "`done` can only be true", hint));
+        }
+        Some(Work::Run(_) | Work::Prompt(_) | Work::Workflow(_) | Work::Approval(_) | Work::Done) | None => {}
     }
 }
 

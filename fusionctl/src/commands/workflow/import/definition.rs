@@ -17,7 +17,12 @@ pub(super) struct Wishes {
     pub(super) timeout: Option<Duration>,
     pub(super) retries: Option<u32>,
     pub(super) concurrency: Option<u32>,
+    /// Checklists with open boxes: a person is asked before anything begins.
+    pub(super) checklists: Vec<String>,
 }
+
+/// The node at which a person is asked about open checklists; no task has such a name.
+const CHECKLISTS: &str = "checklists";
 
 /// The longest name of a workflow.
 const NAME_BYTES_MAX: usize = 63;
@@ -26,12 +31,15 @@ const NAME_BYTES_MAX: usize = 63;
 pub(super) fn definition(file: &TaskFile, order: &Order, feature: &Feature, wishes: &Wishes) -> Value {
     let ids: Vec<String> = order.steps.iter().map(|step| id(file, step.item)).collect();
     let papers = feature.papers();
-    let nodes: Vec<Value> = order
+    let mut nodes: Vec<Value> = order
         .steps
         .iter()
         .zip(&ids)
         .map(|(step, id)| node(file, step, id, &ids, &|task| template(&prompt(file, task, &papers))))
         .collect();
+    if !wishes.checklists.is_empty() {
+        ask_first(&mut nodes, &wishes.checklists);
+    }
     let feature_name = feature.name();
     let mut definition = json!({
         "name": wishes.name.clone().unwrap_or_else(|| name(&feature_name)),
@@ -47,6 +55,22 @@ pub(super) fn definition(file: &TaskFile, order: &Order, feature: &Feature, wish
         definition["concurrency"] = json!(concurrency);
     }
     definition
+}
+
+/// Whatever is to be done waits for a person who has seen what is open.
+fn ask_first(nodes: &mut Vec<Value>, checklists: &[String]) {
+    let is_done = |node: &&Value| node.get("done").is_some();
+    let done: Vec<Value> = nodes.iter().filter(is_done).map(|node| node["id"].clone()).collect();
+    for node in nodes.iter_mut().filter(|node| node.get("done").is_none()) {
+        let mut needs = node.get("needs").and_then(Value::as_array).cloned().unwrap_or_default();
+        // What needs something that is still to be done waits with that.
+        if needs.iter().all(|need| done.contains(need)) {
+            needs.push(json!(CHECKLISTS));
+            node["needs"] = json!(needs);
+        }
+    }
+    let message = template(&format!("Go on? {}", checklists.join("; ")));
+    nodes.insert(0, json!({"id": CHECKLISTS, "approval": {"message": message}}));
 }
 
 fn defaults(feature: &Feature, wishes: &Wishes) -> Value {
@@ -96,8 +120,7 @@ fn node(
             let task = &file.tasks[task];
             node.insert("description".to_owned(), json!(task.text));
             match task.state {
-                // What was done before takes no time.
-                State::Done | State::Skipped => drop(node.insert("wait".to_owned(), json!("0s"))),
+                State::Done | State::Skipped => drop(node.insert("done".to_owned(), json!(true))),
                 State::Open => {
                     node.insert("prompt".to_owned(), json!(prompt(task)));
                     if task.is_parallel {
@@ -109,7 +132,7 @@ fn node(
         Item::Checkpoint(point) => {
             node.insert("approval".to_owned(), json!({"message": template(&file.checkpoints[point].text)}));
         }
-        Item::Join(_) => drop(node.insert("wait".to_owned(), json!("0s"))),
+        Item::Join(_) => drop(node.insert("done".to_owned(), json!(true))),
     }
     Value::Object(node)
 }

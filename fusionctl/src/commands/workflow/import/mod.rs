@@ -30,6 +30,8 @@ its line.
   strict   one phase after the other; within a phase, tasks with [P] side by side
   stories  user stories beside one another, each behind the phases before the first of them
 
+A feature with open boxes in its checklists/*.md waits for `workflow approve RUN checklists`, as spec-kit asks before it begins.
+
 What a task is said to depend on comes before it, and of tasks that name the same file one comes after the other. When a task
 fails, nothing new begins; when one with [P] fails, its neighbours go on.
 
@@ -51,6 +53,9 @@ pub(crate) struct Args {
     /// Wait for approval at each checkpoint of the file
     #[arg(long)]
     hold_checkpoints: bool,
+    /// Begin although boxes of the feature's checklists are open [default: wait for approval]
+    #[arg(long)]
+    ignore_checklists: bool,
     /// Name of the workflow [default: that of the feature's folder]
     #[arg(long)]
     name: Option<String>,
@@ -146,8 +151,8 @@ fn read(args: &Args) -> Result<(serde_json::Value, Vec<Note>), Stop> {
     let feature = Feature::around(&args.file, args.workdir.as_deref())
         .map_err(|error| Complaint::unreadable(&shown, &error))?;
     let mut notes = [file.notes.clone(), order.notes.clone()].concat();
-    notes.extend(feature.open_checklists().into_iter().map(|text| Note { line: 1, text }));
     notes.sort();
+    let checklists = if args.ignore_checklists { Vec::new() } else { feature.open_checklists() };
     let wishes = Wishes {
         name: args.name.clone(),
         agent: args.agent.clone(),
@@ -155,6 +160,7 @@ fn read(args: &Args) -> Result<(serde_json::Value, Vec<Note>), Stop> {
         timeout: args.timeout,
         retries: args.retries,
         concurrency: args.concurrency,
+        checklists,
     };
     Ok((definition::definition(&file, &order, &feature, &wishes), notes))
 }

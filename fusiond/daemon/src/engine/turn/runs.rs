@@ -167,6 +167,7 @@ impl Loop {
             Prepared::Task(ask) => ask.id = TaskId(made),
             Prepared::Inner(start) => start.id = RunId(made),
             Prepared::Skip
+            | Prepared::Done
             | Prepared::Items(_)
             | Prepared::Gate
             | Prepared::Sleep(_)

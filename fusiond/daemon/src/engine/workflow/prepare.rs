@@ -164,6 +164,7 @@ fn prepare(script: &Script, whom: &For, context: &Value, reader: Option<&Reader>
             };
             Ok(Prep { what: Prepared::Sleep(until), beside: Beside::Nothing })
         }
+        Some(Work::Done) => Ok(Prep { what: Prepared::Done, beside: Beside::Nothing }),
         Some(Work::Workflow(inner)) => {
             let mut inputs = BTreeMap::new();
             for (name, value) in &inner.inputs {

@@ -184,7 +184,7 @@ fn node_plan(script: &Script, graph: &Graph, looked_at: &[bool], at: u32, node: 
                 },
                 rejection: if everybody_looks() { Rejection::Result } else { Rejection::Failure },
             },
-            Some(Work::Wait(_)) => NodeKind::Wait,
+            Some(Work::Wait(_) | Work::Done) => NodeKind::Wait,
             Some(Work::Workflow(_)) => NodeKind::Workflow,
             Some(Work::Prompt(_) | Work::Run(_)) | None => NodeKind::Task,
         },
