@@ -21,6 +21,8 @@ const SIZES: [usize; 2] = [1_000, 10_000];
 const WIDTH: usize = 50;
 /// Nodes of the chain.
 const CHAIN: usize = 40;
+/// Tasks of the task file that is imported.
+const TASKS: usize = 1_000;
 
 /// Measures and prints.
 ///
@@ -57,6 +59,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     }
     summary(&all);
     client(folder.path())?;
+    import(rounds)?;
     fusion_tests::users::remove_all();
     Ok(())
 }
@@ -214,6 +217,31 @@ fn client(folder: &Path) -> anyhow::Result<()> {
         let figures = said.lines().last().unwrap_or_default();
         say(&format!("workflow {verb}, {} nodes: {figures}\n", SIZES[1]));
     }
+    Ok(())
+}
+
+/// From the command to the accepted run of a large task file; nobody can do its tasks, so that nothing else is measured.
+fn import(rounds: u64) -> anyhow::Result<()> {
+    let stage = Stage::new(0);
+    let mut text = "# Tasks: Large\n".to_owned();
+    for at in 1..=TASKS {
+        if at % WIDTH == 1 {
+            writeln!(text, "\n## Phase {}: Next\n", at / WIDTH + 1)?;
+        }
+        let parallel = if at % 3 == 0 { "[P] " } else { "" };
+        writeln!(text, "- [ ] T{at:03} {parallel}Write src/file_{at}.rs")?;
+    }
+    let file = written(stage.daemon.folder(), "tasks.md", &text)?;
+    let file = file.to_str().context("a plain name")?;
+    let mut seconds = Vec::new();
+    for _ in 0..rounds {
+        seconds.push(timed(|| {
+            let done = stage.ctl.run(&["-q", "workflow", "import", file, "--capability", "none"]);
+            ensure!(done.code == 0, "the import failed: {done}");
+            Ok(())
+        })?);
+    }
+    say(&format!("workflow import, {TASKS} tasks: {:.3} s\n", median(&seconds)));
     Ok(())
 }
 
