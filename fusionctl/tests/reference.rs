@@ -104,6 +104,18 @@ fn every_argument_says_what_it_is_for() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+#[test]
+fn texts_behind_the_options_fit_where_help_is_wrapped() {
+    let mut faults = Vec::new();
+    for (path, verb) in verbs() {
+        let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let words = text.lines().filter(|line| !line.starts_with(' '));
+        let long = words.filter(|line| line.chars().count() > 100);
+        faults.extend(long.map(|line| format!("{path}: {line}")));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
 /// Every verb that is shown, with all words before its arguments.
 fn verbs() -> Vec<(String, Command)> {
     fn collect(command: &Command, path: &str, found: &mut Vec<(String, Command)>) {

@@ -10,9 +10,9 @@ use crate::complete::VARIABLE;
 use crate::error::{Exit, Stop};
 
 const AFTER: &str = "\
-The lines ask the `fusionctl` of PATH for what may come next: also the ids, names, labels and profiles
-that the daemon knows, also behind `--host`, which takes a login each time. When no daemon answers
-within a moment, nothing is offered for those.
+The lines ask the `fusionctl` of PATH for what may come next: also the ids, names, labels and
+profiles that the daemon knows, also behind `--host`, which takes a login each time. When no
+daemon answers within a moment, nothing is offered for those.
 
 Examples:
   fusionctl completion bash > ~/.local/share/bash-completion/completions/fusionctl

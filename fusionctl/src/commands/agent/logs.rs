@@ -12,8 +12,8 @@ Examples:
   fusionctl agent logs builder --since 1h --grep error --timestamps
   fusionctl agent logs builder -o jsonl
 
-A follow goes on until the agent is terminated, through restarts of the daemon. Secrets that the agent was given are
-masked, also with --raw.";
+A follow goes on until the agent is terminated, through restarts of the daemon. Secrets that the
+agent was given are masked, also with --raw.";
 
 /// Arguments of `agent logs`.
 #[derive(Debug, clap::Args)]

@@ -7,8 +7,8 @@ use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
 const AFTER: &str = "\
-New ones are made like the oldest of the group and get the first free numbers. When there are too many,
-idle ones end first, then the newest; one that works ends when its task has ended.
+New ones are made like the oldest of the group and get the first free numbers. When there are
+too many, idle ones end first, then the newest; one that works ends when its task has ended.
 
 Examples:
   fusionctl agent spawn worker --profile shell --replicas 2

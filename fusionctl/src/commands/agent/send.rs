@@ -7,8 +7,8 @@ use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 
 const AFTER: &str = "\
-Returns when the program's pipe has all of it: a program that does not read is waited for. Its task must
-have been submitted with --interactive, or its profile say stdin = \"open\".
+Returns when the program's pipe has all of it: a program that does not read is waited for. Its
+task must have been submitted with --interactive, or its profile say stdin = \"open\".
 
 Examples:
   fusionctl agent send builder yes

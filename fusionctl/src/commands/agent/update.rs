@@ -12,8 +12,9 @@ use crate::units::{parse_cpu, parse_duration, parse_pair, parse_rate, parse_size
 use crate::view::word::wire_duration;
 
 const AFTER: &str = "\
-Limits concern the running attempt too; name and environment reach the next one. What an agent is made
-of cannot be changed: its profile, command, sandbox, owner and workspace. Spawn another one for that.
+Limits concern the running attempt too; name and environment reach the next one. What an agent
+is made of cannot be changed: its profile, command, sandbox, owner and workspace. Spawn another
+one for that.
 
 Examples:
   fusionctl agent update builder --capability sh --capability gpu

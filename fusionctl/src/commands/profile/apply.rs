@@ -12,8 +12,8 @@ use crate::output::Listing;
 use crate::view::profile::Profile;
 
 const AFTER: &str = "\
-All profiles of the file are kept, or none; one of the same name is replaced. They are yours alone and win
-over those for everybody. Agents that exist keep what they were made of.
+All profiles of the file are kept, or none; one of the same name is replaced. They are yours
+alone and win over those for everybody. Agents that exist keep what they were made of.
 
 Examples:
   fusionctl profile apply claude.toml

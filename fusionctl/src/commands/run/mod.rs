@@ -30,14 +30,14 @@ use crate::view::task::Task as View;
 use crate::view::word::wire_duration;
 
 const AFTER: &str = "\
-The agent is started for the task and ends with it. What the program writes to stdout and stderr comes
-out there. Ctrl-C cancels the task; a second one kills it at once. With -o json the task is printed at
-its end instead of its output, with -q its id alone.
+The agent is started for the task and ends with it. What the program writes to stdout and stderr
+comes out there. Ctrl-C cancels the task; a second one kills it at once. With -o json the task
+is printed at its end instead of its output, with -q its id alone.
 
-Exits with the program's own code; with 128 + N when signal N ended it, 127 when there is no such
-program, 130 when it was interrupted, 7 when its time was over, and 1 when it failed otherwise or its
-outcome is unknown. Errors of fusionctl itself have the exit codes of `fusionctl help` and begin with
-`error:`.
+Exits with the program's own code; with 128 + N when signal N ended it, 127 when there is no
+such program, 130 when it was interrupted, 7 when its time was over, and 1 when it failed
+otherwise or its outcome is unknown. Errors of fusionctl itself have the exit codes of
+`fusionctl help` and begin with `error:`.
 
 Examples:
   fusionctl run shell 'make -C \"$HOME/src\" check'

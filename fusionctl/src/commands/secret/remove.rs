@@ -11,8 +11,8 @@ const AFTER: &str = "\
 Example:
   fusionctl secret remove GH_TOKEN
 
-Attempts that run keep what they were given. The value stays sealed in the store as long as an agent exists that was
-given it, so that its output stays masked.";
+Attempts that run keep what they were given. The value stays sealed in the store as long as an
+agent exists that was given it, so that its output stays masked.";
 
 /// Arguments of `secret remove`.
 #[derive(Debug, clap::Args)]

@@ -17,8 +17,9 @@ Examples:
   pass show github | fusionctl secret set GH_TOKEN
   fusionctl secret set GH_TOKEN
 
-On a terminal the value is asked for and not shown. One line break at the end is not part of the value. Give it to an agent with `agent spawn --secret GH_TOKEN`, or to a
-task with `task submit --secret GH_TOKEN`.";
+On a terminal the value is asked for and not shown. One line break at the end is not part of the
+value. Give it to an agent with `agent spawn --secret GH_TOKEN`, or to a task with `task submit
+--secret GH_TOKEN`.";
 
 /// The longest value and its line break; the daemon refuses more than 16 KiB.
 const VALUE_BYTES_MAX: u64 = (16 << 10) + 3;

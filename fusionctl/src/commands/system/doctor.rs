@@ -8,8 +8,8 @@ use crate::table;
 use crate::view::system::Diagnosis;
 
 const AFTER: &str = "\
-Exits with 1 when a check failed; a weak one is a guarantee less, not an error. Programs of profiles are looked for in
-your PATH, as you.
+Exits with 1 when a check failed; a weak one is a guarantee less, not an error. Programs of
+profiles are looked for in your PATH, as you.
 
 Example:
   fusionctl system doctor";

@@ -9,8 +9,8 @@ use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
 const AFTER: &str = "\
-`fusionctl task list --state waiting_approval` shows the tasks that wait for leave, `fusionctl why ID`
-what one asks.
+`fusionctl task list --state waiting_approval` shows the tasks that wait for leave, `fusionctl
+why ID` what one asks.
 
 Examples:
   fusionctl task approve 4f2k9x0a

@@ -14,7 +14,8 @@ Examples:
   fusionctl task logs 4f2k9x0a --attempt 1 --raw 2>errors.txt
   fusionctl task logs 4f2k9x0a --attempt all -o jsonl
 
-A follow goes on through restarts of the daemon. Secrets that the agent was given are masked, also with --raw.";
+A follow goes on through restarts of the daemon. Secrets that the agent was given are masked,
+also with --raw.";
 
 /// Arguments of `task logs`.
 #[derive(Debug, clap::Args)]

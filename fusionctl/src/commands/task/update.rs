@@ -14,8 +14,8 @@ use crate::units::{parse_duration, parse_instant, parse_pair};
 use crate::view::word::{parse_word, wire_duration, wire_time};
 
 const AFTER: &str = "\
-Only a task that is blocked, deferred, queued or held can be changed; a task that is tried again takes
-the change into its next attempt. Its key goes on to mean what was submitted.
+Only a task that is blocked, deferred, queued or held can be changed; a task that is tried again
+takes the change into its next attempt. Its key goes on to mean what was submitted.
 
 Examples:
   fusionctl task update 4f2k9x0a --priority 9

@@ -8,8 +8,8 @@ use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
 const AFTER: &str = "\
-What is said is kept with the run, with who said it. Where everything that needs the node looks at its
-`output.approved`, a rejection is a result like another; else the node fails.
+What is said is kept with the run, with who said it. Where everything that needs the node looks
+at its `output.approved`, a rejection is a result like another; else the node fails.
 
 Examples:
   fusionctl workflow approve 4f2k9x0a gate

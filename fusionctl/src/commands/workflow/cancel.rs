@@ -6,8 +6,8 @@ use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
 const AFTER: &str = "\
-Its tasks are ended, and what has not begun is skipped. Nodes with `always` are still done; a second cancel ends
-those, too.
+Its tasks are ended, and what has not begun is skipped. Nodes with `always` are still done; a
+second cancel ends those, too.
 
 Example:
   fusionctl workflow cancel 4f2k9x0a";

@@ -21,9 +21,10 @@ use crate::units::format_duration;
 use crate::view::word::instant;
 
 const AFTER: &str = "\
-Nothing is begun. Nodes of one wave can go on side by side. How long a node took is the mean of the last
-runs of a workflow of the same name; without one, nothing is estimated. The agent that is named is the one that
-would take the node if it began now. Costs are estimated as soon as agents report some.
+Nothing is begun. Nodes of one wave can go on side by side. How long a node took is the mean of
+the last runs of a workflow of the same name; without one, nothing is estimated. The agent that
+is named is the one that would take the node if it began now. Costs are estimated as soon as
+agents report some.
 
 Example:
   fusionctl workflow plan review.yaml";

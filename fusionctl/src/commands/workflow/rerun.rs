@@ -8,8 +8,8 @@ use crate::error::{Exit, Stop};
 use crate::view::workflow::Run;
 
 const AFTER: &str = "\
-With --from, that node and everything that needs it; results of other nodes stay. What did not go well
-elsewhere is done once more, too; without --from, that alone.
+With --from, that node and everything that needs it; results of other nodes stay. What did not
+go well elsewhere is done once more, too; without --from, that alone.
 
 Examples:
   fusionctl workflow rerun 4f2k9x0a --from fix

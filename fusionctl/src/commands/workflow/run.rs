@@ -14,9 +14,9 @@ use crate::units::parse_pair;
 use crate::view::workflow::Run;
 
 const AFTER: &str = "\
-A run that a crash or a restart of the daemon interrupts goes on by itself. With --wait a terminal shows its
-nodes as a tree, anything else gets a line for each step; the exit code is 1 when the run did not succeed.
-Ctrl-C leaves the run going.
+A run that a crash or a restart of the daemon interrupts goes on by itself. With --wait a
+terminal shows its nodes as a tree, anything else gets a line for each step; the exit code is 1
+when the run did not succeed. Ctrl-C leaves the run going.
 
 Examples:
   fusionctl workflow run review.yaml --input issue='login fails' --wait

@@ -10,9 +10,10 @@ use crate::output::{Format, Output, json_line, stdout_is_terminal};
 use crate::table::printable;
 
 const AFTER: &str = "\
-What came from a repository is compared with the commit it began with: commits, changes that are not committed, and new files
-that git is not told to ignore. What was copied from a folder is compared by name, size, time and right to execute; what began
-empty has only new files: there `--name-status` is all that can be told, as by `docker diff`.
+What came from a repository is compared with the commit it began with: commits, changes that are
+not committed, and new files that git is not told to ignore. What was copied from a folder is
+compared by name, size, time and right to execute; what began empty has only new files: there
+`--name-status` is all that can be told, as by `docker diff`.
 
 Examples:
   fusionctl workspace diff builder

@@ -9,8 +9,9 @@ use crate::output::Listing;
 use crate::view::workspace::Measured;
 
 const AFTER: &str = "\
-Files with several names count once, links are not followed, and other file systems not entered. A workspace that takes longer
-than 30 seconds to count is shown with what was counted until then.
+Files with several names count once, links are not followed, and other file systems not entered.
+A workspace that takes longer than 30 seconds to count is shown with what was counted until
+then.
 
 Examples:
   fusionctl workspace du

@@ -13,9 +13,9 @@ use crate::units::{format_size, parse_duration};
 use crate::view::workspace::{Pruned, Usage, Workspace};
 
 const AFTER: &str = "\
-Workspaces of living agents never go. Without --older-than those go that outlived the retention of the daemon
-(`workspaces.retention`), which it removes by itself; so `--older-than 3d --dry-run` tells what a retention of three days would
-remove. A terminal asks first.
+Workspaces of living agents never go. Without --older-than those go that outlived the retention
+of the daemon (`workspaces.retention`), which it removes by itself; so `--older-than 3d
+--dry-run` tells what a retention of three days would remove. A terminal asks first.
 
 Examples:
   fusionctl workspace prune --older-than 1d --dry-run

@@ -16,10 +16,11 @@ use crate::commands::run::follow::Follow;
 use crate::error::{Complaint, Exit, Stop};
 
 const AFTER: &str = "\
-Ends with the attempt, with its exit code; or detached, with 0. ctrl-p ctrl-q detaches and leaves the
-program alone, and so does Ctrl-C. Lines are sent as they are completed. The program can only be
-written to if its task was submitted with --interactive or its profile says stdin = \"open\". It speaks
-through pipes, which outlive the daemon and are kept as logs: it sees no terminal.
+Ends with the attempt, with its exit code; or detached, with 0. ctrl-p ctrl-q detaches and
+leaves the program alone, and so does Ctrl-C. Lines are sent as they are completed. The program
+can only be written to if its task was submitted with --interactive or its profile says stdin =
+\"open\". It speaks through pipes, which outlive the daemon and are kept as logs: it sees no
+terminal.
 
 Examples:
   fusionctl agent attach builder --tail 20

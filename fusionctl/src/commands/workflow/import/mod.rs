@@ -23,17 +23,19 @@ use crate::units::parse_duration;
 use crate::view::workflow::Run;
 
 const AFTER: &str = "\
-Each task becomes a node; what is ticked or skipped counts as done. Agents work in the project's folder, and the box of a task is
-ticked when its node has succeeded: leave the file to the daemon while the run goes on. Everything odd in the file is told with
-its line.
+Each task becomes a node; what is ticked or skipped counts as done. Agents work in the project's
+folder, and the box of a task is ticked when its node has succeeded: leave the file to the
+daemon while the run goes on. Everything odd in the file is told with its line.
 
   strict   one phase after the other; within a phase, tasks with [P] side by side
   stories  user stories beside one another, each behind the phases before the first of them
 
-A feature with open boxes in its checklists/*.md waits for `workflow approve RUN checklists`, as spec-kit asks before it begins.
+A feature with open boxes in its checklists/*.md waits for `workflow approve RUN checklists`, as
+spec-kit asks before it begins.
 
-What a task is said to depend on comes before it, and of tasks that name the same file one comes after the other. When a task
-fails, nothing new begins; when one with [P] fails, its neighbours go on.
+What a task is said to depend on comes before it, and of tasks that name the same file one comes
+after the other. When a task fails, nothing new begins; when one with [P] fails, its neighbours
+go on.
 
 Examples:
   fusionctl workflow import specs/001-login/tasks.md --capability code --wait
