@@ -1,8 +1,10 @@
 //! From sources to packages: tools, programs, what is written beside them, `.deb` and `.rpm`. Not here: whether they are
 //! good (`judge`).
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
@@ -56,6 +58,9 @@ impl Recipe {
         format!("{}-{}", env!("CARGO_PKG_VERSION"), self.revision)
     }
 }
+
+/// What packages take from the checkout as it is.
+const PACKAGED: [&str; 6] = ["docs", "systemd", "packaging", "examples", "LICENSE", "CHANGELOG.md"];
 
 /// The programs of a release.
 pub(crate) const PROGRAMS: [&str; 4] = ["fusiond", "fusion-shim", "fusionctl", "fusion-run"];
@@ -188,6 +193,7 @@ pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
         Profile::Dev => stripped(recipe)?,
     };
     let (target, epoch) = (target.to_string_lossy(), epoch()?);
+    not_before(&epoch)?;
     let mut made = Vec::new();
     for (name, folder, _) in PACKAGES {
         std::fs::create_dir_all(&recipe.out)?;
@@ -205,6 +211,22 @@ pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
         made.push(file);
     }
     Ok(made)
+}
+
+/// Lets no file that is packaged as it lies here be older than the moment that a release carries. The tool for .rpm cuts
+/// later times to that moment, and keeps earlier ones, which say when somebody checked the file out.
+fn not_before(epoch: &str) -> anyhow::Result<()> {
+    let moment =
+        UNIX_EPOCH + Duration::from_secs(epoch.parse().context("the moment of the release is a number")?);
+    let kept = answer(Command::new("find").args(PACKAGED).args(["-type", "f"]).current_dir(shell::root()))?;
+    for name in kept.lines() {
+        let path = shell::root().join(name);
+        let file = File::options().write(true).open(&path).with_context(|| format!("opening {name}"))?;
+        if file.metadata()?.modified()? < moment {
+            file.set_modified(moment).with_context(|| format!("setting the time of {name}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// A target folder with what packages hold, for a tool that does not strip, and that packs for minutes what is not.
