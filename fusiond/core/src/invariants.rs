@@ -11,6 +11,7 @@ use crate::pool::supply;
 use crate::profile::PROFILES_MAX;
 use crate::state::State;
 use crate::task::{Attempt, Clock, Held, TaskState, Wait};
+use crate::time::Time;
 use crate::workflow::{NodeState, Occasion, Place, RunState};
 use crate::workspace::Seeded;
 use crate::workspace::quota::Standing;
@@ -24,6 +25,7 @@ impl State {
     pub fn check(&self) -> Result<(), Vec<String>> {
         let mut broken = Vec::new();
         self.check_index(&mut broken);
+        self.check_times(&mut broken);
         broken.extend(self.check_entities().err().into_iter().flatten());
         if broken.is_empty() { Ok(()) } else { Err(broken) }
     }
@@ -167,6 +169,22 @@ impl State {
             let last_open = task.attempts.last().is_some_and(|attempt: &Attempt| !attempt.is_over());
             if open != usize::from(active) || (active && !last_open) {
                 broken.push(format!("{} is {} with {open} open attempts", task.id, task.state.word()));
+            }
+        }
+    }
+
+    /// An attempt is given, begins and ends in this order, and the next is given after its end.
+    fn check_times(&self, broken: &mut Vec<String>) {
+        for task in self.tasks.values() {
+            let mut last = Time(0);
+            for attempt in &task.attempts {
+                let ended = attempt.ending.as_ref().map(|ended| ended.at);
+                for at in [Some(attempt.dispatched_at), attempt.started_at, ended].into_iter().flatten() {
+                    if at < last {
+                        broken.push(format!("attempt {} of {} runs back in time", attempt.number, task.id));
+                    }
+                    last = at;
+                }
             }
         }
     }

@@ -240,6 +240,7 @@ pub(crate) fn attempt_started(
         stale(state, out, turn, id, incarnation, serial, "started");
         return;
     };
+    let at = at.min(turn.now);
     let number = ending::mark_started(state, out, work.task, at);
     let idle = state.agent(id).and_then(|agent| agent.spec.idle_timeout);
     let told = state.alter_task(out, work.task, |task| {

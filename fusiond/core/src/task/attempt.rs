@@ -146,3 +146,16 @@ impl Attempt {
         }
     }
 }
+
+impl Exit {
+    /// This end with its times between `given`, when the lease was given, and `now`, when the end is heard.
+    ///
+    /// The shim reads the wall clock, which runs apart from the daemon's timeline and may be stepped. On that
+    /// timeline an attempt ends after it was given and before whatever follows from its end.
+    #[must_use]
+    pub fn within(mut self, given: Time, now: Time) -> Self {
+        self.started_at = self.started_at.min(now).max(given);
+        self.ended_at = self.ended_at.min(now).max(self.started_at);
+        self
+    }
+}

@@ -53,7 +53,7 @@ pub(crate) fn is_success(exit: &Exit) -> bool {
 pub(crate) fn mark_started(state: &mut State, out: &mut Out, id: TaskId, at: Time) -> u32 {
     let number = state.alter_task(out, id, |task| {
         task.attempts.last_mut().map_or(0, |attempt| {
-            attempt.started_at.get_or_insert(at);
+            attempt.started_at.get_or_insert(at.max(attempt.dispatched_at));
             attempt.number
         })
     });
@@ -64,6 +64,9 @@ pub(crate) fn mark_started(state: &mut State, out: &mut Out, id: TaskId, at: Tim
 
 /// An attempt has ended, and the shim saw how.
 pub(crate) fn attempt_exited(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, exit: Exit) {
+    let given =
+        state.task(id).and_then(|task| task.attempts.last()).map_or(turn.now, |last| last.dispatched_at);
+    let exit = exit.within(given, turn.now);
     let asked = state.task(id).and_then(stop_asked);
     let verdict = judge(&exit, asked);
     let (failure, counted) = match &verdict {

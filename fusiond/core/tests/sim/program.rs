@@ -15,13 +15,15 @@ pub(crate) struct Program {
     pub(crate) speaks: bool,
     pub(crate) computes: bool,
     pub(crate) obeys: bool,
+    /// How far its shim's clock is ahead of the daemon's.
+    pub(crate) ahead: Millis,
 }
 
 impl Program {
     /// One that ends only when told to.
     pub(crate) fn patient() -> Self {
         let end = ExitKind::Exited { code: 0 };
-        Self { left: None, end, speaks: false, computes: false, obeys: false }
+        Self { left: None, end, speaks: false, computes: false, obeys: false, ahead: Millis(0) }
     }
 
     /// One that does its work and ends.
@@ -41,7 +43,8 @@ impl Program {
         };
         let hangs = rng.permille(120) && !matches!(end, ExitKind::StartFailed { .. });
         let left = (!hangs).then(|| Millis(rng.below(9000)));
-        Self { left, end, speaks: rng.permille(500), computes: rng.permille(500), obeys: rng.permille(700) }
+        let (speaks, computes, obeys) = (rng.permille(500), rng.permille(500), rng.permille(700));
+        Self { left, end, speaks, computes, obeys, ahead: Millis(rng.below(3)) }
     }
 }
 
@@ -100,8 +103,8 @@ impl Run {
             kind,
             stop: self.stop.map(|(why, _)| why).filter(|_| !by_itself),
             oom_kills: 0,
-            started_at: self.since,
-            ended_at: now,
+            started_at: self.since.plus(self.program.ahead),
+            ended_at: now.plus(self.program.ahead),
             cpu: self.cpu,
             peak_memory_bytes: 0,
             out_bytes: 0,

@@ -6,28 +6,32 @@
 use fusion_core::Time;
 use rustix::time::{ClockId, clock_gettime};
 
-/// The timeline.
+/// The timeline. It counts nanoseconds, so that its milliseconds begin when those of the wall clock do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     base: u64,
     boot_at_base: u64,
 }
 
-fn millis(clock: ClockId) -> u64 {
+fn nanos(clock: ClockId) -> u64 {
     let now = clock_gettime(clock);
     let secs = u64::try_from(now.tv_sec).unwrap_or(0);
-    let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
-    secs * 1000 + nanos / 1_000_000
+    secs * NANOS_PER_SECOND + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 impl Clock {
     /// Begins now, and never before `not_before`: the last instant that was written.
     pub(crate) fn start(not_before: Time) -> Self {
-        Self { base: millis(ClockId::Realtime).max(not_before.0), boot_at_base: millis(ClockId::Boottime) }
+        let base = nanos(ClockId::Realtime).max(not_before.0.saturating_mul(NANOS_PER_MILLI));
+        Self { base, boot_at_base: nanos(ClockId::Boottime) }
     }
 
     /// The present instant.
     pub(crate) fn now(self) -> Time {
-        Time(self.base + millis(ClockId::Boottime).saturating_sub(self.boot_at_base))
+        let passed = nanos(ClockId::Boottime).saturating_sub(self.boot_at_base);
+        Time(self.base.saturating_add(passed) / NANOS_PER_MILLI)
     }
 }
