@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-pub(crate) use self::build::{Profile, Recipe, answer, debs, programs, remapped, rpms, stage, target};
+pub(crate) use self::build::{Profile, Recipe, answer, debs, programs, release_flags, rpms, stage, target};
 use crate::shell;
 
 /// Makes everything in `target/dist`.

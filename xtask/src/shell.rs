@@ -114,7 +114,7 @@ pub(crate) fn build_release() -> anyhow::Result<()> {
     let recipe = dist::Recipe { profile, out: target.join("dist"), target, revision: 1 };
     dist::programs(&recipe)?;
     let helpers = ["build", "--bins", "--release", "--locked", "--quiet", "-p", "fusion-tests"];
-    run_with(&cargo(), &helpers, &[("CARGO_ENCODED_RUSTFLAGS", &dist::remapped(&recipe.target)?)])?;
+    run_with(&cargo(), &helpers, &[("CARGO_ENCODED_RUSTFLAGS", &dist::release_flags(&recipe.target)?)])?;
     fusion_tests::use_binaries_in(recipe.programs());
     Ok(())
 }

@@ -80,7 +80,7 @@ pub(crate) fn target() -> PathBuf {
 /// When they do not compile.
 pub(crate) fn programs(recipe: &Recipe) -> anyhow::Result<()> {
     let target = recipe.target.to_string_lossy();
-    let (mut args, flags) = (vec!["build", "--bins", "--locked", "--quiet"], remapped(&recipe.target)?);
+    let (mut args, flags) = (vec!["build", "--bins", "--locked", "--quiet"], release_flags(&recipe.target)?);
     let mut env = vec![("CARGO_TARGET_DIR", target.as_ref())];
     match recipe.profile {
         Profile::Release => {
@@ -96,14 +96,15 @@ pub(crate) fn programs(recipe: &Recipe) -> anyhow::Result<()> {
     shell::run_with(&shell::cargo(), &args, &env)
 }
 
-/// Flags that leave no path of this machine in a program, so that every machine makes the same bytes.
-pub(crate) fn remapped(target: &Path) -> anyhow::Result<String> {
+/// Flags that leave no path of this machine and no symbols in a program, so that every machine makes the same bytes.
+/// Cargo does not strip the programs of a package that has a profile of its own.
+pub(crate) fn release_flags(target: &Path) -> anyhow::Result<String> {
     let home = std::env::var("HOME").unwrap_or_default();
     let cargo = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{home}/.cargo"));
     let root = shell::root();
     let places = [(root.as_path(), "/fusiond"), (target, "/fusiond/target"), (Path::new(&cargo), "/cargo")];
     let flags = places.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
-    Ok(flags.join("\u{1f}"))
+    Ok(format!("{}\u{1f}-Cstrip=symbols", flags.join("\u{1f}")))
 }
 
 /// Writes what packages hold besides programs and files of the checkout to `package/` beside the programs.
