@@ -57,6 +57,7 @@ mod workflow_import;
 mod workflow_live;
 mod workflow_pause;
 mod workflow_plan;
+mod workflow_profile;
 mod workflow_rerun;
 
 mod workflow_result;

@@ -5,7 +5,7 @@
 
 use crate::agent::{Agent, AgentLife, Leftovers, Wish};
 use crate::delegate;
-use crate::ids::{AgentId, TaskId};
+use crate::ids::{AgentId, PROFILE_PREFIX, TaskId};
 use crate::index::{Demand, UserIndex};
 use crate::input::Intake;
 use crate::pool;
@@ -190,8 +190,10 @@ fn nobody_fits(state: &State, task: &Task, others: &[&Agent]) -> Reason {
         };
         return Reason::new("agent", text, "submit it again without --agent, or for another one");
     }
-    let spawn = wanted.iter().map(|name| format!(" --capability {name}")).collect::<String>();
-    let remedy = format!("`fusionctl agent spawn --profile shell{spawn}`");
+    let profile = wanted.profiles().next().unwrap_or("shell");
+    let plain = wanted.iter().filter(|name| !name.starts_with(PROFILE_PREFIX));
+    let spawn = plain.map(|name| format!(" --capability {name}")).collect::<String>();
+    let remedy = format!("`fusionctl agent spawn --profile {profile}{spawn}`");
     if others.is_empty() {
         return Reason::new("no_agent", "its owner has no agent", remedy);
     }

@@ -133,6 +133,9 @@ pub struct Uid(pub u32);
 /// Proves to daemon and shim that both mean the same incarnation.
 pub type Nonce = [u8; 16];
 
+/// Before the name of a profile, the capability that every agent of that profile has.
+pub const PROFILE_PREFIX: &str = "profile:";
+
 /// A sorted set of capability names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Capabilities(Box<[Box<str>]>);
@@ -154,6 +157,23 @@ impl Capabilities {
     #[must_use]
     pub fn missing_from(&self, offered: &Self) -> Vec<&str> {
         self.iter().filter(|name| !offered.iter().any(|have| have == *name)).collect()
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn with(&self, name: &str) -> Self {
+        self.iter().chain([name]).collect()
+    }
+
+    /// Those that every agent of this profile has: without being told, the profile's own name.
+    #[must_use]
+    pub fn of_profile(self, profile: &str) -> Self {
+        if profile.is_empty() { self } else { self.with(&format!("{PROFILE_PREFIX}{profile}")) }
+    }
+
+    /// The profiles that are asked for by name.
+    pub fn profiles(&self) -> impl Iterator<Item = &str> {
+        self.iter().filter_map(|name| name.strip_prefix(PROFILE_PREFIX))
     }
 
     /// The names, sorted.
@@ -221,5 +241,15 @@ mod tests {
         let more: Capabilities = ["c", "b", "a"].into_iter().collect();
         assert!(some.within(&more) && !more.within(&some));
         assert_eq!(more.missing_from(&some), ["c"]);
+        assert_eq!(some.with("aa").iter().collect::<Vec<_>>(), ["a", "aa", "b"]);
+    }
+
+    #[test]
+    fn the_name_of_a_profile_is_a_capability() {
+        let some: Capabilities = ["sh"].into_iter().collect();
+        let of = some.clone().of_profile("claude");
+        assert_eq!(of.profiles().collect::<Vec<_>>(), ["claude"]);
+        assert!(some.within(&of));
+        assert_eq!(some.clone().of_profile(""), some);
     }
 }

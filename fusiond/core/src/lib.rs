@@ -44,7 +44,7 @@ pub use agent::{Agent, AgentLife};
 pub use effect::Effect;
 pub use event::{Event, EventKind};
 pub use failure::{Failure, FailureCode};
-pub use ids::{AgentId, Capabilities, Nonce, RunId, SecretId, TaskId, Uid, WorkflowId};
+pub use ids::{AgentId, Capabilities, Nonce, PROFILE_PREFIX, RunId, SecretId, TaskId, Uid, WorkflowId};
 pub use input::{Actor, Caller, Command, Input, Outcome, Rights};
 pub use reject::Reject;
 pub use secret::Secret;

@@ -124,6 +124,9 @@ pub struct Terms {
     /// The agent, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// The profile of the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// 9 comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u32>,
@@ -406,6 +409,7 @@ impl Node {
         texts.extend(self.approval.as_ref().and_then(|approval| approval.message.as_deref()));
         texts.extend(self.wait.iter().flat_map(Wait::texts));
         texts.extend(self.terms.agent.as_deref());
+        texts.extend(self.terms.profile.as_deref());
         texts.extend(self.terms.env.values().map(String::as_str));
         texts.extend(self.concurrency_key.as_deref());
         for value in self.workflow.iter().flat_map(|inner| inner.inputs.values()) {
@@ -429,14 +433,15 @@ impl Node {
 }
 
 impl Terms {
-    /// These, and where they say nothing, those.
+    /// These, and where they say nothing, those. Who names an agent needs no profile, and the other way round.
     #[must_use]
     pub fn or(&self, those: &Self) -> Self {
         let mut env = those.env.clone();
         env.extend(self.env.clone());
         Self {
             capabilities: self.capabilities.clone().or_else(|| those.capabilities.clone()),
-            agent: self.agent.clone().or_else(|| those.agent.clone()),
+            agent: self.agent.clone().or_else(|| those.agent.clone().filter(|_| self.profile.is_none())),
+            profile: self.profile.clone().or_else(|| those.profile.clone().filter(|_| self.agent.is_none())),
             priority: self.priority.or(those.priority),
             timeout: self.timeout.or(those.timeout),
             idle_timeout: self.idle_timeout.or(those.idle_timeout),

@@ -102,6 +102,12 @@ static DEFAULTS: Object = Object {
     fields: &[
         field("capabilities", TEXTS, Optional, "What agents must be able to do."),
         field("agent", Shape::Template, Optional, "The agent that does the work, by name."),
+        field(
+            "profile",
+            Shape::Template,
+            Optional,
+            "The profile of the agent that does the work: one that is idle, or one that is started for it.",
+        ),
         field("priority", Shape::Count(0, 9), Optional, "9 comes first; 5 when nothing is said."),
         field("timeout", Shape::Duration, Optional, "How long one attempt may take."),
         field(
@@ -147,6 +153,12 @@ static NODE: Object = Object {
         field("description", Shape::Text, Optional, "One sentence for people."),
         field("capabilities", TEXTS, Optional, "What the agent must be able to do."),
         field("agent", Shape::Template, Optional, "The agent that does the work, by name."),
+        field(
+            "profile",
+            Shape::Template,
+            Optional,
+            "The profile of the agent that does the work: one that is idle, or one that is started for it.",
+        ),
         field("priority", Shape::Count(0, 9), Optional, "9 comes first; 5 when nothing is said."),
         field("timeout", Shape::Duration, Optional, "How long one attempt may take."),
         field(
@@ -224,6 +236,12 @@ static HOOK: Object = Object {
         field("run", RUN, Optional, "A command with its arguments, run by an agent as it is."),
         field("capabilities", TEXTS, Optional, "What the agent must be able to do."),
         field("agent", Shape::Template, Optional, "The agent that does the work, by name."),
+        field(
+            "profile",
+            Shape::Template,
+            Optional,
+            "The profile of the agent that does the work: one that is idle, or one that is started for it.",
+        ),
         field("priority", Shape::Count(0, 9), Optional, "9 comes first; 5 when nothing is said."),
         field("timeout", Shape::Duration, Optional, "How long one attempt may take."),
         field("retries", Shape::Count(0, 1000), Optional, "Further attempts after a failure."),

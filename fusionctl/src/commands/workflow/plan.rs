@@ -209,14 +209,21 @@ fn takers<'a>(terms: &Terms, agents: &'a [Agent]) -> (Vec<&'a Agent>, String) {
             None => (Vec::new(), format!("there is no agent {name}")),
         };
     }
+    let profile = terms.profile.as_deref();
+    if profile.is_some_and(fusion_workflow::template::is_template) {
+        return (Vec::new(), "the profile of its agent is known when it begins".to_owned());
+    }
+    let is_of = |agent: &&Agent| profile.is_none_or(|profile| agent.profile == profile);
     let has_all =
         |agent: &&Agent| wanted.iter().all(|name| agent.capabilities.iter().any(|have| have == name));
     let lives = |agent: &&Agent| !matches!(agent.state(), AgentState::Stopping | AgentState::Terminated);
-    let found: Vec<&Agent> = agents.iter().filter(lives).filter(has_all).collect();
-    let note = match (found.is_empty(), wanted.is_empty()) {
-        (false, _) => String::new(),
-        (true, true) => "there is no agent".to_owned(),
-        (true, false) => format!("no agent offers {}", wanted.join(", ")),
+    let found: Vec<&Agent> = agents.iter().filter(lives).filter(is_of).filter(has_all).collect();
+    let is_idle = found.iter().any(|agent| agent.state() == AgentState::Idle);
+    let note = match (profile, found.is_empty(), wanted.is_empty()) {
+        (Some(profile), _, _) if !is_idle => format!("an agent of {profile} is started for it"),
+        (_, false, _) => String::new(),
+        (_, true, true) => "there is no agent".to_owned(),
+        (_, true, false) => format!("no agent offers {}", wanted.join(", ")),
     };
     (found, note)
 }

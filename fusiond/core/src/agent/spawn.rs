@@ -5,7 +5,7 @@
 use crate::agent::{Agent, AgentLife, AgentSpec, Wish};
 use crate::effect::Effect;
 use crate::event::EventKind;
-use crate::ids::{AgentId, Capabilities, Uid};
+use crate::ids::{AgentId, Capabilities, PROFILE_PREFIX, Uid};
 use crate::input::{Actor, Caller, Rights};
 use crate::reject::Reject;
 use crate::secret::check_uses;
@@ -70,11 +70,12 @@ pub(crate) fn accept(state: &mut State, out: &mut Out, turn: Turn, actor: Actor,
         EventKind::AgentSpawned { agent: id, name: ask.spec.name.clone(), profile: ask.spec.profile.clone() };
     let seeded = if ask.spec.seed.is_some() { Seeded::Due } else { Seeded::Nothing };
     let disk_bytes = ask.spec.disk_bytes.or(state.config.disk_bytes);
+    let capabilities = ask.spec.capabilities.of_profile(&ask.spec.profile);
     let agent = Agent {
         id,
         owner,
         created_at: turn.now,
-        spec: AgentSpec { disk_bytes, ..ask.spec },
+        spec: AgentSpec { disk_bytes, capabilities, ..ask.spec },
         incarnation: 1,
         nonce: turn.nonce(id),
         next_serial: 1,
@@ -162,7 +163,8 @@ pub(crate) fn check_capabilities(names: &Capabilities) -> Result<(), Reject> {
         return Err(Reject::CapabilityLimit { count: names.len() });
     }
     let valid = |name: &str| {
-        (1..=Capabilities::NAME_BYTES_MAX).contains(&name.len())
+        let said = name.strip_prefix(PROFILE_PREFIX).unwrap_or(name);
+        (1..=Capabilities::NAME_BYTES_MAX).contains(&said.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:/+".contains(&byte))
     };
     match names.iter().find(|name| !valid(name)) {

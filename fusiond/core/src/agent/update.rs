@@ -141,7 +141,7 @@ fn apply(spec: &mut super::AgentSpec, change: AgentChange) {
         spec.name = name;
     }
     if let Some(capabilities) = capabilities {
-        spec.capabilities = capabilities;
+        spec.capabilities = capabilities.of_profile(&spec.profile);
     }
     if let Some(restart) = restart {
         spec.restart = restart;

@@ -13,7 +13,7 @@ pub(crate) mod supply;
 
 use crate::agent::{Agent, AgentLife, AgentSpec, Stay};
 use crate::explain::Reason;
-use crate::ids::{AgentId, Uid};
+use crate::ids::{AgentId, Capabilities, Uid};
 use crate::index::PoolIndex;
 use crate::state::State;
 use crate::task::Task;
@@ -62,8 +62,35 @@ pub struct Pool {
     pub idle_timeout: Millis,
     /// For whom `min` are kept also before there was any work.
     pub warm: Vec<Uid>,
+    /// Whom it is for.
+    pub takes: Takes,
     /// What its agents are made of. Their workspaces lie below the recipe's.
     pub spec: AgentSpec,
+}
+
+/// Which tasks a pool grows for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// For all that its agents can do.
+    Any,
+    /// For those that ask for its profile by name.
+    Named,
+}
+
+/// Agents at once for one user of a profile that says nothing of a pool, for tasks that ask for the profile.
+pub const NAMED_MAX: u32 = 16;
+/// How long one of them waits for another task.
+pub const NAMED_IDLE: Millis = Millis(60_000);
+
+impl Pool {
+    /// Whether it grows for a task that asks for these; `name` is its profile.
+    pub(crate) fn suits(&self, name: &str, wanted: &Capabilities) -> bool {
+        let is_for = match self.takes {
+            Takes::Any => true,
+            Takes::Named => wanted.profiles().any(|profile| profile == name),
+        };
+        is_for && wanted.within(&self.spec.capabilities)
+    }
 }
 
 impl State {
@@ -138,7 +165,7 @@ pub(crate) fn outlook(state: &State, task: &Task) -> Option<Reason> {
     if task.spec.target.is_some() {
         return None;
     }
-    let able = |(_, pool): &(&String, &Pool)| task.spec.capabilities.within(&pool.spec.capabilities);
+    let able = |(name, pool): &(&String, &Pool)| pool.suits(name, &task.spec.capabilities);
     let pools = state.config.pools.of(task.owner).iter().filter(able);
     let mut told = pools.map(|(name, pool)| tell(state, task, name, pool));
     let first = told.next()?;

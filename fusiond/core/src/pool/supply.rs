@@ -124,7 +124,7 @@ fn able<'a>(
     uid: Uid,
     wanted: &Capabilities,
 ) -> impl Iterator<Item = (&'a String, &'a Pool)> {
-    state.config.pools.of(uid).iter().filter(|(_, pool)| wanted.within(&pool.spec.capabilities))
+    state.config.pools.of(uid).iter().filter(|(name, pool)| pool.suits(name, wanted))
 }
 
 #[derive(PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use crate::event::EventKind;
 use crate::failure::{Failure, FailureCode};
-use crate::ids::{RunId, TaskId};
+use crate::ids::{RunId, TaskId, Uid};
 use crate::input::{Actor, Caller, Rights};
 use crate::reject::Reject;
 use crate::state::State;
@@ -128,12 +128,28 @@ fn submit_task(
         return Ok(());
     };
     let caller = Caller { uid: owner, rights: Rights::User };
+    check_profiles(state, owner, &ask)?;
     let target = submit::find_target(state, caller, &ask.agent)?;
     submit::check_target(state, target, ask.kind, ask.input_bytes)?;
     let needed = submit::check(state, caller, &ask)?;
     ask.node = Some(Box::new(NodeRef { run, place, id }));
     submit::accept(state, out, turn, caller, ask, At { parent: None, target, needed });
     Ok(())
+}
+
+/// A node that asks for a profile that there is not would wait without end.
+fn check_profiles(state: &State, owner: Uid, ask: &SubmitTask) -> Result<(), Reject> {
+    let pools = state.config.pools.of(owner);
+    let has_agent = |profile: &str| {
+        state
+            .agents()
+            .any(|agent| agent.owner == owner && agent.spec.profile == profile && !agent.is_ending())
+    };
+    let unknown = ask.capabilities.profiles().find(|name| !pools.contains_key(*name) && !has_agent(name));
+    match unknown {
+        Some(profile) => Err(Reject::ProfileNotFound { profile: profile.to_owned(), nearest: None }),
+        None => Ok(()),
+    }
 }
 
 /// A task has ended: if it was a node's, its run hears of it.

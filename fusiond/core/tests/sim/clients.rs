@@ -7,7 +7,7 @@ use crate::rng::Rng;
 use fusion_core::agent::update::Change;
 use fusion_core::agent::{AgentChange, AgentSpec, Keep, RestartPolicy, SpawnAgent, Stay};
 use fusion_core::input::{Intake, PauseHow};
-use fusion_core::pool::{AllPools, Pool, Pools};
+use fusion_core::pool::{AllPools, Pool, Pools, Takes};
 use fusion_core::profile::PROFILES_BYTES_MAX;
 use fusion_core::secret::{SecretUse, SetSecret};
 use fusion_core::task::submit::Admission;
@@ -196,7 +196,8 @@ pub(crate) fn pool(profile: &str, offered: Capabilities, min: u32, max: u32, idl
     let mut spec = agent.spec;
     spec.profile = profile.to_owned();
     spec.recipe.workspace = "/w".to_owned();
-    Pool { min, max, idle_timeout, warm: Vec::new(), spec }
+    spec.capabilities = spec.capabilities.of_profile(profile);
+    Pool { min, max, idle_timeout, warm: Vec::new(), takes: Takes::Any, spec }
 }
 
 /// Some pools, or none.
@@ -214,6 +215,7 @@ fn draw_some_pools(rng: &mut Rng, names: &[&str]) -> Pools {
             let min = u32::try_from(rng.below(2)).expect("small");
             let max = min + u32::try_from(rng.below(3)).expect("small");
             let mut made = pool(name, capabilities(rng, 600), min, max, Millis(1 + rng.below(8000)));
+            made.takes = if rng.permille(300) { Takes::Named } else { Takes::Any };
             made.warm = rng.permille(300).then(|| Uid(*rng.pick(&USERS))).into_iter().collect();
             pools.insert(name.to_owned(), made);
         }

@@ -215,6 +215,10 @@ fn prepare(rng: &mut Rng, run: &Run, now: Time, place: Place) -> Prepared {
             if rng.permille(30) {
                 "nobody".clone_into(&mut task.agent);
             }
+            if rng.permille(150) {
+                let profile = *rng.pick(&["p", "q", "o"]);
+                task.capabilities = task.capabilities.of_profile(profile);
+            }
             Prepared::Task(Box::new(task))
         }
         NodeKind::Workflow => {

@@ -14,6 +14,7 @@ use fusion_core::agent::update::Change;
 use fusion_core::agent::{AgentChange, Keep, RestartPolicy};
 use fusion_core::explain::{explain_agent, explain_task};
 use fusion_core::input::{Intake, PauseHow};
+use fusion_core::pool::Takes;
 use fusion_core::secret::SetSecret;
 use fusion_core::step::Done;
 use fusion_core::task::submit::Admission;
@@ -162,7 +163,10 @@ impl Session {
         let number_of = |flag, default| value(rest, flag).map_or(default, number);
         let idle = value(rest, "--idle").map_or(Millis::from_secs(60), millis);
         let offered = values(rest, "--capability").collect();
-        let pool = clients::pool(name, offered, number_of("--min", 0), number_of("--max", 1), idle);
+        let mut pool = clients::pool(name, offered, number_of("--min", 0), number_of("--max", 1), idle);
+        if rest.contains(&"--named") {
+            pool.takes = Takes::Named;
+        }
         let pools = &mut self.world.config.pools;
         match owner {
             None => pools.shared.insert(name.to_owned(), pool),

@@ -2,11 +2,14 @@
 //!
 //! Not for: reading profile files (`crate::profile`), and who takes them over (`crate::reload`).
 
+use super::plan::plan_sandbox;
 use super::refuse::refuse;
 use super::{Door, page_size};
-use crate::profile::{self, Library, Profile};
+use crate::profile::{self, Kind, Library, Profile};
 use fusion_core::{Caller, Command, Reject, Uid};
 use fusion_proto::v1;
+use fusion_workflow::definition::Node;
+use fusion_workflow::template::is_template;
 use tonic::{Request, Response, Status};
 
 /// The longest text of one file of profiles.
@@ -100,6 +103,27 @@ impl Door {
         self.engine.ask(caller, command, None, |_, _, _| ()).await?;
         self.keeper.applied(owner).await
     }
+}
+
+/// Whether the agents that these nodes ask for can be made; a name that is a template is known when the node begins.
+pub(super) fn check_named(library: &Library, owner: Uid, nodes: &[Node]) -> Result<(), Reject> {
+    let tasks = nodes.iter().filter(|node| node.is_task());
+    for name in tasks.filter_map(|node| node.terms.profile.as_deref()).filter(|name| !is_template(name)) {
+        let profile = library.get(owner.0, name);
+        let profile = profile.ok_or_else(|| profile_not_found(library, owner.0, name.to_owned()))?;
+        if profile.kind != Kind::Exec {
+            return Err(Reject::ProfileKind {
+                profile: name.to_owned(),
+                kind: profile.kind.word().to_owned(),
+            });
+        }
+        if profile.command.is_empty() {
+            let expected = "one with a command of its own: `fusionctl profile show` tells";
+            return Err(Reject::FieldInvalid { field: "profile", value: name.to_owned(), expected });
+        }
+        plan_sandbox(profile, "")?;
+    }
+    Ok(())
 }
 
 /// The refusal, with the name that was perhaps meant.

@@ -2,6 +2,7 @@
 //!
 //! Not for: whether an edit is possible (`fusion_core::workflow::edit`), what is different (`engine::workflow`).
 
+use super::profiles::check_named;
 use super::refuse::{broken, refuse};
 use super::workflows::{aside, check_definition, run_in};
 use super::{Door, view};
@@ -22,6 +23,8 @@ impl Door {
         let base = if ask.revision == 0 { run.revision } else { ask.revision };
         let Some(edited) = self.compare(&run, base, definition).await? else { return Ok(run) };
         let Edited { script, plan, changed, changes } = edited;
+        let library = self.keeper.in_force().library;
+        check_named(&library, run.owner, &script.nodes).map_err(|reject| refuse(&reject))?;
         let id = run.id.to_string();
         let command = Command::EditRun(Box::new(EditRun {
             run: id,

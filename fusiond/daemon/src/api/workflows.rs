@@ -2,6 +2,7 @@
 //!
 //! Not for: reading users' files; definitions come as JSON and are checked here once more.
 
+use super::profiles::check_named;
 use super::refuse::{broken, refuse};
 use super::submit::{request_hash, sorted};
 use super::{Door, page_size, view};
@@ -284,6 +285,8 @@ impl Door {
         let labels = sorted(definition.labels.clone().into_iter().chain(ask.labels).collect());
         let name = definition.name.clone();
         let script = Arc::new(Script::new(definition, inputs));
+        let library = self.keeper.in_force().library;
+        check_named(&library, owner, &script.nodes).map_err(|reject| refuse(&reject))?;
         let start = StartRun {
             id: RunId(0),
             owner,

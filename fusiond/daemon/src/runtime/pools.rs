@@ -5,12 +5,12 @@
 use super::{Runtime, word};
 use crate::paths::Paths;
 use crate::profile::{APPLIED, Kind, Library, Profile};
-use fusion_core::Uid;
 use fusion_core::agent::{AgentLimits, AgentSpec, Recipe, RestartPolicy, Stay};
-use fusion_core::pool::{AllPools, Pool, Pools};
+use fusion_core::pool::{AllPools, NAMED_IDLE, NAMED_MAX, Pool, Pools, Takes};
+use fusion_core::{Capabilities, Uid};
 
 impl Runtime {
-    /// The pools of all profiles that have one. For the core whenever the profiles change.
+    /// The pools of all profiles: of one that says nothing of a pool, for tasks that name it. For the core whenever the profiles change.
     #[must_use]
     pub fn pools(&self, library: &Library, paths: &Paths) -> AllPools {
         let own =
@@ -37,7 +37,11 @@ fn is_runnable(profile: &Profile) -> bool {
 }
 
 fn pool(profile: &Profile, runtime: &Runtime, owner: Option<u32>, paths: &Paths) -> Option<Pool> {
-    let asked = profile.pool?;
+    let (size, takes) = match profile.pool {
+        Some(asked) => ((asked.min, asked.max, asked.idle_timeout), Takes::Any),
+        None => ((0, NAMED_MAX, NAMED_IDLE), Takes::Named),
+    };
+    let (min, max, idle_timeout) = size;
     let limits = AgentLimits::default();
     let backend = word(runtime.choose_backend(&limits).ok()?);
     let recipe = Recipe {
@@ -52,10 +56,11 @@ fn pool(profile: &Profile, runtime: &Runtime, owner: Option<u32>, paths: &Paths)
         workspace: paths.workspaces.to_string_lossy().into_owned(),
         ..Recipe::default()
     };
+    let capabilities: Capabilities = profile.capabilities.iter().cloned().collect();
     let spec = AgentSpec {
         name: profile.name.clone(),
         profile: profile.name.clone(),
-        capabilities: profile.capabilities.iter().cloned().collect(),
+        capabilities: capabilities.of_profile(&profile.name),
         restart: RestartPolicy::OnFailure,
         limits,
         idle_timeout: profile.idle_timeout,
@@ -74,5 +79,5 @@ fn pool(profile: &Profile, runtime: &Runtime, owner: Option<u32>, paths: &Paths)
         None if paths.serves_all() => Vec::new(),
         None => vec![Uid(paths.uid)],
     };
-    Some(Pool { min: asked.min, max: asked.max, idle_timeout: asked.idle_timeout, warm, spec })
+    Some(Pool { min, max, idle_timeout, warm, takes, spec })
 }

@@ -46,6 +46,7 @@ pub fn check(definition: &Definition, tree: &Tree, problems: &mut Vec<Problem>) 
     check.whole_path(tree, "tasks_file", definition.tasks_file.as_deref());
     if let Some(defaults) = tree.get("defaults") {
         check.whole_path(defaults, "workdir", definition.defaults.workdir.as_deref());
+        check.one_agent(defaults);
     }
     check.budget(tree);
 }
@@ -75,6 +76,15 @@ impl<'a> Check<'a> {
                 message,
                 "write it from the root, such as /home/ada/project",
             ));
+        }
+    }
+
+    /// Whoever names the agent has no say in what it is made of.
+    fn one_agent(&mut self, tree: &Tree) {
+        if let Some(span) = tree.get("agent").and_then(|_| tree.key_span("profile")) {
+            let message = "`agent` and `profile` both say who does the work";
+            let hint = "keep `agent` for one agent that there is, or `profile` for any of its kind";
+            self.problems.push(Problem::error(Some(span), message, hint));
         }
     }
 
@@ -190,6 +200,7 @@ impl<'a> Check<'a> {
                 let message = format!("`{id}` must have either `prompt` or `run`");
                 self.problems.push(Problem::error(tree.span, message, ""));
             }
+            self.one_agent(tree);
             // A hook comes after everything: it may speak about every node.
             texts::check(self, &node, tree, texts::Sight::All);
         }

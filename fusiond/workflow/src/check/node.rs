@@ -12,9 +12,10 @@ use serde_json::Value;
 const WORKS: [&str; 6] = ["prompt", "run", "approval", "workflow", "wait", "done"];
 
 /// Options that only a node with a task can have.
-const OF_TASKS: [&str; 15] = [
+const OF_TASKS: [&str; 16] = [
     "capabilities",
     "agent",
+    "profile",
     "priority",
     "timeout",
     "idle_timeout",
@@ -49,6 +50,7 @@ pub(super) fn does_one_thing(check: &mut Check<'_>, node: &Node, tree: &Tree) {
 
 pub(super) fn check(check: &mut Check<'_>, node: &Node, tree: &Tree) {
     options(check, node, tree);
+    check.one_agent(tree);
     check.whole_path(tree, "workdir", node.terms.workdir.as_deref());
     check.budget(tree);
     work(check, node, tree);

@@ -99,7 +99,7 @@ pub(super) fn check(check: &mut Check<'_>, node: &Node, tree: &Tree, sight: Sigh
 /// All texts of a node in which templates are filled in.
 fn templates(tree: &Tree) -> Vec<(&'static str, &Text)> {
     let mut found = Vec::new();
-    for word in ["prompt", "agent", "concurrency_key", "when", "foreach"] {
+    for word in ["prompt", "agent", "profile", "concurrency_key", "when", "foreach"] {
         found.extend(tree.get(word).and_then(Tree::text).map(|text| (word, text)));
     }
     for item in tree.get("run").map(Tree::items).unwrap_or_default() {

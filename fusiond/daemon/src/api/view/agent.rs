@@ -3,9 +3,9 @@
 //! Not for: the sentence that explains a state (`fusion_core::explain`).
 
 use super::timestamp;
-use fusion_core::agent::{Agent, AgentLife, Freeze, RestartPolicy, Stay};
+use fusion_core::agent::{Agent, AgentLife, AgentSpec, Freeze, RestartPolicy, Stay};
 use fusion_core::workspace::quota::Excess;
-use fusion_core::{State, Time, explain};
+use fusion_core::{PROFILE_PREFIX, State, Time, explain};
 use fusion_proto::v1;
 
 /// The whole agent.
@@ -20,7 +20,7 @@ pub(crate) fn agent(state: &State, agent: &Agent, now: Time) -> v1::Agent {
         state: life(&agent.life).into(),
         reason: reason(state, agent, now),
         incarnation: agent.incarnation,
-        capabilities: agent.spec.capabilities.iter().map(str::to_owned).collect(),
+        capabilities: capabilities(&agent.spec),
         workspace: recipe.workspace.clone(),
         task: agent.life.work().map(|work| work.task.to_string()),
         restart: restart(agent.spec.restart).into(),
@@ -48,6 +48,12 @@ pub(crate) fn agent(state: &State, agent: &Agent, now: Time) -> v1::Agent {
         },
         idle_timeout: agent.spec.idle_timeout.map(super::duration),
     }
+}
+
+/// Without the one that says its profile again.
+fn capabilities(spec: &AgentSpec) -> Vec<String> {
+    let is_profile = |name: &str| name.strip_prefix(PROFILE_PREFIX) == Some(&spec.profile);
+    spec.capabilities.iter().filter(|name| !is_profile(name)).map(str::to_owned).collect()
 }
 
 fn reason(state: &State, agent: &Agent, now: Time) -> String {

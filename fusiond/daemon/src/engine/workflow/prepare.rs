@@ -12,7 +12,7 @@ use fusion_core::secret::SecretUse;
 use fusion_core::task::submit::{Admission, PRIORITY_DEFAULT};
 use fusion_core::task::{OnLost, Stdin, SubmitTask, Timeouts};
 use fusion_core::workflow::{AskWatch, NodeState, Place, Prepared, Run, StartRun, Workflow};
-use fusion_core::{Failure, FailureCode, Millis, RunId, TaskId, Time, Uid};
+use fusion_core::{Capabilities, Failure, FailureCode, Millis, RunId, TaskId, Time, Uid};
 use fusion_workflow::definition::{Node, Wait, Work};
 use fusion_workflow::{ITEMS_MAX, inputs, template};
 use serde_json::{Map, Value, json};
@@ -312,6 +312,8 @@ fn task(node: &Node, whom: &For, context: &Value, prompt: String, run: Vec<Strin
     env.push(("FUSION_RUN_ID".to_owned(), whom.run.to_string()));
     env.push(("FUSION_NODE".to_owned(), node.id.clone()));
     env.extend(whom.place.item.map(|item| ("FUSION_ITEM".to_owned(), item.to_string())));
+    let profile = fill("profile", node.terms.profile.as_deref().unwrap_or_default(), context)?;
+    let capabilities: Capabilities = node.terms.capabilities.iter().flatten().map(String::as_str).collect();
     let input = plan_input(prompt, run, env, false).map_err(|reject| reject.to_string())?;
     let terms = &node.terms;
     let submit = SubmitTask {
@@ -322,7 +324,7 @@ fn task(node: &Node, whom: &For, context: &Value, prompt: String, run: Vec<Strin
         kind: input.kind,
         input_bytes: input_bytes(&input),
         priority: terms.priority.unwrap_or_else(|| PRIORITY_DEFAULT.into()),
-        capabilities: terms.capabilities.iter().flatten().map(String::as_str).collect(),
+        capabilities: capabilities.of_profile(&profile),
         agent: fill("agent", terms.agent.as_deref().unwrap_or_default(), context)?,
         key: String::new(),
         request: 0,

@@ -18,7 +18,7 @@ pub struct Script {
     /// What is stored.
     pub(super) form: Form,
     /// The nodes by number, with the defaults of the workflow.
-    pub(super) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     /// Which nodes the templates of each node speak about.
     pub(super) uses: Vec<Vec<u32>>,
     /// Which of them its items speak about.
