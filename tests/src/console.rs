@@ -171,9 +171,9 @@ fn heading_of(lines: &[&str], line: usize) -> String {
 
 /// Whether a command changes nothing: a reader who is faster than the daemon looks again.
 fn only_looks(command: &str) -> bool {
-    ["agent list", "agent show", "task list", "task show", "task logs", "workspace list", "why"]
-        .iter()
-        .any(|verb| command.starts_with(&format!("fusionctl {verb}")))
+    let verbs = ["agent list", "agent show", "task list", "task show", "task logs", "workspace list", "why"];
+    verbs.iter().any(|verb| command.starts_with(&format!("fusionctl {verb}")))
+        || (command.starts_with("grep ") && !command.contains(['>', '|', ';']))
 }
 
 fn steps(lines: &[&str]) -> Vec<Step> {
