@@ -9,20 +9,32 @@ use std::collections::HashMap;
 
 /// The most values of one document, repeated parts counted as often as they stand.
 const VALUES_MAX: usize = 1_000_000;
+/// The most letters of one document, in bytes, repeated parts counted as often as they stand: twice the longest definition.
+const BYTES_MAX: usize = 8 << 20;
 /// How deep values may stand within one another.
 const DEPTH_MAX: usize = 64;
 
-/// Reads one document.
+/// Reads a definition.
+///
+/// # Errors
+/// The first thing that is no YAML, or too much of it, or that there is nothing.
+pub fn read(text: &str) -> Result<Tree, Problem> {
+    document(text)?.ok_or_else(|| {
+        Problem::error(None, "the definition is empty", "a definition has at least `name` and `nodes`")
+    })
+}
+
+/// Reads one document, whatever it is about; `None`: there is nothing in it.
 ///
 /// # Errors
 /// The first thing that is no YAML, or too much of it.
-pub fn read(text: &str) -> Result<Tree, Problem> {
+pub fn document(text: &str) -> Result<Option<Tree>, Problem> {
     let mut reader = Reader {
         lines: text.lines().collect(),
         open: Vec::new(),
         anchors: HashMap::new(),
         root: None,
-        count: 0,
+        size: Size::default(),
     };
     for event in Parser::new_from_str(text) {
         let (event, mark) = event.map_err(|error| {
@@ -32,9 +44,37 @@ pub fn read(text: &str) -> Result<Tree, Problem> {
         })?;
         reader.take(event, mark)?;
     }
-    reader.root.ok_or_else(|| {
-        Problem::error(None, "the definition is empty", "a definition has at least `name` and `nodes`")
-    })
+    Ok(reader.root)
+}
+
+/// How much something is.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    values: usize,
+    bytes: usize,
+}
+
+impl Size {
+    const fn of(text: &str) -> Self {
+        Self { values: 1, bytes: text.len() }
+    }
+
+    fn of_tree(tree: &Tree) -> Self {
+        match &tree.kind {
+            Kind::Null | Kind::Bool(_) => Self::of(""),
+            Kind::Number(_, letters) => Self::of(letters),
+            Kind::Text(text) => Self::of(&text.text),
+            Kind::List(items) => items.iter().map(Self::of_tree).fold(Self::of(""), Self::and),
+            Kind::Map(named) => {
+                let parts = named.iter().map(|(key, value)| Self::of(&key.name).and(Self::of_tree(value)));
+                parts.fold(Self::of(""), Self::and)
+            }
+        }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self { values: self.values + other.values, bytes: self.bytes + other.bytes }
+    }
 }
 
 /// A list or a map that is not closed yet.
@@ -52,9 +92,9 @@ enum Partly {
 struct Reader<'a> {
     lines: Vec<&'a str>,
     open: Vec<Open>,
-    anchors: HashMap<usize, (Tree, usize)>,
+    anchors: HashMap<usize, (Tree, Size)>,
     root: Option<Tree>,
-    count: usize,
+    size: Size,
 }
 
 fn span_of(mark: &Mark) -> Span {
@@ -89,7 +129,8 @@ impl Reader<'_> {
                 self.place(tree)
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.grow(1, span)?;
+                let size = Size::of(&text);
+                self.grow(size, span)?;
                 let core = tag.as_ref().map(|tag| (tag.handle.as_str(), tag.suffix.as_str()));
                 let kind = match (style, core) {
                     (_, Some(("tag:yaml.org,2002:", "str"))) => None,
@@ -106,7 +147,7 @@ impl Reader<'_> {
                     Kind::Text(Text { start: Some(self.start(&mark, style)), text: text.into_owned() })
                 });
                 let tree = Tree { span: Some(span), kind };
-                self.keep(anchor, &tree, 1);
+                self.keep(anchor, &tree, size);
                 self.place(tree)
             }
             Event::SequenceStart(anchor, _) => self.begin(anchor, span, Partly::List(Vec::new())),
@@ -115,17 +156,20 @@ impl Reader<'_> {
         }
     }
 
-    fn grow(&mut self, by: usize, span: Span) -> Result<(), Problem> {
-        self.count += by;
-        if self.count > VALUES_MAX {
-            let message = format!("the definition has more than {VALUES_MAX} values");
-            return Err(Problem::error(Some(span), message, "aliases count as often as they stand"));
-        }
-        Ok(())
+    fn grow(&mut self, by: Size, span: Span) -> Result<(), Problem> {
+        self.size = self.size.and(by);
+        let message = if self.size.values > VALUES_MAX {
+            format!("there are more than {VALUES_MAX} values")
+        } else if self.size.bytes > BYTES_MAX {
+            format!("the texts have more than {BYTES_MAX} bytes")
+        } else {
+            return Ok(());
+        };
+        Err(Problem::error(Some(span), message, "aliases count as often as they stand"))
     }
 
     fn begin(&mut self, anchor: usize, span: Span, kind: Partly) -> Result<(), Problem> {
-        self.grow(1, span)?;
+        self.grow(Size::of(""), span)?;
         if self.open.len() >= DEPTH_MAX {
             let message = format!("lists and maps stand more than {DEPTH_MAX} deep within one another");
             return Err(Problem::error(Some(span), message, ""));
@@ -142,13 +186,13 @@ impl Reader<'_> {
         };
         let tree = Tree { span: Some(open.span), kind };
         if open.anchor != 0 {
-            let size = size(&tree);
+            let size = Size::of_tree(&tree);
             self.keep(open.anchor, &tree, size);
         }
         self.place(tree)
     }
 
-    fn keep(&mut self, anchor: usize, tree: &Tree, size: usize) {
+    fn keep(&mut self, anchor: usize, tree: &Tree, size: Size) {
         if anchor != 0 {
             self.anchors.insert(anchor, (tree.clone(), size));
         }
@@ -191,14 +235,6 @@ impl Reader<'_> {
                 Start { line: first + 1, column: indent, indent }
             }
         }
-    }
-}
-
-fn size(tree: &Tree) -> usize {
-    match &tree.kind {
-        Kind::Null | Kind::Bool(_) | Kind::Number(..) | Kind::Text(_) => 1,
-        Kind::List(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Kind::Map(named) => 1 + named.iter().map(|(_, value)| 1 + size(value)).sum::<usize>(),
     }
 }
 
@@ -282,7 +318,10 @@ mod tests {
             text.push_str(&format!("a{n}: &a{n} [{}]\n", before.trim_end_matches(", ")));
         }
         assert!(read(&text).unwrap_err().message.contains("values"));
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(100_000));
+        assert!(read(&long).unwrap_err().message.contains("bytes"));
         assert!(read("a: 1\nb: 2\na: 3\n").unwrap_err().message.contains("twice"));
         assert!(read(&"[".repeat(100)).is_err());
+        assert!(document("# nothing\n").unwrap().is_none() && read("").is_err());
     }
 }
