@@ -19,6 +19,7 @@ mod commands;
 mod complete;
 mod env_file;
 mod error;
+mod files;
 mod near;
 mod output;
 mod speckit;

@@ -277,6 +277,124 @@ fn workflow_import_refuses_with_lines_and_shows_what_it_would_run() {
     assert_eq!(ctl.json(&["workflow", "list"]).as_array().map(Vec::len), Some(0), "nothing was begun");
 }
 
+const HOOKS: &str = "\
+hooks:
+  before_implement:
+  - {extension: git, command: speckit.git.commit, optional: false, description: 'Keep {{ what }} is there'}
+  - {extension: git, command: speckit.git.ask, optional: true, prompt: Ask?}
+  - {extension: a, command: speckit.a.second, optional: false}
+  after_implement:
+  - {extension: a, command: speckit.a.check, optional: false, enabled: true}
+  - {extension: a, command: speckit.a.ci, optional: false, condition: env.CI is set}
+";
+
+/// A project with hooks whose agent knows skills.
+fn project_with_hooks(daemon: &Daemon, tasks: &str) -> PathBuf {
+    let file = project(daemon, tasks, None);
+    let specify = daemon.folder().join("project/.specify");
+    let state = r#"{"integration": "claude", "integration_settings": {"claude": {"invoke_separator": "-"}}}"#;
+    std::fs::write(specify.join("extensions.yml"), HOOKS).expect("our own folder can be written");
+    std::fs::write(specify.join("integration.json"), state).expect("our own folder can be written");
+    file
+}
+
+/// What the scribe was asked to do since the last time, in order: commands and tasks.
+fn asked(daemon: &Daemon) -> Vec<String> {
+    let path = daemon.folder().join("project/order");
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    drop(std::fs::remove_file(&path));
+    let name = |line: &str| {
+        let word = if line.starts_with('/') { 0 } else { 2 };
+        line.split(' ').nth(word).unwrap_or(line).to_owned()
+    };
+    text.lines().map(name).collect()
+}
+
+#[test]
+fn workflow_import_runs_hooks_before_the_tasks_and_after_them() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    spawn_scribe(&ctl);
+    let text = "- [ ] T001 a\n- [ ] T002 [P] b\n- [x] T003 [P] c\n";
+    let file = project_with_hooks(&daemon, text);
+    let import = |more: &[&str]| {
+        let args = [&["-q", "workflow", "import", file.to_str().unwrap()], more].concat();
+        let done = ctl.run(&args).expect_code(0);
+        (ctl.run_ended(done.stdout.trim()), done.stderr)
+    };
+    let (run, told) = import(&[]);
+    assert_eq!(run["state"], "succeeded", "{run}");
+    assert_eq!(
+        asked(&daemon),
+        ["/speckit-git-commit", "/speckit-a-second", "T001", "T002", "/speckit-a-check"]
+    );
+    let lines: Vec<&str> = told.lines().map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(
+        lines,
+        [".specify/extensions.yml:4: speckit.git.ask", ".specify/extensions.yml:8: speckit.a.ci"],
+        "{told}"
+    );
+    let task = node(&run, "before-implement-1")["task"].as_str().unwrap().to_owned();
+    let prompt = ctl.json(&["task", "show", &task])["prompt"].as_str().unwrap().to_owned();
+    assert!(
+        prompt.starts_with(
+            "/speckit-git-commit This is the hook before_implement of the extension git: Keep {{ what }} is there\n"
+        ),
+        "{prompt}"
+    );
+    until_holds(&file, &ticked(text));
+    // Everything is done: spec-kit runs its hooks all the same.
+    assert_eq!(import(&["--hooks", "all"]).0["state"], "succeeded");
+    assert_eq!(
+        asked(&daemon),
+        ["/speckit-git-commit", "/speckit-git-ask", "/speckit-a-second", "/speckit-a-check"]
+    );
+    let (run, told) = import(&["--hooks", "none"]);
+    assert_eq!((&run["state"], told.as_str()), (&"succeeded".into(), ""));
+    assert_eq!(asked(&daemon), [""; 0]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), ticked(text), "hooks have no boxes");
+}
+
+#[test]
+fn workflow_import_runs_no_hook_after_a_failure_and_begins_without_a_file_that_is_broken() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    spawn_scribe(&ctl);
+    let text = "- [ ] T001 a\n- [ ] T404 [P] b\n- [ ] T003 [P] c\n";
+    let file = project_with_hooks(&daemon, text);
+    let path = file.to_str().unwrap();
+    let run = ctl.run_ended(&ctl.id(&["workflow", "import", path]));
+    let state = |run: &serde_json::Value, id: &str| node(run, id)["state"].clone();
+    assert_eq!(
+        (run["state"].clone(), state(&run, "T003"), state(&run, "after-implement-1")),
+        ("succeeded".into(), "succeeded".into(), "skipped".into()),
+        "neighbours of a task with [P] go on, and the hook waits for all: {run}"
+    );
+    let order = asked(&daemon);
+    assert_eq!((order.len(), order.last().map(String::as_str)), (5, Some("T003")), "{order:?}");
+    until_holds(&file, &ticked(text).replace("[x] T404", "[ ] T404"));
+    // A hook that fails keeps the tasks from beginning.
+    let hooks = daemon.folder().join("project/.specify/extensions.yml");
+    std::fs::write(&hooks, HOOKS.replace("speckit.a.second", "speckit.T404")).unwrap();
+    std::fs::write(&file, "- [ ] T001 a\n").unwrap();
+    let run = ctl.run_ended(&ctl.id(&["workflow", "import", path]));
+    assert_eq!((run["state"].clone(), state(&run, "T001")), ("failed".into(), "skipped".into()), "{run}");
+    assert_eq!(asked(&daemon), ["/speckit-git-commit", "/speckit-T404"]);
+    std::fs::write(&hooks, HOOKS).unwrap();
+    std::fs::write(&file, "- [ ] T404 a\n- [ ] T001 b\n").unwrap();
+    let run = ctl.run_ended(&ctl.id(&["workflow", "import", path]));
+    let states = [run["state"].clone(), state(&run, "T001"), state(&run, "after-implement-1")];
+    assert_eq!(states, ["failed", "skipped", "skipped"], "{run}");
+    drop(asked(&daemon));
+    std::fs::write(&file, "- [ ] T001 a\n").unwrap();
+    std::fs::write(&hooks, "hooks:\n  before_implement: [\n").unwrap();
+    let done = ctl.run(&["-q", "workflow", "import", path]).expect_code(0);
+    let told = ".specify/extensions.yml:3:1: this is not YAML: ";
+    assert!(done.stderr.starts_with(told) && done.stderr.contains("no hook is run"), "{done}");
+    assert_eq!(ctl.run_ended(done.stdout.trim())["state"], "succeeded");
+    assert_eq!(asked(&daemon), ["T001"]);
+}
+
 #[test]
 fn workflow_import_takes_the_template_of_specify_init() {
     let daemon = Daemon::start();
@@ -299,5 +417,21 @@ fn workflow_import_takes_the_template_of_specify_init() {
             line.contains("a sample of a task") || (mode == "stories" && line.contains("both name"))
         };
         assert!(done.stderr.lines().all(is_expected), "{done}");
+    }
+    // The extension that comes with spec-kit registers its hooks as optional ones.
+    let add = ["extension", "add", "git"];
+    let add = Command::new(specify()).args(add).current_dir(&root).stdin(Stdio::null()).output().unwrap();
+    assert!(add.status.success(), "{}", String::from_utf8_lossy(&add.stderr));
+    let import = ["workflow", "import", template.to_str().unwrap(), "--dry-run", "--hooks"];
+    let told = ctl.run(&[&import[..], &["mandatory"]].concat()).expect_code(0);
+    assert_eq!(told.stderr.matches(", is optional and left out").count(), 2, "{told}");
+    let all = ctl.run(&[&import[..], &["all"]].concat()).expect_code(0);
+    assert!(!all.stderr.contains("extensions.yml"), "{all}");
+    for words in [
+        "/speckit-git-commit This is the hook before_implement of the extension git: Auto-commit before",
+        "\"Commit implementation changes?\" is answered with yes.",
+        "described in .specify/extensions/git/commands/speckit.git.commit.md",
+    ] {
+        assert!(all.stdout.contains(words), "{words}: {all}");
     }
 }

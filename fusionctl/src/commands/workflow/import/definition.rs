@@ -1,11 +1,15 @@
-//! From tasks and their order to a definition. Not for: which order that is (`fusion-speckit`).
+//! From tasks and their order to a definition, with what comes before them and after them.
+//!
+//! Not for: which order that is (`fusion-speckit`), which hooks there are (`hooks`).
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use fusion_speckit::{Item, Order, State, Step, TaskFile, node_id, prompt};
 use serde_json::{Map, Value, json};
 
 use super::feature::Feature;
+use super::hooks::{Hook, Hooks};
 use crate::units::format_duration;
 
 /// What the command line asks for besides.
@@ -19,6 +23,8 @@ pub(super) struct Wishes {
     pub(super) concurrency: Option<u32>,
     /// Checklists with open boxes: a person is asked before anything begins.
     pub(super) checklists: Vec<String>,
+    /// What extensions of spec-kit have run before the tasks and after them.
+    pub(super) hooks: Hooks,
 }
 
 /// The node at which a person is asked about open checklists; no task has such a name.
@@ -37,9 +43,10 @@ pub(super) fn definition(file: &TaskFile, order: &Order, feature: &Feature, wish
         .zip(&ids)
         .map(|(step, id)| node(file, step, id, &ids, &|task| template(&prompt(file, task, &papers))))
         .collect();
-    if !wishes.checklists.is_empty() {
-        ask_first(&mut nodes, &wishes.checklists);
-    }
+    let mut first = hook_nodes("before-implement", &wishes.hooks.before, &papers.tasks);
+    first.extend(ask(&wishes.checklists));
+    put_first(&mut nodes, first);
+    put_last(&mut nodes, hook_nodes("after-implement", &wishes.hooks.after, &papers.tasks));
     let feature_name = feature.name();
     let mut definition = json!({
         "name": wishes.name.clone().unwrap_or_else(|| name(&feature_name)),
@@ -57,20 +64,60 @@ pub(super) fn definition(file: &TaskFile, order: &Order, feature: &Feature, wish
     definition
 }
 
-/// Whatever is to be done waits for a person who has seen what is open.
-fn ask_first(nodes: &mut Vec<Value>, checklists: &[String]) {
+/// A step for each hook, in order; no task has such a name.
+fn hook_nodes(name: &str, hooks: &[Hook], tasks: &str) -> Vec<Value> {
+    let node = |(at, hook): (usize, &Hook)| {
+        let about = if hook.description.is_empty() { "" } else { ": " };
+        json!({
+            "id": format!("{name}-{}", at + 1),
+            "description": format!("{}{about}{}", hook.command, hook.description),
+            "prompt": template(&hook.prompt(tasks)),
+        })
+    };
+    hooks.iter().enumerate().map(node).collect()
+}
+
+/// A person decides who has seen which boxes are open.
+fn ask(checklists: &[String]) -> Option<Value> {
+    let message = template(&format!("Go on? {}", checklists.join("; ")));
+    (!checklists.is_empty()).then(|| json!({"id": CHECKLISTS, "approval": {"message": message}}))
+}
+
+/// Whatever is to be done waits for these, which are done one after the other.
+fn put_first(nodes: &mut Vec<Value>, mut first: Vec<Value>) {
+    let Some(last) = first.last().map(|node| node["id"].clone()) else { return };
     let is_done = |node: &&Value| node.get("done").is_some();
-    let done: Vec<Value> = nodes.iter().filter(is_done).map(|node| node["id"].clone()).collect();
+    let done: HashSet<Value> = nodes.iter().filter(is_done).map(|node| node["id"].clone()).collect();
     for node in nodes.iter_mut().filter(|node| node.get("done").is_none()) {
         let mut needs = node.get("needs").and_then(Value::as_array).cloned().unwrap_or_default();
         // What needs something that is still to be done waits with that.
         if needs.iter().all(|need| done.contains(need)) {
-            needs.push(json!(CHECKLISTS));
+            needs.push(last.clone());
             node["needs"] = json!(needs);
         }
     }
-    let message = template(&format!("Go on? {}", checklists.join("; ")));
-    nodes.insert(0, json!({"id": CHECKLISTS, "approval": {"message": message}}));
+    chain(&mut first);
+    nodes.splice(0..0, first);
+}
+
+/// These wait for everything that stands there, and are done one after the other.
+fn put_last(nodes: &mut Vec<Value>, mut last: Vec<Value>) {
+    let needs = |node: &Value| node.get("needs").and_then(Value::as_array).cloned().unwrap_or_default();
+    let needed: HashSet<Value> = nodes.iter().flat_map(needs).collect();
+    let ends: Vec<Value> =
+        nodes.iter().map(|node| node["id"].clone()).filter(|id| !needed.contains(id)).collect();
+    chain(&mut last);
+    if let Some(first) = last.first_mut() {
+        first["needs"] = json!(ends);
+    }
+    nodes.append(&mut last);
+}
+
+fn chain(nodes: &mut [Value]) {
+    let ids: Vec<Value> = nodes.iter().map(|node| node["id"].clone()).collect();
+    for (node, before) in nodes.iter_mut().skip(1).zip(ids) {
+        node["needs"] = json!([before]);
+    }
 }
 
 fn defaults(feature: &Feature, wishes: &Wishes) -> Value {

@@ -2,7 +2,7 @@
 //!
 //! Not for: what the file says.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use fusion_speckit::Papers;
@@ -49,6 +49,11 @@ impl Feature {
         self.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
+    /// The folder in which spec-kit keeps what it knows of the project.
+    pub(super) fn specify(&self) -> Option<PathBuf> {
+        self.file.ancestors().skip(1).map(|folder| folder.join(".specify")).find(|folder| folder.is_dir())
+    }
+
     /// The folder of the feature, as agents see it.
     pub(super) fn folder_shown(&self) -> String {
         self.shown(self.folder())
@@ -63,7 +68,7 @@ impl Feature {
     }
 
     /// A path from the folder that agents work in, if it lies below.
-    fn shown(&self, path: &Path) -> String {
+    pub(super) fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.workdir).unwrap_or(path).to_string_lossy().into_owned()
     }
 
@@ -82,7 +87,6 @@ impl Feature {
 }
 
 fn open_boxes(path: &Path) -> io::Result<usize> {
-    use std::io::Read as _;
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(CHECKLIST_BYTES_MAX).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);

@@ -2,19 +2,22 @@
 //!
 //! Not for: reading such files (`fusion-speckit`), writing boxes back (the daemon, as the user).
 
+mod call;
 mod definition;
 mod feature;
+mod hooks;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
 use fusion_proto::v1::{ApplyWorkflowRequest, RunState, RunWorkflowRequest};
-use fusion_speckit::{FILE_BYTES_MAX, Note, TaskFile};
+use fusion_speckit::{FILE_BYTES_MAX, TaskFile};
 use fusion_workflow::Severity;
 
 use self::definition::Wishes;
 use self::feature::Feature;
+use self::hooks::{Hooks, Which};
 use super::follow::{self, Leaves, note};
 use crate::client::request_id;
 use crate::commands::Session;
@@ -32,6 +35,10 @@ daemon while the run goes on. Everything odd in the file is told with its line.
 
 A feature with open boxes in its checklists/*.md waits for `workflow approve RUN checklists`, as
 spec-kit asks before it begins.
+
+Hooks of the project's extensions for before_implement and after_implement are run before and
+after the tasks, as spec-kit runs them: those that are mandatory. Hooks with a condition are left
+out; whatever is left out is told with its line in .specify/extensions.yml.
 
 What a task is said to depend on comes before it, and of tasks that name the same file one comes
 after the other. When a task fails, nothing new begins; when one with [P] fails, its neighbours
@@ -58,6 +65,9 @@ pub(crate) struct Args {
     /// Begin although boxes of the feature's checklists are open [default: wait for approval]
     #[arg(long)]
     ignore_checklists: bool,
+    /// Which hooks of the project's extensions are run before and after the tasks
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    hooks: Which,
     /// Name of the workflow [default: that of the feature's folder]
     #[arg(long)]
     name: Option<String>,
@@ -111,9 +121,7 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     let (definition, notes) = read(&args)?;
     let text = serde_json::to_string(&definition).expect("a definition always has a JSON form");
     check(&args.file, &text)?;
-    for odd in notes {
-        note(&format!("{}:{}: {}", args.file.display(), odd.line, odd.text));
-    }
+    notes.iter().for_each(|odd| note(odd));
     if args.dry_run {
         let yaml = serde_yaml_ng::to_string(&definition).expect("what has a JSON form has one in YAML");
         session.out.raw(yaml.as_bytes())?;
@@ -140,7 +148,8 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     Ok(exit)
 }
 
-fn read(args: &Args) -> Result<(serde_json::Value, Vec<Note>), Stop> {
+/// The definition, and everything odd.
+fn read(args: &Args) -> Result<(serde_json::Value, Vec<String>), Stop> {
     let shown = args.file.display().to_string();
     let bytes = read_some(&args.file).map_err(|error| Complaint::unreadable(&shown, &error))?;
     let refused = |refusal: fusion_speckit::Refusal| {
@@ -152,8 +161,12 @@ fn read(args: &Args) -> Result<(serde_json::Value, Vec<Note>), Stop> {
     let order = file.order(args.mode.wanted(), args.hold_checkpoints).map_err(refused)?;
     let feature = Feature::around(&args.file, args.workdir.as_deref())
         .map_err(|error| Complaint::unreadable(&shown, &error))?;
-    let mut notes = [file.notes.clone(), order.notes.clone()].concat();
-    notes.sort();
+    let mut odd = [file.notes.clone(), order.notes.clone()].concat();
+    odd.sort();
+    let mut notes: Vec<String> =
+        odd.iter().map(|note| format!("{shown}:{}: {}", note.line, note.text)).collect();
+    let mut hooks = Hooks::of(&feature, args.hooks);
+    notes.append(&mut hooks.notes);
     let checklists = if args.ignore_checklists { Vec::new() } else { feature.open_checklists() };
     let wishes = Wishes {
         name: args.name.clone(),
@@ -163,6 +176,7 @@ fn read(args: &Args) -> Result<(serde_json::Value, Vec<Note>), Stop> {
         retries: args.retries,
         concurrency: args.concurrency,
         checklists,
+        hooks,
     };
     Ok((definition::definition(&file, &order, &feature, &wishes), notes))
 }
