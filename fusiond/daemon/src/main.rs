@@ -6,11 +6,14 @@ use clap::Parser;
 use fusiond::config::{self, Args, Command, Loaded, Origin, Problem};
 use fusiond::paths::PathsError;
 use fusiond::store::OpenError;
+use fusiond::vault::KeyError;
 use fusiond::{app, engine, store, telemetry};
 use std::process::ExitCode;
 
-/// What sysexits.h calls `EX_CONFIG`: a restart would not help.
+/// What sysexits.h calls `EX_CONFIG`: a restart would not help, a person must mend something.
 const EXIT_CONFIG: u8 = 78;
+/// `EXIT_FAILURE` of stdlib.h.
+const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -39,8 +42,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match &args.command {
-        Some(Command::Restore { file }) => finish(restore(file, &loaded)),
-        Some(Command::Completion { .. }) | None => finish(start(args, loaded)),
+        Some(Command::Restore { file }) => finish(restore(file, &loaded), |_| EXIT_FAILURE),
+        Some(Command::Completion { .. }) | None => finish(start(args, loaded), exit_of_a_start),
     }
 }
 
@@ -62,7 +65,7 @@ fn print(text: &[u8]) {
     drop(std::io::stdout().write_all(text));
 }
 
-fn finish(result: anyhow::Result<()>) -> ExitCode {
+fn finish(result: anyhow::Result<()>, exit: impl Fn(&anyhow::Error) -> u8) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -70,9 +73,19 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
             if let Some(hint) = hint(&error) {
                 telemetry::say(&format!("  hint: {hint}"));
             }
-            ExitCode::FAILURE
+            ExitCode::from(exit(&error))
         }
     }
+}
+
+/// The service manager repeats no start that would fail in the same way.
+fn exit_of_a_start(error: &anyhow::Error) -> u8 {
+    let is_lasting = error.chain().any(|cause| {
+        cause.downcast_ref::<PathsError>().is_some_and(PathsError::is_lasting)
+            || cause.downcast_ref::<OpenError>().is_some_and(OpenError::is_lasting)
+            || cause.downcast_ref::<KeyError>().is_some_and(KeyError::is_lasting)
+    });
+    if is_lasting { EXIT_CONFIG } else { EXIT_FAILURE }
 }
 
 /// What to do about it, by the first cause that knows.

@@ -73,7 +73,7 @@ pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), PathBuf::from)
 }
 
-/// Builds the three programs.
+/// Builds the programs.
 ///
 /// # Errors
 ///

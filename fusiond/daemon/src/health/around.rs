@@ -58,9 +58,14 @@ fn git() -> Check {
 fn log(format: LogFormat, has_journal: bool) -> Check {
     const NAME: &str = "log";
     match (format, has_journal) {
-        (LogFormat::Auto | LogFormat::Journald | LogFormat::Text | LogFormat::Json, true) => {
+        (LogFormat::Auto | LogFormat::Journald, true) => {
             Check::ok(NAME, "goes to the journal: journalctl -u fusiond")
         }
+        (LogFormat::Text | LogFormat::Json, true) => Check::weak(
+            NAME,
+            "goes to the journal as lines with times of their own, without priorities and fields",
+            "set log.format to \"auto\"",
+        ),
         (LogFormat::Auto | LogFormat::Text | LogFormat::Json, false) => {
             Check::ok(NAME, "goes to standard error")
         }
@@ -183,5 +188,7 @@ mod tests {
     fn a_log_for_a_journal_that_is_not_there_is_weak() {
         assert_eq!(log(LogFormat::Journald, false).status, Status::Weak);
         assert_eq!(log(LogFormat::Text, false).status, Status::Ok);
+        assert_eq!(log(LogFormat::Text, true).status, Status::Weak);
+        assert_eq!(log(LogFormat::Auto, true).status, Status::Ok);
     }
 }

@@ -12,7 +12,7 @@ use crate::config::Backend;
 
 pub(super) fn checks(probe: &Probe) -> Vec<Check> {
     let v2 = v2_remedy(probe.paths.uid);
-    let mut checks = vec![trees(&probe.trees, probe.config.runtime.backend, v2)];
+    let mut checks = vec![trees(&probe.trees, probe.config.runtime.backend, v2, manager())];
     checks.extend(guarantees(&probe.trees, v2));
     checks.extend(kernel(&rustix::system::uname().release().to_string_lossy(), &features()));
     checks.extend([
@@ -34,12 +34,28 @@ const fn v2_remedy(uid: u32) -> &'static str {
             "use Linux 5.14 or later and boot with systemd.unified_cgroup_hierarchy=1; in a container, add \
              --cgroupns=private and a writable /sys/fs/cgroup"
         }
-        _ => "run it as a service of your own systemd that has Delegate=yes: systemctl --user edit fusiond",
+        _ => {
+            "install dbus-user-session, and let your own systemd run it: systemctl --user enable --now fusiond"
+        }
     }
 }
 
-fn trees(trees: &Trees, wanted: Backend, v2: &str) -> Check {
+/// Whether systemd runs the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manager {
+    Systemd,
+    Another,
+}
+
+/// As sd_booted(3) has it.
+fn manager() -> Manager {
+    let is_there = std::path::Path::new("/run/systemd/system").is_dir();
+    if is_there { Manager::Systemd } else { Manager::Another }
+}
+
+fn trees(trees: &Trees, wanted: Backend, v2: &str, manager: Manager) -> Check {
     const NAME: &str = "process trees";
+    let is_passed_over = manager == Manager::Systemd && wanted == Backend::Auto;
     let forced = match wanted {
         Backend::Auto => "",
         Backend::Systemd | Backend::CgroupV2 | Backend::CgroupV1 | Backend::None => {
@@ -52,6 +68,11 @@ fn trees(trees: &Trees, wanted: Backend, v2: &str) -> Check {
             format!(
                 "systemd scopes{forced}: kill and freeze reach every process of an agent, and it outlives the daemon"
             ),
+        ),
+        Trees::CgroupV2 { .. } | Trees::CgroupV1 { .. } if is_passed_over => Check::weak(
+            NAME,
+            "a subtree that systemd does not know: it makes no scopes for agents, as its bus did not answer",
+            "install dbus (without root dbus-user-session), then start fusiond anew",
         ),
         Trees::CgroupV2 { .. } => {
             Check::ok(NAME, format!("cgroup v2{forced}: kill and freeze reach every process of an agent"))
@@ -349,7 +370,11 @@ mod tests {
             Trees::CgroupV1 { controllers: controllers.clone() },
         ] {
             assert!(guarantees(&trees, "").iter().all(|check| check.status == Status::Ok));
-            assert_eq!(super::trees(&trees, Backend::Auto, "").status, Status::Ok);
+            assert_eq!(super::trees(&trees, Backend::Auto, "", Manager::Another).status, Status::Ok);
+            let unknown = super::trees(&trees, Backend::Auto, "", Manager::Systemd);
+            assert!(unknown.status == Status::Weak && unknown.remedy.contains("dbus"));
+            let forced = super::trees(&trees, Backend::CgroupV2, "", Manager::Systemd);
+            assert_eq!(forced.status, Status::Ok, "somebody wants it so");
         }
     }
 
@@ -358,7 +383,7 @@ mod tests {
         let checks = guarantees(&Trees::CgroupV2 { controllers: vec!["pids".into()] }, "");
         assert_eq!(checks[0].remedy, "echo +memory > /sys/fs/cgroup/cgroup.subtree_control");
         assert_eq!(checks[2].status, Status::Ok);
-        let none = trees(&Trees::None, Backend::None, v2_remedy(7));
+        let none = trees(&Trees::None, Backend::None, v2_remedy(7), Manager::Another);
         assert!(none.remedy.contains("systemctl --user") && v2_remedy(0).contains("boot with"));
         assert_eq!(none.status, Status::Weak);
         assert!(none.detail.contains("forced") && !none.remedy.is_empty());

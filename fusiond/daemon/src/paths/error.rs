@@ -63,6 +63,20 @@ pub enum PathsError {
 }
 
 impl PathsError {
+    /// Whether it stays so until a person mends it.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        match self {
+            Self::UserIsRoot
+            | Self::NotRoot { .. }
+            | Self::NoRuntimeDir
+            | Self::NoHome
+            | Self::Owner { .. }
+            | Self::Loose { .. } => true,
+            Self::Folder { .. } | Self::SocketInUse { .. } => false,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {

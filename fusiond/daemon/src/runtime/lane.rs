@@ -242,7 +242,7 @@ impl Lane {
             Look::Up(found) => match prepare_again(&self.shared, &setup).await {
                 Ok(prepared) => self.rise(setup, found, prepared, grace_until),
                 Err(reason) => {
-                    tracing::warn!(%life, reason, "a living agent cannot be adopted yet");
+                    tracing::warn!(agent = %life.agent, reason, "a living agent cannot be adopted yet");
                     self.seek(setup, Wait::Until(Instant::now() + pause), pause, grace_until);
                 }
             },
@@ -320,7 +320,7 @@ impl Lane {
         match std::mem::replace(&mut self.shim, Shim::Down) {
             Shim::Up(up) => {
                 let (setup, grace_until, process) = up.into_parts();
-                tracing::warn!(life = %setup.life(), "killing a shim that does not end");
+                tracing::warn!(agent = %setup.life().agent, "killing a shim that does not end");
                 self.force(setup, process, grace_until).await;
             }
             Shim::Seeking(Seeking { setup, grace_until, pause, .. }) => {

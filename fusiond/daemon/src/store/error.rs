@@ -110,6 +110,26 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether it stays so until a person mends it.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        match self {
+            Self::NewerSchema { .. }
+            | Self::Config(_)
+            | Self::Migration { .. }
+            | Self::JournalDamaged { .. }
+            | Self::Gap { .. }
+            | Self::NoCheckpoint { .. }
+            | Self::NotEmpty { .. }
+            | Self::BadCheckpoint { .. } => true,
+            Self::Locked { .. }
+            | Self::NoSpace { .. }
+            | Self::Io { .. }
+            | Self::Read(_)
+            | Self::Commit(_) => false,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {

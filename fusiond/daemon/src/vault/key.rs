@@ -56,6 +56,17 @@ pub enum KeyError {
     },
 }
 
+impl KeyError {
+    /// Whether it stays so until a person mends it.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        match self {
+            Self::Unsafe { .. } | Self::Malformed { .. } => true,
+            Self::Io { .. } => false,
+        }
+    }
+}
+
 /// The key, wiped when it is dropped.
 pub(super) struct HostKey(Zeroizing<[u8; KEY_BYTES]>);
 

@@ -226,11 +226,11 @@ impl Up {
                 None
             }
             Reply::LimitRefused { reason } => {
-                tracing::warn!(life = %self.setup.life(), reason, "a limit could not be changed");
+                tracing::warn!(agent = %self.setup.life().agent, reason, "a limit could not be changed");
                 None
             }
             Reply::Welcome(_) | Reply::Refused { .. } => {
-                tracing::warn!(life = %self.setup.life(), "a shim greets twice");
+                tracing::warn!(agent = %self.setup.life().agent, "a shim greets twice");
                 None
             }
         }
