@@ -158,6 +158,26 @@ fn workflow_edit_mends_what_failed_before_it_is_run_again() {
 }
 
 #[test]
+fn workflow_edit_of_a_failed_run_leaves_nothing_of_what_is_gone_to_run_again() {
+    let (daemon, ctl) = daemon_with_agent();
+    let text =
+        "name: g\nnodes:\n- {id: plan, prompt: say planned}\n- {id: test, needs: plan, prompt: exit 3}\n";
+    let run = ctl.start_run(&daemon.flow("g", text), &[]);
+    assert_eq!(ctl.run_ended(&run)["state"], "failed");
+    let without = text.replace("- {id: test, needs: plan, prompt: exit 3}\n", "");
+    ctl.ok(&["workflow", "edit", &run, "-f", &daemon.flow("g2", &without)]);
+    let refused = ctl.refused(3, &["workflow", "rerun", &run, "--from", "test"]);
+    assert_eq!(refused["code"], "node_not_found", "{refused}");
+    ctl.ok(&["workflow", "rerun", &run, "--wait"]);
+    let ended = ctl.json(&["workflow", "show", &run]);
+    assert_eq!(
+        (&ended["state"], &node(&ended, "test")["state"]),
+        (&json!("succeeded"), &json!("skipped")),
+        "{ended}"
+    );
+}
+
+#[test]
 fn workflow_edit_asks_on_a_terminal() {
     let (daemon, ctl) = daemon_with_agent();
     let (run, text, mut gate) = stopped(&daemon, &ctl);

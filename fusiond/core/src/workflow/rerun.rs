@@ -8,7 +8,7 @@ use crate::state::{Key, State};
 use crate::step::{Done, Out, Turn};
 use crate::workflow::drive::drive;
 use crate::workflow::node::{How, SkipWhy};
-use crate::workflow::plan::OnFailure;
+use crate::workflow::plan::{Occasion, OnFailure};
 use crate::workflow::run::News;
 use crate::workflow::{Run, RunState};
 
@@ -54,7 +54,8 @@ fn choose(run: &Run, from: &str) -> Result<Vec<bool>, Reject> {
     let mut chosen = Vec::new();
     if !from.is_empty() {
         let not_found = || Reject::NodeNotFound { run: run.id.to_string(), node: from.to_owned() };
-        chosen.push(run.plan.find(from).ok_or_else(not_found)?);
+        let is_there = |node: &u32| run.plan.node(*node).occasion != Occasion::Never;
+        chosen.push(run.plan.find(from).filter(is_there).ok_or_else(not_found)?);
     }
     chosen.extend((0..run.plan.graph.len()).filter(|node| is_done_again(run, *node)));
     Ok(run.plan.graph.downstream(chosen))
