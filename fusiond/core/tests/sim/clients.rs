@@ -44,8 +44,8 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, now: Time) -> (Caller, Command)
         return (caller, draw_question(rng));
     }
     let command = match rng.below(1000) {
-        0..=269 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
-        270..=349 => flows::draw(rng, state, caller, now),
+        0..=249 => Command::SubmitTask(Box::new(draw_task(rng, state, caller, now))),
+        250..=349 => flows::draw(rng, state, caller, now),
         350..=365 => Command::RunTask(Box::new(draw_run(rng, state, caller, now))),
         366..=375 => Command::SetSecret(set_secret(rng, caller, now)),
         376..=379 => Command::RemoveSecret { owner: Uid(*rng.pick(&USERS)), name: secret_name(rng) },

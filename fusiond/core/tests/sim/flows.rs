@@ -3,6 +3,7 @@
 //! Not for: what the events of runs promise (`runs`).
 
 use crate::clients::{self, fresh};
+use crate::edits;
 use crate::rng::Rng;
 use fusion_core::input::PauseHow;
 use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
@@ -20,8 +21,8 @@ const DEPTH: u8 = 2;
 /// Something that a user asks of workflows.
 pub(crate) fn draw(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> Command {
     match rng.below(100) {
-        0..=27 => Command::StartRun(Box::new(draw_start(rng, caller, now))),
-        28..=31 => Command::ApplyWorkflow(ApplyWorkflow {
+        0..=25 => Command::StartRun(Box::new(draw_start(rng, caller, now))),
+        26..=28 => Command::ApplyWorkflow(ApplyWorkflow {
             id: WorkflowId(fresh(rng, now)),
             owner: clients::draw_owner(rng, caller),
             owner_name: String::new(),
@@ -29,15 +30,16 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> C
             fingerprint: rng.below(4),
             nodes: 1,
         }),
-        32..=47 => Command::PauseRun {
+        29..=42 => Command::PauseRun {
             run: run_text(rng, state, |run| run.state == RunState::Running),
             how: if rng.permille(500) { PauseHow::Freeze } else { PauseHow::Drain },
         },
-        48..=59 => Command::ResumeRun {
+        43..=52 => Command::ResumeRun {
             run: run_text(rng, state, |run| matches!(run.state, RunState::Paused { .. })),
         },
-        60..=69 => Command::CancelRun { run: run_text(rng, state, |run| run.state.ended_at().is_none()) },
-        70..=85 => Command::ApproveNode(draw_decision(rng, state)),
+        53..=60 => Command::CancelRun { run: run_text(rng, state, |run| run.state.ended_at().is_none()) },
+        61..=71 => Command::ApproveNode(draw_decision(rng, state)),
+        72..=91 => edits::draw(rng, state, 250),
         _ => draw_rerun(rng, state),
     }
 }
@@ -119,7 +121,6 @@ pub(crate) fn draw_rerun(rng: &mut Rng, state: &State) -> Command {
 
 /// Nodes of all kinds, in any order that is one.
 pub(crate) fn draw_plan(rng: &mut Rng, depth: u8) -> Plan {
-    let small = |rng: &mut Rng, n: u64| u32::try_from(rng.below(n)).expect("small");
     let count = 1 + small(rng, 6);
     let mut edges = Vec::new();
     for to in 0..count {
@@ -141,12 +142,17 @@ pub(crate) fn draw_plan(rng: &mut Rng, depth: u8) -> Plan {
     Plan { graph, nodes: nodes.into(), order: Box::default(), concurrency: small(rng, 4), timeout, budget }
 }
 
-fn draw_budget(rng: &mut Rng, permille: u64) -> Budget {
+/// 0 to `n` - 1.
+pub(crate) fn small(rng: &mut Rng, n: u64) -> u32 {
+    u32::try_from(rng.below(n)).expect("small")
+}
+
+pub(crate) fn draw_budget(rng: &mut Rng, permille: u64) -> Budget {
     let attempts = rng.permille(permille).then(|| u32::try_from(1 + rng.below(5)).expect("small"));
     Budget { attempts, time: rng.permille(permille).then(|| Millis(1 + rng.below(20_000))) }
 }
 
-fn draw_node(rng: &mut Rng, at: u32, depth: u8) -> NodePlan {
+pub(crate) fn draw_node(rng: &mut Rng, at: u32, depth: u8) -> NodePlan {
     let kind = match rng.below(20) {
         0..=2 => NodeKind::Approval {
             timeout: rng.permille(500).then(|| Millis(rng.below(9000))),

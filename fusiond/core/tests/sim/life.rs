@@ -4,6 +4,7 @@
 //! prints what came in. Not for: single stories (`golden`).
 
 use crate::clients;
+use crate::edits;
 use crate::flows;
 use crate::hang;
 use crate::rng::Rng;
@@ -219,7 +220,7 @@ impl Life {
         self.boot()?;
         let open = Command::SetIntake(Intake::Open);
         self.world.ask(clients::admin(), open)?.map_err(|reject| reject.to_string())?;
-        let mut reruns = self.rng.below(4);
+        let mut reruns = self.rng.below(6);
         for _ in 0..QUIET_MAX {
             self.world.commit()?;
             if !self.world.orders.is_empty() {
@@ -240,7 +241,7 @@ impl Life {
                     self.world.ask(clients::admin(), command)?.map_err(|reject| reject.to_string())?;
                 } else if reruns > 0 {
                     reruns -= 1;
-                    let command = flows::draw_rerun(&mut self.rng, &self.world.state);
+                    let command = self.draw_again();
                     self.note(format!("{command:?}"));
                     let _may_be_refused = self.world.ask(clients::admin(), command)?;
                 } else {
@@ -249,6 +250,15 @@ impl Life {
             }
         }
         Err("the world does not come to rest".to_owned())
+    }
+
+    /// Somebody mends what has ended, or lets it be done once more.
+    fn draw_again(&mut self) -> Command {
+        if self.rng.permille(400) {
+            edits::draw(&mut self.rng, &self.world.state, 1000)
+        } else {
+            flows::draw_rerun(&mut self.rng, &self.world.state)
+        }
     }
 
     fn next_instant(&self) -> Option<fusion_core::Time> {
@@ -302,4 +312,7 @@ fn whatever_fails_no_task_is_lost_and_nothing_runs_twice() {
         all
     });
     println!("{counts:#?}");
+    let of_runs = ["run.edited", "run.rerun", "run.paused", "run.resumed", "run.cancelled", "node.retried"];
+    let missing: Vec<&str> = of_runs.into_iter().filter(|word| !counts.contains_key(word)).collect();
+    assert!(seeds < 300 || missing.is_empty(), "no life had {missing:?}");
 }

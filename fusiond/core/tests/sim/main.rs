@@ -2,6 +2,7 @@
 
 mod chooser;
 mod clients;
+mod edits;
 mod explain;
 mod flows;
 mod golden;

@@ -1,6 +1,7 @@
-//! What the written events of runs promise: nothing begins before what it needs, nothing twice, nothing after the end.
+//! What the written events of runs promise: nothing begins before what it needs, nothing twice, nothing after the end;
+//! an edit changes nothing that has begun.
 //!
-//! A second opinion: it knows the graph of each run and the events, and nothing else. Not for: the state's own invariants
+//! A second opinion: it knows the graphs that each run has had and the events, and nothing else. Not for: the state's own invariants
 //! (`State::check`).
 
 use crate::store::Store;
@@ -22,6 +23,7 @@ type Name = (String, Option<u32>);
 
 struct Story {
     plan: Arc<Plan>,
+    revision: u32,
     generation: u32,
     is_paused: bool,
     ended: bool,
@@ -53,7 +55,7 @@ impl Runs {
 
     fn record_run(&mut self, id: RunId, event: &Event, store: &Store) -> Result<(), String> {
         if let EventKind::RunStarted { .. } = &event.kind {
-            let plan = store.run(id).ok_or("it is not in the store")?.plan;
+            let plan = store.plan(id, 1).ok_or("it has no plan")?;
             return match self.runs.insert(id, Story::new(plan)) {
                 None => Ok(()),
                 Some(_) => Err("it began twice".to_owned()),
@@ -65,9 +67,8 @@ impl Runs {
             return Err("its task was begun before".to_owned());
         }
         let story = self.runs.get_mut(&id).ok_or("it never began")?;
-        if let EventKind::RunEdited { .. } = &event.kind {
-            story.plan = store.run(id).ok_or("it is not in the store")?.plan;
-            return Ok(());
+        if let EventKind::RunEdited { revision, .. } = &event.kind {
+            return story.edit(*revision, store.plan(id, *revision).ok_or("it has no such plan")?);
         }
         story.record(&event.kind)?;
         story.record_wait(id, event, store)
@@ -115,7 +116,7 @@ impl Runs {
 impl Story {
     fn new(plan: Arc<Plan>) -> Self {
         let (begun, ends, fresh, waits) = Default::default();
-        Self { plan, generation: 1, is_paused: false, ended: false, begun, ends, fresh, waits }
+        Self { plan, revision: 1, generation: 1, is_paused: false, ended: false, begun, ends, fresh, waits }
     }
 
     fn record(&mut self, kind: &EventKind) -> Result<(), String> {
@@ -201,6 +202,39 @@ impl Story {
         Ok(())
     }
 
+    /// Another plan: what has begun and what went well stays as it is, and what is gone has no end.
+    fn edit(&mut self, revision: u32, plan: Arc<Plan>) -> Result<(), String> {
+        if revision != self.revision + 1 {
+            return Err("it is edited out of order".to_owned());
+        }
+        for at in (0..self.plan.graph.len()).filter(|at| self.is_settled(*at)) {
+            let (was, is) = (self.plan.node(at), plan.node(at));
+            if was != is || self.plan.graph.needs(at) != plan.graph.needs(at) {
+                return Err(format!("an edit changed {}, which had begun", was.id));
+            }
+        }
+        (self.revision, self.plan) = (revision, plan);
+        let gone = |plan: &Plan, node: &str| {
+            plan.find(node).is_none_or(|at| plan.node(at).occasion == Occasion::Never)
+        };
+        let plan = &self.plan;
+        self.ends.retain(|(node, _), _| !gone(plan, node));
+        self.fresh.retain(|(node, _)| !gone(plan, node));
+        Ok(())
+    }
+
+    /// Whether a node must stay as it is: of a run that goes on, what has begun; of one that has ended, what went well.
+    fn is_settled(&self, at: u32) -> bool {
+        let node = self.plan.node(at);
+        let name = (node.id.to_string(), None);
+        let went_well = self.ends.get(&name) == Some(&Ending::Well);
+        if self.ended {
+            went_well && !node.occasion.is_hook()
+        } else {
+            self.begun.contains(&name) || self.fresh.contains(&name)
+        }
+    }
+
     fn begin(&mut self, name: Name) -> Result<(), String> {
         if self.is_paused {
             return Err("a node begins although the run is paused".to_owned());
@@ -221,7 +255,11 @@ impl Story {
     fn has_needs(&self, at: u32) -> Result<(), String> {
         let node = self.plan.node(at);
         let hooks = node.occasion.is_hook();
-        let others = (0..self.plan.graph.len()).filter(|other| !self.plan.node(*other).occasion.is_hook());
+        let is_step = |other: &u32| {
+            let occasion = self.plan.node(*other).occasion;
+            occasion != Occasion::Never && !occasion.is_hook()
+        };
+        let others = (0..self.plan.graph.len()).filter(is_step);
         let needs: Vec<u32> = if hooks { others.collect() } else { self.plan.graph.needs(at).to_vec() };
         for need in needs {
             let plan = self.plan.node(need);

@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub(crate) struct Store {
     values: BTreeMap<Key, Vec<u8>>,
     pub(crate) events: Vec<Event>,
+    /// The plans that runs have had, by revision, also those that came and went within a batch.
+    plans: BTreeMap<(RunId, u32), Arc<Plan>>,
 }
 
 fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
@@ -60,6 +62,22 @@ impl Store {
             self.events.push(event.clone());
         }
         Ok(())
+    }
+
+    /// Keeps the plans of runs that were given one in this batch.
+    pub(crate) fn keep_plans(&mut self, state: &State, out: &Out) {
+        for key in &out.touched {
+            if let Key::Plan(id) = key
+                && let Some(run) = state.run(*id)
+            {
+                self.plans.insert((*id, run.revision), Arc::clone(&run.plan));
+            }
+        }
+    }
+
+    /// The plan that a run had in this revision.
+    pub(crate) fn plan(&self, id: RunId, revision: u32) -> Option<Arc<Plan>> {
+        self.plans.get(&(id, revision)).cloned()
     }
 
     /// One task with its attempts.

@@ -11,7 +11,7 @@ use crate::store::Store;
 use fusion_core::index::{PoolIndex, UserIndex};
 use fusion_core::step::Done;
 use fusion_core::task::Past;
-use fusion_core::workflow::Want;
+use fusion_core::workflow::{EditMode, Want};
 use fusion_core::{
     AgentId, Caller, Command, Config, Effect, Event, Input, Millis, Out, Outcome, Reject, State, Task,
     TaskId, Time, Turn, Uid, step, wake,
@@ -90,18 +90,19 @@ impl World {
         let effects = self.out.effects.len();
         let pooled = self.pooled();
         let may_refuse = matches!(input, Input::Command { .. });
+        let only_looks = matches!(&input, Input::Command { command: Command::EditRun(ask), .. } if ask.mode == EditMode::Try);
         let before =
             (may_refuse && turn.seed.is_multiple_of(4)).then(|| (self.state.clone(), self.out.clone()));
         let result = step(&mut self.state, &mut self.out, turn, input);
         self.serve()?;
         match &result {
             Err(reject) if !may_refuse => return Err(format!("an outcome was refused: {reject}")),
-            Err(_) => {
+            Ok(_) if !only_looks => self.store.keep_plans(&self.state, &self.out),
+            Ok(_) | Err(_) => {
                 if let Some((state, out)) = before {
                     self.unchanged(&state, &out)?;
                 }
             }
-            Ok(_) => {}
         }
         self.state.check().map_err(|broken| broken.join("; "))?;
         if result.is_ok() {
@@ -172,7 +173,7 @@ impl World {
             && state.index() == self.state.index()
             && (&state.meta, state.seq) == (&self.state.meta, self.state.seq)
             && *out == self.out;
-        if same { Ok(()) } else { Err("a refusal changed something".to_owned()) }
+        if same { Ok(()) } else { Err("a refusal, or a look, changed something".to_owned()) }
     }
 
     pub(crate) fn ask(
