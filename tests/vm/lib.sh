@@ -41,6 +41,13 @@ main_pid() { systemctl show -P MainPID fusiond.service; }
 served_anew() { local pid; pid=$(main_pid); [ "$pid" != 0 ] && [ "$pid" != "$1" ] && systemctl --quiet is-active fusiond.service; }
 # A process that cannot be mistaken for a later one of the same number.
 identity() { echo "$1:$(cut -d' ' -f22 "/proc/$1/stat")"; }
+# shims PATH: the shims whose cgroup has a name that ends so.
+shims() {
+    local pid
+    for pid in $(pgrep -x fusion-shim); do
+        if grep -sq "^0::.*$1\$" "/proc/$pid/cgroup"; then echo "$pid"; fi
+    done
+}
 no_agents() { ! pgrep -x fusion-shim >/dev/null; }
 user_exists() { id "$1" >/dev/null 2>&1; }
 
@@ -74,6 +81,32 @@ no_linger() {
     eventually 30 nobody_left "$1"
 }
 nobody_left() { ! pgrep -u "$1" >/dev/null; }
+
+# polite_task USER NAME [SUBMIT-FLAG]…: the same, with a program that takes SIGTERM as the wish to end, and then writes the
+# last line of ~/NAME.last; it takes a second for that.
+polite_task() {
+    local user=$1 name=$2 home begun
+    shift 2
+    home=$(getent passwd "$user" | cut -d: -f6)
+    begun=$home/$name.begun
+    rm -f "$begun" "$home/$name.last"
+    as "$user" mkfifo "$begun"
+    as "$user" fusionctl agent spawn "$name" --profile shell >/dev/null
+    as "$user" fusionctl task submit --agent "$name" --key "$name" "$@" \
+        "trap 'sleep 1; echo ended >> $home/$name.last; exit 0' TERM; echo > $begun; while :; do sleep 0.2; done" >/dev/null
+    read -r _ <"$begun"
+    rm "$begun"
+}
+# was_polite USER NAME: the program came to its last line.
+was_polite() {
+    local last
+    last=$(getent passwd "$1" | cut -d: -f6)/$2.last
+    is "$(cat "$last" || true)" ended "the last line of $2"
+    rm "$last"
+}
+
+# ended_as USER KEY CODE: what became of the first attempt of a task. A daemon that just started may still be looking.
+ended_as() { [ "$(as "$1" fusionctl -o json task show "key:$2" | jq -r '.attempts[0].failure.code')" = "$3" ]; }
 
 # lives IDENTITY: it is the same process as before.
 lives() {

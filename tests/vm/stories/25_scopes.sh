@@ -9,14 +9,20 @@ scope=$(systemctl list-units --plain --no-legend --state=active 'fusion-agent-*.
 is "$(systemctl show -P Slice "$scope")" "fusion-u$(id -u ada).slice" "the slice"
 is "$(systemctl show -P Delegate "$scope")" yes "Delegate"
 is "$(systemctl show -P OOMPolicy "$scope")" continue "OOMPolicy"
-as ada fusionctl task result key:scoped | grep -q "/fusion.slice/fusion-u$(id -u ada).slice/$scope" ||
-    fail "the task ran outside $scope: $(as ada fusionctl task result key:scoped)"
+is "$(systemctl show -P TimeoutStopUSec "$scope")" 15s "what a stop leaves to its shim"
+place=/fusion.slice/fusion-u$(id -u ada).slice/$scope
+as ada fusionctl task result key:scoped | grep -q "$place/agent$" ||
+    fail "the task ran outside $place/agent: $(as ada fusionctl task result key:scoped)"
+# The limits of the agent are not those of its shim, which has to tell how it ended.
+is "$(shims "$place/shim" | wc -l)" 1 "the number of shims in $place/shim"
 as ada fusionctl task result key:scoped | grep -Eq '^(NOTIFY_SOCKET|WATCHDOG_|LISTEN_|CREDENTIALS_|INVOCATION_ID|JOURNAL_STREAM)' &&
     fail "the task inherited variables of the service"
 # On hybrid cgroups systemctl cannot list what is in a slice.
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     systemctl status fusion.slice --no-pager | grep -F "$scope" >/dev/null || fail "status of the slice does not show it"
 fi
+systemd-cgls --no-pager -u fusion.slice | grep -F "$scope" >/dev/null || fail "systemd-cgls does not show it"
+systemd-cgtop -b -n1 --depth=5 | grep -F "$scope" >/dev/null || fail "systemd-cgtop does not show it"
 as ada fusionctl agent terminate scoped
 eventually 20 bash -c "! systemctl --quiet is-active '$scope'"
 echo "agent $id was $scope"

@@ -1,10 +1,14 @@
 # needs: vm
 # The kernel holds what one agent moves to and from the disk, and what all agents of a user use together.
 member ada
-as ada fusionctl agent spawn slow --profile shell --io-read 20M --io-write 1M
+as ada fusionctl agent spawn slow --profile shell --io-read 20M --io-write 1M --cpu 0.5 --pids 50 --memory 64M
 as ada fusionctl task submit --agent slow --key group --wait 'sed s/^0::// /proc/self/cgroup'
 group=/sys/fs/cgroup$(as ada fusionctl task result key:group)
 grep -q 'rbps=20971520 wbps=1048576' "$group/io.max" || fail "io.max is '$(cat "$group/io.max")'"
+is "${group##*/}" agent "the cgroup of its programs"
+is "$(cat "$group/cpu.max")" "50000 100000" "its processors"
+is "$(cat "$group/pids.max")" 50 "its processes"
+is "$(cat "$group/memory.max")" 67108864 "its memory"
 as ada fusionctl task submit --agent slow --key written --wait 'dd if=/dev/zero of=x bs=64k count=48 oflag=direct 2>&1'
 begun=$(as ada fusionctl -o json task show key:written | jq -r '.attempts[0] | (.startTime, .endTime) | sub("\\.[0-9]+";"") | fromdate' | xargs)
 [ $((${begun#* } - ${begun% *})) -ge 2 ] || fail "3 MiB at 1 MiB/s took less than 2 s: $begun"

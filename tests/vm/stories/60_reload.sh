@@ -8,9 +8,10 @@ limited() {
 unlimited() { as ada fusionctl agent spawn "reload-$RANDOM" --profile shell; }
 
 pid=$(main_pid)
+long=$(long_task ada reloaded)
 unlimited
 mkdir -p /etc/fusiond/fusiond.toml.d
-printf '[users.ada.limits]\nmax_concurrent_agents = 1\n' >/etc/fusiond/fusiond.toml.d/ada.toml
+printf '[users.ada.limits]\nmax_concurrent_agents = 2\n' >/etc/fusiond/fusiond.toml.d/ada.toml
 systemctl reload fusiond.service
 eventually 10 limited
 echo 'max_concurrent_agent = 1' >>/etc/fusiond/fusiond.toml.d/ada.toml
@@ -20,4 +21,6 @@ rm -r /etc/fusiond/fusiond.toml.d
 systemctl reload fusiond.service
 eventually 10 unlimited
 is "$(main_pid)" "$pid" "the daemon's process"
+lives "$long"
+is "$(as ada fusionctl -o json task show key:reloaded-long | jq -r '.attempts | length')" 1 "its attempts"
 as ada fusionctl -q agent list | xargs -n1 runuser -u ada -- fusionctl agent terminate
