@@ -1,5 +1,6 @@
 # needs: vm
-# Work is under way when the machine goes down; 86 looks at what became of it.
+# Work is under way when the machine goes down, of the system's daemon and of that of a user who lingers; 86 looks at what
+# became of it.
 member ada
 as ada fusionctl agent spawn rebooted --profile shell
 as ada mkfifo /home/ada/reboot.fifo
@@ -11,4 +12,9 @@ for policy in retry review fail; do
 done
 rm /home/ada/reboot.fifo
 as ada fusionctl task submit --capability later --key reboot-queued 'echo after the reboot'
+polite_task ada reboot-polite
+rootless_task rob rebooted
+polite_task rob reboot-polite
+as rob fusionctl task submit --capability later --key reboot-queued 'echo after the reboot'
+as rob systemctl --user enable fusiond.service
 exit 75
