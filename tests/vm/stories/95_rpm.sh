@@ -20,8 +20,12 @@ served_anew "$old" || fail "the new version does not serve"
 lives "$long"
 lives "$own"
 
+mkdir -p /etc/fusiond/fusiond.toml.d
+printf '[runtime]\nbackend = "cgroup-v2"\n' >/etc/fusiond/fusiond.toml.d/backend.toml
+systemctl restart fusiond.service
+plain=$(long_task ada red-plain)
 rpm --erase --nodeps fusiond fusionctl
-for ended in "$long" "$own"; do
+for ended in "$long" "$own" "$plain"; do
     [ ! -e "/proc/${ended%%:*}" ] || fail "an agent outlived the package"
 done
 no_agents || fail "shims outlived the package"
