@@ -52,3 +52,58 @@ fn why_without_a_name_tells_what_waits_and_what_needs_somebody_first() {
     let said = ctl.ok(&["why", "--limit", "1"]);
     assert!(said.contains("and 3 more"), "{said}");
 }
+
+#[test]
+fn why_explains_nodes_items_and_hooks() {
+    let (daemon, ctl) = daemon_with_agent();
+    let text = "name: w\nnodes:\n\
+                - {id: each, foreach: [1, 2], capabilities: [gpu], prompt: say x}\n\
+                - {id: gate, approval: {timeout: 1h}}\n\
+                - {id: after, needs: gate, prompt: say y}\n\
+                on_success: {prompt: say well}\n";
+    let mut watch = fusion_tests::Watch::from_now(&ctl);
+    let run = ctl.start_run(&daemon.flow("w", text), &[]);
+    watch.expect("node.asked", &run);
+    let why = |ctl: &fusion_tests::Ctl, place: &str| ctl.json(&["why", &format!("{run}/{place}")]);
+    let codes = |why: &serde_json::Value| {
+        let reasons = why["reasons"].as_array().cloned().unwrap_or_default();
+        reasons
+            .iter()
+            .map(|reason| reason["code"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    ctl.until("both items wait", |ctl| (codes(&why(ctl, "each")) == ["items", "task", "task"]).then_some(()));
+    let item = why(&ctl, "each[1]");
+    assert!(item["summary"].as_str().unwrap_or_default().contains("gpu"), "{item}");
+    assert_eq!(ctl.refused(3, &["why", &format!("{run}/each[2]")])["code"], "node_not_found");
+    assert_eq!(why(&ctl, "on_success")["summary"], "it begins when everything else has ended well");
+    let gate = why(&ctl, "gate");
+    assert!(gate["summary"].as_str().unwrap_or_default().ends_with("m it is rejected"), "{gate}");
+    ctl.ok(&["workflow", "pause", &run]);
+    assert_eq!(codes(&why(&ctl, "after")), ["paused", "needs"]);
+}
+
+#[test]
+fn why_says_that_a_run_fails_before_it_has_ended() {
+    let (daemon, ctl) = daemon_with_agent();
+    ctl.spawn_fake("second", &[]);
+    let mut gate = daemon.fifo("gate");
+    let text = format!(
+        "name: w\nnodes:\n- {{id: slow, prompt: await {}}}\n- {{id: bad, prompt: exit 3}}\n",
+        gate.path()
+    );
+    let mut watch = fusion_tests::Watch::from_now(&ctl);
+    let run = ctl.start_run(&daemon.flow("w", &text), &[]);
+    watch.expect("node.failed", &run);
+    let shown = ctl.json(&["workflow", "show", &run]);
+    assert_eq!(
+        (&shown["state"], &shown["failure"]["code"]),
+        (&"running".into(), &"exit_nonzero".into()),
+        "{shown}"
+    );
+    assert!(ctl.ok(&["workflow", "show", &run]).contains("running, failing"));
+    let why = ctl.json(&["why", &run]);
+    assert!(why["summary"].as_str().unwrap_or_default().starts_with("it fails, and lets"), "{why}");
+    gate.open_gate(1);
+    assert_eq!(ctl.run_ended(&run)["state"], "failed");
+}

@@ -33,6 +33,8 @@ fn workflow_approve_lets_a_run_go_on_and_keeps_who_said_what() {
     assert_eq!(ctl.ok(&["workflow", "approve", &run, "gate", "--comment", "fine"]), "gate approved");
     let ended = ctl.run_ended(&run);
     assert_eq!(ended["state"], "succeeded", "{ended}");
+    let said = node(&ended, "gate")["reason"].as_str().unwrap_or_default();
+    assert!(said.starts_with("approved by ") && said.ends_with(": fine"), "{said}");
     let decision = &node(&ended, "gate")["output"];
     assert_eq!((&decision["approved"], &decision["comment"]), (&json!(true), &json!("fine")));
     assert!(decision["by"].as_str().unwrap().starts_with("user:"), "{decision}");

@@ -183,9 +183,6 @@ fn workflow_run_of_a_workflow_within_another_is_one_step() {
     assert_eq!(node(&ended, "use")["output"], "42");
     let part = ctl.json(&["workflow", "show", node(&ended, "call")["run"].as_str().unwrap()]);
     assert_eq!((&part["parent"], &part["version"]), (&json!(run), &json!(1)));
-    let unknown = daemon.flow("u", "name: u\nnodes: [{id: a, workflow: nothing}]\n");
-    let failed = ctl.run_ended(&ctl.start_run(&unknown, &[]));
-    assert_eq!(node(&failed, "a")["failure"]["code"], "template_failed", "{failed}");
 }
 
 #[test]
@@ -215,4 +212,27 @@ fn workflow_run_refuses_what_makes_no_sense() {
     assert_eq!(ctl.refused(3, &["workflow", "run", "nothing"])["code"], "workflow_not_found");
     assert_eq!(ctl.refused(3, &["workflow", "show", "run_nothing"])["code"], "run_not_found");
     assert_eq!(ctl.refused(2, &["workflow", "run", "./absent.yaml"])["code"], "file_unreadable");
+}
+
+#[test]
+fn workflow_run_looks_at_the_workflows_within_before_anything_begins() {
+    let (daemon, ctl) = daemon_with_agent();
+    let outer = |inputs: &str| {
+        format!(
+            "name: outer\nnodes:\n- {{id: a, run: [true]}}\n\
+             - {{id: b, needs: a, workflow: {{name: inner, inputs: {inputs}}}}}\n"
+        )
+    };
+    let file = daemon.flow("outer", &outer("{count: 1}"));
+    assert_eq!(ctl.refused(3, &["workflow", "run", &file])["code"], "workflow_not_found");
+    let inner = "name: inner\ninputs: {count: {type: integer, required: true}}\n\
+                 nodes:\n- {id: x, prompt: 'say {{ inputs.count }}'}\n";
+    ctl.ok(&["workflow", "apply", &daemon.flow("inner", inner)]);
+    for wrong in ["{count: many}", "{}", "{count: 1, colour: red}"] {
+        let file = daemon.flow("outer", &outer(wrong));
+        assert_eq!(ctl.refused(2, &["workflow", "run", &file])["code"], "inputs_invalid", "{wrong}");
+    }
+    assert_eq!(ctl.json(&["workflow", "list"]), serde_json::json!([]), "nothing has begun");
+    let file = daemon.flow("outer", &outer("{count: '{{ 40 + 2 }}'}"));
+    assert_eq!(ctl.run_ended(&ctl.start_run(&file, &[]))["state"], "succeeded");
 }

@@ -273,7 +273,7 @@ impl Listed for Run {
             short_id(&self.id).into(),
             self.workflow.as_str().into(),
             self.version.map(|version| version.to_string()).unwrap_or_default().into(),
-            Cell::toned(self.state.as_str(), tone(&self.state)),
+            Cell::toned(self.shown_state(), tone(&self.state)),
             format!("{}/{}", self.ended_count, self.node_count).into(),
             self.user.as_str().into(),
             age(self.create_time.as_deref()).into(),
@@ -317,10 +317,11 @@ impl Run {
         }
     }
 
-    /// `paused, what runs stands still`.
+    /// `paused, what runs stands still`; `running, failing`.
     fn shown_state(&self) -> String {
         let frozen = if self.frozen { ", what runs stands still" } else { "" };
-        format!("{}{frozen}", self.state)
+        let failing = if self.failure.is_some() && self.end_time.is_none() { ", failing" } else { "" };
+        format!("{}{failing}{frozen}", self.state)
     }
 
     /// For a run that does not do what it began with.

@@ -40,6 +40,15 @@ impl Millis {
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
     }
+
+    /// The same for people to whom the rest does not matter: `9m`, `3d`.
+    #[must_use]
+    pub fn roughly(self) -> Self {
+        const UNITS: [(u64, u64); 4] =
+            [(172_800_000, 86_400_000), (7_200_000, 3_600_000), (600_000, 60_000), (10_000, 1000)];
+        let unit = UNITS.iter().find(|(from, _)| self.0 >= *from).map_or(1, |(_, unit)| *unit);
+        Self(self.0 - self.0 % unit)
+    }
 }
 
 impl std::fmt::Display for Millis {

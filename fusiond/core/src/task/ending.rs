@@ -275,13 +275,17 @@ fn snooze(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Fai
     defer(state, out, turn, id, DeferWhy::Snooze, snoozes, failure.message);
 }
 
-/// Waits with full jitter: `rand(0, min(max, base * 2^n))` (Brooker 2015, "Exponential backoff and
-/// jitter").
-fn defer(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, why: DeferWhy, nth: u32, reason: String) {
+/// How long the nth try waits, with full jitter: `rand(0, min(max, base * 2^n))` (Brooker 2015, "Exponential backoff
+/// and jitter").
+pub(crate) fn pause(state: &State, turn: Turn, id: TaskId, nth: u32) -> Millis {
     let (base, max) = (state.config.retry_base.0, state.config.retry_max.0);
     let doublings = nth.saturating_sub(1);
     let bound = base.saturating_mul(1u64.checked_shl(doublings).unwrap_or(u64::MAX)).min(max);
-    let until = turn.now.plus(Millis(turn.draw(id.salt() ^ u64::from(nth)) % bound.saturating_add(1)));
+    Millis(turn.draw(id.salt() ^ u64::from(nth)) % bound.saturating_add(1))
+}
+
+fn defer(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, why: DeferWhy, nth: u32, reason: String) {
+    let until = turn.now.plus(pause(state, turn, id, nth));
     state.alter_task(out, id, |task| task.state = TaskState::Deferred { until, why });
     tell(state, out, turn, id, EventKind::TaskDeferred { task: id, until, reason });
     freeze::keep(state, out, turn, id);

@@ -10,7 +10,7 @@ use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Out, Turn};
 use crate::task::submit::{self, Place as At, SubmitTask};
-use crate::task::{TaskState, cancel};
+use crate::task::{TaskState, cancel, ending};
 use crate::workflow::budget::Spent;
 use crate::workflow::node::{How, NodeRef, Output, Place};
 use crate::workflow::run::{Act, News};
@@ -123,10 +123,15 @@ fn submit_task(
     place: Place,
     mut ask: SubmitTask,
 ) -> Result<(), Reject> {
-    let Some((owner, id)) = state.run(run).map(|run| (run.owner, run.plan.node(place.node).id.clone()))
-    else {
+    let found = state.run(run);
+    let Some((owner, id)) = found.map(|run| (run.owner, run.plan.node(place.node).id.clone())) else {
         return Ok(());
     };
+    // One whose result was not what it should be is done again as any task is tried again: not at once.
+    let tries = found.and_then(|run| run.node(place)).map_or(0, |node| node.tries);
+    if tries > 0 {
+        ask.not_before = Some(turn.now.plus(ending::pause(state, turn, ask.id, tries)));
+    }
     let caller = Caller { uid: owner, rights: Rights::User };
     check_profiles(state, owner, &ask)?;
     let target = submit::find_target(state, caller, &ask.agent)?;

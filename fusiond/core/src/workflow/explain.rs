@@ -8,7 +8,8 @@ use crate::input::PauseHow;
 use crate::state::State;
 use crate::time::Time;
 use crate::workflow::node::{How, NodeState, Place};
-use crate::workflow::{Run, RunState};
+use crate::workflow::plan::{Lapse, NodeKind, Occasion};
+use crate::workflow::{Doom, Run, RunState};
 
 /// The most nodes of a run that are explained.
 const NODES_MAX: usize = 10;
@@ -39,19 +40,32 @@ pub fn explain_run(state: &State, id: RunId, now: Time) -> Option<Explanation> {
         RunState::Running => ("its nodes are on their way", None),
     };
     let open = (0..run.plan.graph.len()).filter(|node| is_open(run, *node));
-    let nodes = open.filter_map(|node| node_reason(state, run, node, now)).take(NODES_MAX);
+    let nodes = open.filter_map(|node| node_reason(state, run, Place::whole(node), now)).take(NODES_MAX);
     let reasons: Vec<Reason> = first.into_iter().chain(nodes).collect();
-    let summary = if let [only] = reasons.as_slice() { only.text.clone() } else { summary.to_owned() };
+    let summary = match (&run.doom, reasons.as_slice()) {
+        (Some(Doom::Failed(failure)), _) => {
+            format!("it fails, and lets what has begun end: {}", failure.message)
+        }
+        (Some(Doom::Cancelled | Doom::Killed), _) => {
+            "somebody cancelled it, and it lets what has begun end".to_owned()
+        }
+        (None, [only]) => only.text.clone(),
+        (None, _) => summary.to_owned(),
+    };
     Some(Explanation { summary, reasons })
 }
 
-/// Why a node of a run is where it is.
+/// Why a node of a run, or an item of it, is where it is.
 #[must_use]
-pub fn explain_node(state: &State, id: RunId, node: u32, now: Time) -> Option<Explanation> {
+pub fn explain_node(state: &State, id: RunId, place: Place, now: Time) -> Option<Explanation> {
     let run = state.run(id)?;
-    let name = &run.plan.node(node).id;
-    let found = run.node(Place::whole(node))?;
-    Some(match &found.state {
+    let name = &run.plan.node(place.node).id;
+    let found = match run.node(place) {
+        Some(found) => &found.state,
+        // Items are written when they begin.
+        None => &NodeState::Pending,
+    };
+    Some(match found {
         NodeState::Ended(end) => match &end.how {
             How::Succeeded(_) => answer("it is done", Vec::new()),
             How::Failed(failure) => {
@@ -64,7 +78,7 @@ pub fn explain_node(state: &State, id: RunId, node: u32, now: Time) -> Option<Ex
             How::Skipped(why) => answer(&run.why_skipped(*why), Vec::new()),
             How::Cancelled => answer("somebody ended it", Vec::new()),
         },
-        NodeState::Pending => pending(run, node),
+        NodeState::Pending => pending(run, place),
         NodeState::Active { .. }
         | NodeState::Collecting { .. }
         | NodeState::Asking { .. }
@@ -72,7 +86,7 @@ pub fn explain_node(state: &State, id: RunId, node: u32, now: Time) -> Option<Ex
         | NodeState::Watching { .. }
         | NodeState::Inside { .. }
         | NodeState::Fanned { .. } => {
-            let reasons: Vec<Reason> = node_reason(state, run, node, now).into_iter().collect();
+            let reasons: Vec<Reason> = reasons_of(state, run, place, now);
             let summary = reasons.first().map_or("it is on its way", |reason| reason.text.as_str());
             Explanation { summary: summary.to_owned(), reasons }
         }
@@ -88,8 +102,39 @@ fn is_open(run: &Run, node: u32) -> bool {
     *state != NodeState::Pending && state.end().is_none()
 }
 
+/// Why it is where it is, and of one with items those of them that have begun.
+fn reasons_of(state: &State, run: &Run, place: Place, now: Time) -> Vec<Reason> {
+    let items = run.items(place.node).filter(|(_, item)| place.item.is_none() && item.state.end().is_none());
+    let items = items.map(|(item, _)| Place { node: place.node, item: Some(item) });
+    let places = std::iter::once(place).chain(items);
+    places.filter_map(|place| node_reason(state, run, place, now)).take(NODES_MAX).collect()
+}
+
+/// What becomes of an approval that nobody gives.
+fn lapse_of(run: &Run, node: u32, at: Time, now: Time) -> String {
+    let word = match run.plan.node(node).kind {
+        NodeKind::Approval { lapse: Lapse::Approve, .. } => "approved",
+        NodeKind::Approval { lapse: Lapse::Reject, .. } => "rejected",
+        NodeKind::Task | NodeKind::Wait | NodeKind::Workflow => return String::new(),
+    };
+    format!("; in {} it is {word}", at.since(now).roughly())
+}
+
 /// What a node that has not begun waits for.
-fn pending(run: &Run, node: u32) -> Explanation {
+fn pending(run: &Run, place: Place) -> Explanation {
+    let node = place.node;
+    let resume = || format!("`fusionctl workflow resume {}`", run.id);
+    let is_paused = matches!(run.state, RunState::Paused { .. });
+    let paused = is_paused.then(|| Reason::new("paused", "the run is paused", resume()));
+    let when = match run.plan.node(node).occasion {
+        Occasion::Success => Some("it begins when everything else has ended well"),
+        Occasion::Failure => Some("it begins when everything else has ended, and not well"),
+        Occasion::Needs | Occasion::Always | Occasion::Never => None,
+    };
+    if let Some(text) = when {
+        let hook = Reason::new("needs", text, format!("`fusionctl why {}`", run.id));
+        return answer(text, paused.into_iter().chain([hook]).collect());
+    }
     let needs = run.plan.graph.needs(node).iter();
     let open = needs.filter(|need| run.nodes[**need as usize].state.end().is_none());
     let reasons: Vec<Reason> = open
@@ -99,31 +144,39 @@ fn pending(run: &Run, node: u32) -> Explanation {
         })
         .collect();
     if !reasons.is_empty() {
-        return answer(&format!("it needs {} node(s) that have not ended", reasons.len()), reasons);
+        let text = match reasons.len() {
+            1 => "it needs a node that has not ended".to_owned(),
+            count => format!("it needs {count} nodes that have not ended"),
+        };
+        return answer(&text, paused.into_iter().chain(reasons).collect());
     }
-    let (text, remedy) = match run.state {
-        RunState::Paused { .. } => ("the run is paused", format!("`fusionctl workflow resume {}`", run.id)),
-        RunState::Running
-        | RunState::Succeeded { .. }
-        | RunState::Failed { .. }
-        | RunState::Cancelled { .. } => ("all places that `concurrency` allows are taken", String::new()),
+    if let Some(paused) = paused {
+        return answer(&paused.text.clone(), vec![paused]);
+    }
+    let text = match place.item {
+        Some(_) => "all places that `max_parallel` and `concurrency` allow are taken",
+        None => "all places that `concurrency` allows are taken",
     };
-    answer(text, vec![Reason::new("slot", text, remedy)])
+    answer(text, vec![Reason::new("slot", text, "`fusionctl workflow edit` can raise it".to_owned())])
 }
 
-fn node_reason(state: &State, run: &Run, node: u32, now: Time) -> Option<Reason> {
-    let name = &run.plan.node(node).id;
+fn node_reason(state: &State, run: &Run, place: Place, now: Time) -> Option<Reason> {
+    let node = place.node;
+    let id = &run.plan.node(node).id;
+    let name = place.item.map_or_else(|| id.to_string(), |item| format!("{id}[{item}]"));
     let reason = |code, text: String, remedy: String| Some(Reason::new(code, text, remedy));
-    match &run.nodes[node as usize].state {
-        NodeState::Asking { .. } => {
+    match &run.node(place)?.state {
+        NodeState::Asking { expires_at, .. } => {
             let approve = format!("`fusionctl workflow approve {} {name} [--reject]`", run.id);
-            reason("approval", format!("{name} waits for a person"), approve)
+            let lapse = expires_at.map(|at| lapse_of(run, node, at, now)).unwrap_or_default();
+            reason("approval", format!("{name} waits for a person{lapse}"), approve)
         }
         NodeState::Sleeping { until, .. } => {
-            reason("time", format!("{name} goes on in {}", until.since(now)), String::new())
+            reason("time", format!("{name} goes on in {}", until.since(now).roughly()), String::new())
         }
         NodeState::Watching { watch, expires_at, .. } => {
-            let within = expires_at.map(|at| format!("within {}", at.since(now))).unwrap_or_default();
+            let within =
+                expires_at.map(|at| format!("within {}", at.since(now).roughly())).unwrap_or_default();
             let text = format!("{name} waits for {watch} {within}");
             reason(
                 "event",

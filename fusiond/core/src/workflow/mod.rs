@@ -245,6 +245,28 @@ impl Run {
         }
     }
 
+    /// The node of this name, or, as `NODE[ITEM]`, an item of one.
+    #[must_use]
+    pub fn find_place(&self, name: &str) -> Option<Place> {
+        if let Some(node) = self.plan.find(name) {
+            return Some(Place::whole(node));
+        }
+        let (node, item) = name.strip_suffix(']')?.split_once('[')?;
+        let (node, item) = (self.plan.find(node)?, item.parse().ok()?);
+        let count = match &self.node(Place::whole(node))?.state {
+            NodeState::Fanned { count, .. } => *count,
+            NodeState::Ended(_) => self.items(node).map(|(item, _)| item + 1).max().unwrap_or(0),
+            NodeState::Pending
+            | NodeState::Active { .. }
+            | NodeState::Collecting { .. }
+            | NodeState::Asking { .. }
+            | NodeState::Sleeping { .. }
+            | NodeState::Watching { .. }
+            | NodeState::Inside { .. } => 0,
+        };
+        (item < count).then_some(Place { node, item: Some(item) })
+    }
+
     /// How far all nodes are, in the order of the definition.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {

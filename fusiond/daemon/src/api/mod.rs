@@ -11,6 +11,7 @@ mod connect;
 mod events;
 mod find;
 mod history;
+mod inner;
 mod input;
 mod inputs;
 mod list;

@@ -7,8 +7,8 @@ use super::workflows::aside;
 use super::{Door, view};
 use crate::engine::workflow::outputs::{self, ITEMS_BYTES_MAX};
 use crate::engine::workflow::{NodeOutput, output_of, question_of, script_of};
-use fusion_core::workflow::{Place, Run};
-use fusion_core::{Caller, Reject, Task, TaskId};
+use fusion_core::workflow::{Decision, Place, Run};
+use fusion_core::{Actor, Caller, Reject, Task, TaskId};
 use fusion_proto::v1;
 use serde_json::Value;
 use tonic::Status;
@@ -74,8 +74,24 @@ impl Door {
             let task = run.node(Place::whole(at)).and_then(|node| node.state.task());
             self.show_left(task, &mut shown.nodes[at as usize], &mut room).await;
         }
+        for (at, decision) in view::run::decisions(&run) {
+            shown.nodes[at as usize].reason = self.decided(decision);
+        }
         view::run::put_in_order(&mut shown.nodes, &run.plan);
         Ok(self.named_run(shown))
+    }
+
+    /// Who decided, and what they said.
+    fn decided(&self, decision: &Decision) -> String {
+        let who = match decision.by {
+            Actor::User(uid) => format!(" by {}", self.name_of(&uid.0.to_string())),
+            Actor::Agent(id) => format!(" by {id}"),
+            Actor::Daemon => String::new(),
+        };
+        let word = if decision.verdict.is_approved() { "approved" } else { "rejected" };
+        let said =
+            if decision.comment.is_empty() { String::new() } else { format!(": {}", decision.comment) };
+        format!("{word}{who}{said}")
     }
 
     /// A result that stays with its task; nothing when its log is gone.

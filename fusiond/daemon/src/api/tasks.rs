@@ -333,9 +333,9 @@ fn explain_run_or_node(
         return Ok(explanation(run.id.to_string(), run.state.word(), why));
     };
     let not_found = || Reject::NodeNotFound { run: run.id.to_string(), node: name.to_owned() };
-    let node = run.plan.find(name).ok_or_else(not_found)?;
-    let word = run.nodes()[node as usize].state.word();
-    let why = explain_node(state, run.id, node, now).unwrap_or_else(none);
+    let place = run.find_place(name).ok_or_else(not_found)?;
+    let word = run.node(place).map_or("pending", |node| node.state.word());
+    let why = explain_node(state, run.id, place, now).unwrap_or_else(none);
     Ok(explanation(format!("{}/{name}", run.id), word, why))
 }
 

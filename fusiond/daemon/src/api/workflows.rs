@@ -241,7 +241,7 @@ impl Door {
     }
 
     /// A workflow by its name or by the id of one version, with its definition.
-    async fn find_workflow(
+    pub(super) async fn find_workflow(
         &self,
         caller: Caller,
         owner: Uid,
@@ -287,6 +287,7 @@ impl Door {
         let script = Arc::new(Script::new(definition, inputs));
         let library = self.keeper.in_force().library;
         check_named(&library, owner, &script.nodes).map_err(|reject| refuse(&reject))?;
+        self.check_inner(caller, owner, &script.nodes).await?;
         let start = StartRun {
             id: RunId(0),
             owner,

@@ -5,7 +5,9 @@
 use super::{duration, task, timestamp};
 use crate::engine::workflow::Revision;
 use fusion_core::input::PauseHow;
-use fusion_core::workflow::{Budget, End, How, Node, NodeState, Plan, Run, RunState, Workflow};
+use fusion_core::workflow::{
+    Budget, Decision, Doom, End, How, Node, NodeState, Output, Plan, Run, RunState, Workflow,
+};
 use fusion_proto::v1;
 
 /// One version of a workflow, without its definition.
@@ -24,12 +26,14 @@ pub(crate) fn workflow(workflow: &Workflow) -> v1::Workflow {
 /// A run without its nodes.
 pub(crate) fn brief(run: &Run) -> v1::Run {
     let spec = &run.spec;
-    let failure = match &run.state {
-        RunState::Failed { failure, .. } => Some(task::failure(failure)),
-        RunState::Running
-        | RunState::Paused { .. }
-        | RunState::Succeeded { .. }
-        | RunState::Cancelled { .. } => None,
+    // One that is failing says so before all that it has begun has ended.
+    let failure = match (&run.state, &run.doom) {
+        (RunState::Failed { failure, .. }, _)
+        | (RunState::Running | RunState::Paused { .. }, Some(Doom::Failed(failure))) => {
+            Some(task::failure(failure))
+        }
+        (RunState::Running | RunState::Paused { .. }, Some(Doom::Cancelled | Doom::Killed) | None)
+        | (RunState::Succeeded { .. } | RunState::Cancelled { .. }, _) => None,
     };
     let ended = run.nodes().iter().filter(|node| node.state.end().is_some()).count();
     v1::Run {
@@ -93,9 +97,7 @@ fn whole_node(run: &Run, at: u32, own: &Node) -> v1::Node {
     let items: Vec<v1::Node> = run.items(at).map(|(item, own)| node(run, item.to_string(), own)).collect();
     let count = match &own.state {
         NodeState::Fanned { count, .. } => Some(*count),
-        NodeState::Ended(End {
-            how: How::Succeeded(fusion_core::workflow::Output::Items(count)), ..
-        }) => Some(*count),
+        NodeState::Ended(End { how: How::Succeeded(Output::Items(count)), .. }) => Some(*count),
         NodeState::Pending
         | NodeState::Active { .. }
         | NodeState::Collecting { .. }
@@ -132,8 +134,9 @@ fn node(run: &Run, id: String, node: &Node) -> v1::Node {
         },
     };
     let inner = match (&node.state, end.map(|end| &end.how)) {
-        (NodeState::Inside { run, .. }, _)
-        | (_, Some(How::Succeeded(fusion_core::workflow::Output::Run(run)))) => Some(run.to_string()),
+        (NodeState::Inside { run, .. }, _) | (_, Some(How::Succeeded(Output::Run(run)))) => {
+            Some(run.to_string())
+        }
         (_, _) => None,
     };
     v1::Node {
@@ -153,6 +156,14 @@ fn node(run: &Run, id: String, node: &Node) -> v1::Node {
         run: inner,
         until: node.state.due().map(timestamp),
     }
+}
+
+/// Which nodes a person has decided, and what.
+pub(crate) fn decisions(run: &Run) -> impl Iterator<Item = (u32, &Decision)> {
+    (0..).zip(run.nodes()).filter_map(|(at, node)| match &node.state.end()?.how {
+        How::Succeeded(Output::Decision(decision)) => Some((at, decision.as_ref())),
+        How::Succeeded(_) | How::Failed(_) | How::Skipped(_) | How::Cancelled => None,
+    })
 }
 
 /// The state's word on the wire.

@@ -71,6 +71,12 @@ pub(crate) fn failed(message: impl Into<String>) -> Prep {
     Prep { what: Prepared::Failed(failure), beside: Beside::Nothing }
 }
 
+/// A place whose work cannot begin, whatever its templates say.
+fn refused(message: String) -> Prep {
+    let failure = Failure::new(FailureCode::NodeRefused, message);
+    Prep { what: Prepared::Failed(failure), beside: Beside::Nothing }
+}
+
 /// Prepares a place in which nothing is to be filled in.
 pub(crate) fn literal(script: &Script, whom: &For) -> Prep {
     prepare(script, whom, &Value::Null, None).unwrap_or_else(failed)
@@ -170,7 +176,7 @@ fn prepare(script: &Script, whom: &For, context: &Value, reader: Option<&Reader>
             for (name, value) in &inner.inputs {
                 inputs.insert(name.clone(), fill_value(value, context)?);
             }
-            start_inner(whom, &inner.name, &inputs, reader)
+            Ok(start_inner(whom, &inner.name, &inputs, reader).unwrap_or_else(refused))
         }
         None => Err("the node does nothing".to_owned()),
     }
