@@ -13,6 +13,7 @@ fn daemon_with_profiles() -> (Daemon, PathBuf) {
     let profiles = daemon.root().join("profiles.d");
     std::fs::create_dir_all(&profiles).expect("our own folder can be written");
     let text = "[profile.claude]\ncommand = [\"/bin/sh\", \"-c\", 'read -r p; echo \"$p\" >> told; echo \"did $p with $SPECKIT_MODEL\"; echo aside >&2; case $p in *fail*) exit 9;; esac']\n\
+                [profile.goose]\ncommand = [\"/bin/sh\", \"-c\", 'cat > told; echo followed']\n\
                 [profile.report]\ncommand = [\"/bin/sh\", \"-c\", 'echo \"{\\\"result\\\": \\\"all is well\\\"}\"']\nresult = \"json:.result\"\n";
     std::fs::write(profiles.join("agents.toml"), text).expect("our own folder can be written");
     daemon.kill9();
@@ -126,29 +127,28 @@ steps:
 "#;
 
 /// The unmodified `specify` runs a workflow of its own by agents of the daemon.
-fn specify_workflow(daemon: &Daemon, project: &Path, last: &str) -> (Option<i32>, String) {
+fn specify_workflow(daemon: &Daemon, project: &Path, agent: &str, last: &str) -> (Option<i32>, String) {
     let specify = specify();
-    let init = ["init", ".", "--integration", "claude", "--script", "sh", "--ignore-agent-tools", "--force"];
+    let init = ["init", ".", "--integration", agent, "--script", "sh", "--ignore-agent-tools", "--force"];
+    let executable = format!("SPECKIT_INTEGRATION_{}_EXECUTABLE", agent.to_uppercase());
     let run = |args: &[&str]| {
         let mut command = Command::new(&specify);
         command.args(args).current_dir(project).stdin(Stdio::null()).env("FUSION_SOCKET", daemon.socket());
-        command
-            .env("SPECKIT_INTEGRATION_CLAUDE_EXECUTABLE", binary("fusion-run"))
-            .env_remove("FUSION_RUN_PROFILE");
+        command.env(&executable, binary("fusion-run")).env_remove("FUSION_RUN_PROFILE");
         let (code, out, err) = texts(&command.output().expect("specify can be started"));
         (code, out + &err)
     };
     let (code, said) = run(&init);
     assert_eq!(code, Some(0), "{said}");
-    std::fs::write(project.join("wf.yml"), WORKFLOW.replace("LAST", last))
-        .expect("our own folder can be written");
+    let workflow = WORKFLOW.replace("LAST", last).replace("claude", agent);
+    std::fs::write(project.join("wf.yml"), workflow).expect("our own folder can be written");
     run(&["workflow", "run", "wf.yml"])
 }
 
 #[test]
 fn fusion_run_lets_the_unmodified_specify_run_its_workflows_on_agents() {
     let (daemon, project) = daemon_with_profiles();
-    let (code, said) = specify_workflow(&daemon, &project, "the end");
+    let (code, said) = specify_workflow(&daemon, &project, "claude", "the end");
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("Status: completed"), "{said}");
     for line in ["did /speckit-plan it with ", "did Do T002 with large", "did the end with "] {
@@ -163,9 +163,52 @@ fn fusion_run_lets_the_unmodified_specify_run_its_workflows_on_agents() {
 }
 
 #[test]
+fn fusion_run_follows_recipes_of_goose() {
+    let (daemon, project) = daemon_with_profiles();
+    let recipe = "parameters: [{key: args, requirement: optional, default: ''}]\nprompt: |2\n  Plan {{args}}.\n  - {{ args }}\nretry: {max_retries: 1}\n";
+    std::fs::create_dir_all(project.join(".goose/recipes")).unwrap();
+    std::fs::write(project.join(".goose/recipes/mine.yaml"), recipe).unwrap();
+    let follow = |words: &[&str]| {
+        let words = [&["run", "--recipe", ".goose/recipes/mine.yaml"], words].concat();
+        texts(&fusion_run(&daemon, &project, &words).env("FUSION_RUN_PROFILE", "goose").output().unwrap())
+    };
+    let (code, out, err) = follow(&["--params", "args=a {{ b }}"]);
+    assert_eq!((code, out.as_str()), (Some(0), "followed\n"), "{err}");
+    assert_eq!(err, "note: `retry` of .goose/recipes/mine.yaml is left to the profile goose\n");
+    assert_eq!(std::fs::read_to_string(project.join("told")).unwrap(), "Plan a {{ b }}.\n- a {{ b }}");
+    let broken = recipe.replace("args, req", "other, req");
+    std::fs::write(project.join(".goose/recipes/mine.yaml"), broken).unwrap();
+    let (code, _, err) = follow(&[]);
+    assert!(
+        code == Some(2)
+            && err.contains("mine.yaml cannot be followed")
+            && err.contains("line 1 of its prompt"),
+        "{err}"
+    );
+    std::fs::remove_file(project.join(".goose/recipes/mine.yaml")).unwrap();
+    let (code, _, err) = follow(&[]);
+    assert!(code == Some(2) && err.contains("cannot read .goose/recipes/mine.yaml"), "{err}");
+}
+
+#[test]
+fn fusion_run_lets_specify_have_the_recipes_of_goose_followed_by_agents() {
+    let (daemon, project) = daemon_with_profiles();
+    let (code, said) = specify_workflow(&daemon, &project, "goose", "the end");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.matches("followed").count() == 3, "{said}");
+    let ctl = daemon.ctl();
+    let tasks = ctl.json(&["task", "list", "--label", "speckit=step"]);
+    let ids = tasks.as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned());
+    let prompts: Vec<String> =
+        ids.map(|id| ctl.json(&["task", "show", &id])["prompt"].as_str().unwrap().to_owned()).collect();
+    let plan = prompts.iter().find(|prompt| prompt.contains("## User Input")).expect("the recipe's prompt");
+    assert!(plan.contains("```text\nit\n```") && !plan.contains("{{"), "{plan}");
+}
+
+#[test]
 fn fusion_run_that_fails_fails_the_step_of_specify() {
     let (daemon, project) = daemon_with_profiles();
-    let (code, said) = specify_workflow(&daemon, &project, "fail");
+    let (code, said) = specify_workflow(&daemon, &project, "claude", "fail");
     assert_ne!(code, Some(0), "{said}");
     assert!(said.contains("Status: failed") && said.contains("did fail with "), "{said}");
 }

@@ -3,15 +3,20 @@
 //!
 //! Not for: what becomes of the prompt.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
+use super::recipe::Recipe;
 use crate::error::{Complaint, Stop};
 
 /// What spec-kit asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked {
-    /// The prompt.
+    /// The prompt; of a recipe, nothing until it was read.
     pub(super) prompt: String,
+    /// The recipe that holds the prompt, if there is one.
+    pub(super) recipe: Option<Recipe>,
     /// The model, if one is named.
     pub(super) model: Option<String>,
     /// Whether the answer is to be JSON.
@@ -80,7 +85,7 @@ impl Asked {
         let mut asked = Self::default();
         let mut words = args.iter().map(String::as_str).peekable();
         while words.next_if(|word| VERBS.contains(word)).is_some() {}
-        let (mut prompt, mut command) = (None, None);
+        let (mut prompt, mut command, mut recipe, mut params) = (None, None, None, BTreeMap::new());
         while let Some(word) = words.next() {
             let mut value = |what: &str| words.next().map(str::to_owned).ok_or_else(|| missing(what));
             match word {
@@ -94,7 +99,8 @@ impl Asked {
                     asked.wants_json = true;
                 }
                 "--command" => command = Some(value(word)?),
-                "--recipe" => return Err(recipe(&value(word)?).into()),
+                "--recipe" => recipe = Some(value(word)?),
+                "--params" => params.extend([named(&value(word)?)?]),
                 word if PROMPTS.contains(&word) => {
                     if let Some(text) = words.next_if(|next| !is_known(next)) {
                         prompt.get_or_insert(text.to_owned());
@@ -114,7 +120,13 @@ impl Asked {
             (Some(command), None) => format!("/{command}"),
             (Some(command), Some(rest)) => format!("/{command} {rest}"),
         };
-        if asked.prompt.is_empty() {
+        asked.recipe = recipe.map(|path| Recipe { path, params });
+        if asked.recipe.is_some() && !asked.prompt.is_empty() {
+            return Err(Complaint::usage("there is a prompt besides the recipe")
+                .detail(args.join(" "))
+                .into());
+        }
+        if asked.recipe.is_none() && asked.prompt.is_empty() {
             let complaint =
                 Complaint::usage("there is no prompt among the words that fusion-run was called with");
             return Err(complaint.detail(args.join(" ")).hint("fusion-run --help").into());
@@ -143,9 +155,12 @@ fn missing(option: &str) -> Stop {
     Complaint::usage(format!("{option} needs a value")).hint("fusion-run --help").into()
 }
 
-fn recipe(path: &str) -> Complaint {
-    Complaint::usage(format!("{path} is a recipe that goose alone can read"))
-        .hint("give the step a prompt, or the workflow another integration")
+/// Something that is filled into a recipe.
+fn named(param: &str) -> Result<(String, String), Stop> {
+    let (name, value) = param
+        .split_once('=')
+        .ok_or_else(|| Complaint::usage(format!("--params takes NAME=VALUE, not {param}")))?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// The result as spec-kit asks for it.
@@ -210,10 +225,26 @@ mod tests {
             ("- [ ] T001 do it", vec!["--foo".to_owned(), "bar".to_owned()])
         );
         assert_eq!(asked(&["run", "--command", "speckit.plan", "make it"]).prompt, "/speckit.plan make it");
-        for line in [&["-p"][..], &[], &["run", "--recipe", "a.yaml"], &["-p", "x", "--model"]] {
+        for line in [
+            &["-p"][..],
+            &[],
+            &["run", "--recipe", "a.yaml", "-t", "x"],
+            &["run", "--recipe", "a.yaml", "--params", "x"],
+            &["-p", "x", "--model"],
+        ] {
             let words: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
             assert!(Asked::parse(&words).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_recipe_is_kept_with_what_is_filled_in() {
+        let line =
+            ["run", "--model", "M", "--output-format", "json", "--recipe", "a.yaml", "--params", "args=x=1"];
+        let told = asked(&line);
+        assert!(told.wants_json && told.prompt.is_empty(), "{told:?}");
+        let params = BTreeMap::from([("args".to_owned(), "x=1".to_owned())]);
+        assert_eq!(told.recipe, Some(Recipe { path: "a.yaml".to_owned(), params }));
     }
 
     #[test]

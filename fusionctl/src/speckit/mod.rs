@@ -9,6 +9,7 @@
 //! For: `SPECKIT_INTEGRATION_<KEY>_EXECUTABLE=fusion-run`. Not for: what tasks are and how they end (`commands/run`).
 
 mod argv;
+mod recipe;
 mod settings;
 
 use std::io::Write as _;
@@ -33,7 +34,7 @@ which this program is started.";
 const AFTER: &str = "\
 A model is handed on as SPECKIT_MODEL; of options that are not understood a note is made, and the profile decides. Of a profile
 whose result is JSON or a file, the result comes out at the end instead of what the agent writes; where JSON is asked for, an
-object with the result.
+object with the result. A recipe of goose (`run --recipe FILE --params args=…`) is read and filled in here; any agent can follow it.
 
 Exits with the program's own code, as `fusionctl run` does. Ctrl-C cancels the task; a second one kills it.
 
@@ -60,11 +61,16 @@ pub(crate) fn command() -> clap::Command {
 
 /// Does what spec-kit asks for.
 pub(crate) async fn run(args: Vec<String>) -> Result<Exit, Stop> {
-    let asked = match Asked::parse(&args)? {
+    let mut asked = match Asked::parse(&args)? {
         argv::Line::Help => return print(&command().render_help().to_string()),
         argv::Line::Version => return print(&command().render_version()),
         argv::Line::Asked(asked) => asked,
     };
+    if let Some(recipe) = &asked.recipe {
+        let told = recipe.read()?;
+        asked.prompt = told.prompt;
+        asked.others.extend(told.others);
+    }
     let settings = Settings::read(|name| std::env::var(name).ok(), std::env::vars().map(|(name, _)| name))?;
     let request = settings.request(&asked)?;
     for option in &asked.others {
