@@ -3,6 +3,7 @@
 //! Not for: the form of single values (`shape`).
 
 mod node;
+mod shell;
 mod texts;
 mod wait;
 

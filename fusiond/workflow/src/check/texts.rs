@@ -8,7 +8,6 @@ use crate::definition::Node;
 use crate::near::meant;
 use crate::problem::Problem;
 use crate::references::{Reference, find};
-use crate::template::{place, tags};
 use crate::tree::{Kind, Text, Tree};
 
 /// About which nodes templates may speak.
@@ -24,8 +23,6 @@ pub(super) enum Sight {
 const OF_NODES: [&str; 3] = ["output", "state", "items"];
 /// What stands behind `run`.
 const OF_RUNS: [&str; 3] = ["id", "workflow", "version"];
-/// Programs that read a script.
-const SHELLS: [&str; 5] = ["sh", "bash", "dash", "zsh", "ksh"];
 
 pub(super) fn check(check: &mut Check<'_>, node: &Node, tree: &Tree, sight: Sight) {
     for (word, text) in templates(tree) {
@@ -93,7 +90,7 @@ pub(super) fn check(check: &mut Check<'_>, node: &Node, tree: &Tree, sight: Sigh
             }
         }
     }
-    shell(check, node, tree);
+    super::shell::check(check, node, tree);
 }
 
 /// All texts of a node in which templates are filled in.
@@ -203,39 +200,4 @@ fn of_node(
         let message = format!("node \"{}\" uses \"{id}\" without needing it", node.id);
         check.problems.push(Problem::error(span, message, format!("add \"{id}\" to its `needs`")));
     }
-}
-
-/// What a model or a program wrote becomes part of a script: one quote in it, and it is a command.
-fn shell(check: &mut Check<'_>, node: &Node, tree: &Tree) {
-    let Some(text) = script(node, tree) else { return };
-    let items_are_output =
-        node.foreach.as_ref().and_then(|items| items.as_str()).is_some_and(|items| items.contains("nodes"));
-    for tag in tags(&text.text) {
-        let is_output = tag.text.starts_with("{{")
-            && (tag.text.contains("nodes.")
-                || tag.text.contains("nodes[")
-                || (items_are_output && tag.text.contains("item")))
-            && !tag.text.contains(".state");
-        if is_output && !tag.text.contains("shell_quote") {
-            let (line, column) = place(&text.text, tag.at);
-            let span = text.locate(line, column, tag.text.chars().count());
-            let message = format!(
-                "what another node wrote reaches a shell in node \"{}\" without shell_quote",
-                node.id
-            );
-            let hint = "write {{ … | shell_quote }}: otherwise a quote or a `;` in it becomes a command";
-            check.problems.push(Problem::warning(span, message, hint));
-        }
-    }
-}
-
-/// The text that a shell reads, if one does.
-fn script<'a>(node: &Node, tree: &'a Tree) -> Option<&'a Text> {
-    if let Some([program, flag, _, ..]) = node.run.as_deref() {
-        let name = program.rsplit('/').next().unwrap_or(program);
-        let is_script = SHELLS.contains(&name) && flag.starts_with('-') && flag.ends_with('c');
-        return tree.get("run").filter(|_| is_script)?.items().get(2)?.text();
-    }
-    let is_shell = node.terms.capabilities.iter().flatten().any(|name| SHELLS.contains(&name.as_str()));
-    tree.get("prompt").filter(|_| is_shell)?.text()
 }
