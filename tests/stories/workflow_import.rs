@@ -389,7 +389,7 @@ fn workflow_import_runs_no_hook_after_a_failure_and_begins_without_a_file_that_i
     std::fs::write(&file, "- [ ] T001 a\n").unwrap();
     std::fs::write(&hooks, "hooks:\n  before_implement: [\n").unwrap();
     let done = ctl.run(&["-q", "workflow", "import", path]).expect_code(0);
-    let told = ".specify/extensions.yml:3:1: this is not YAML: ";
+    let told = ".specify/extensions.yml:2:21: this is not YAML: ";
     assert!(done.stderr.starts_with(told) && done.stderr.contains("no hook is run"), "{done}");
     assert_eq!(ctl.run_ended(done.stdout.trim())["state"], "succeeded");
     assert_eq!(asked(&daemon), ["T001"]);

@@ -279,6 +279,7 @@ pub struct Inner {
 enum InnerForm {
     Name(String),
     Whole {
+        #[serde(default)]
         name: String,
         #[serde(default)]
         inputs: BTreeMap<String, Value>,

@@ -92,7 +92,32 @@ pub fn fault(text: &str) -> Option<String> {
     if rooms().any(|known| known == text) {
         return Some(format!("write \"{text}.*\" for all of them"));
     }
-    Some(nearest(text, WORDS.iter().copied()).map_or_else(said, |near| format!("is \"{near}\" meant?")))
+    let near = alike(text).or_else(|| nearest(text, WORDS.iter().copied()));
+    Some(near.map_or_else(said, |near| format!("is \"{near}\" meant?")))
+}
+
+/// Words that say the same as the last part of one of ours.
+const ALIKE: [(&[&str], &[&str]); 9] = [
+    (
+        &["done", "completed", "complete", "finished", "success", "ok", "passed", "ended"],
+        &["succeeded", "stopped"],
+    ),
+    (&["error", "errored", "failure", "broken"], &["failed", "crashed"]),
+    (&["canceled", "aborted", "killed", "stop"], &["cancelled", "terminated"]),
+    (&["created", "added", "new", "enqueued", "pending"], &["submitted", "spawned", "applied", "set"]),
+    (&["started", "running", "began", "begun", "launched", "start", "up"], &["started", "spawned"]),
+    (&["timeout", "expired"], &["timed_out"]),
+    (&["approved", "rejected"], &["decided", "answered"]),
+    (&["exited", "exit", "died", "down"], &["terminated", "stopped"]),
+    (&["deleted", "gone"], &["removed"]),
+];
+
+/// Our word for what another tool calls `task.done`.
+fn alike(text: &str) -> Option<&'static str> {
+    let (room, word) = text.split_once('.')?;
+    let (_, ours) = ALIKE.iter().find(|(theirs, _)| theirs.contains(&word))?;
+    ours.iter()
+        .find_map(|last| WORDS.iter().copied().find(|known| known.split_once('.') == Some((room, *last))))
 }
 
 fn said() -> String {
@@ -110,6 +135,9 @@ mod tests {
         }
         for (wrong, hint) in [
             ("task.succeded", "is \"task.succeeded\" meant?"),
+            ("task.done", "is \"task.succeeded\" meant?"),
+            ("run.error", "is \"run.failed\" meant?"),
+            ("agent.exited", "is \"agent.terminated\" meant?"),
             ("agents.*", "is \"agent.*\" meant?"),
             ("task", "write \"task.*\" for all of them"),
         ] {

@@ -11,7 +11,9 @@
 pub mod check;
 pub mod definition;
 pub mod duration;
+mod elsewhere;
 pub mod events;
+mod hint;
 pub mod inputs;
 pub mod near;
 pub mod order;
@@ -56,8 +58,8 @@ pub struct Read {
 #[must_use]
 pub fn read_yaml(text: &str) -> Read {
     match yaml::read(text) {
-        Ok(tree) => read(&tree),
-        Err(problem) => Read { definition: None, problems: vec![problem] },
+        (Some(tree), problems) => read(&tree, problems),
+        (None, problems) => Read { definition: None, problems },
     }
 }
 
@@ -65,7 +67,7 @@ pub fn read_yaml(text: &str) -> Read {
 #[must_use]
 pub fn read_json(text: &str) -> Read {
     match serde_json::from_str(text) {
-        Ok(value) => read(&Tree::from_json(value)),
+        Ok(value) => read(&Tree::from_json(value), Vec::new()),
         Err(error) => {
             let problem = Problem::error(None, format!("the definition is not JSON: {error}"), "");
             Read { definition: None, problems: vec![problem] }
@@ -73,8 +75,7 @@ pub fn read_json(text: &str) -> Read {
     }
 }
 
-fn read(tree: &Tree) -> Read {
-    let mut problems = Vec::new();
+fn read(tree: &Tree, mut problems: Vec<Problem>) -> Read {
     let value = shape::read(tree, &words::DEFINITION, &mut problems);
     let mut definition = None;
     let value = if problems.is_empty() { value } else { without_nothing(value) };
@@ -83,7 +84,7 @@ fn read(tree: &Tree) -> Read {
             check::check(&found, tree, &mut problems);
             definition = Some(found);
         }
-        // What is wrong with a value may leave nothing to read: it is said already.
+        // What is no map leaves nothing to read: it is said already.
         Err(_) if !problems.is_empty() => {}
         Err(error) => problems.push(Problem::error(tree.span, format!("the definition: {error}"), "")),
     }

@@ -15,7 +15,8 @@ pub fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, otherwise
     nearest(word, known).map_or_else(|| otherwise.to_owned(), |known| format!("is \"{known}\" meant?"))
 }
 
-fn plain(text: &str) -> Vec<char> {
+/// The letters of a word, without case and separators.
+pub(crate) fn plain(text: &str) -> Vec<char> {
     let letters = text.chars().take(128).filter(|letter| !matches!(letter, '_' | '-' | ' '));
     letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }

@@ -32,6 +32,9 @@ fn of_object(object: &Object) -> Value {
     if !needed.is_empty() {
         schema["required"] = json!(needed);
     }
+    if !object.one_of.is_empty() {
+        schema["oneOf"] = object.one_of.iter().map(|name| json!({"required": [name]})).collect();
+    }
     schema
 }
 

@@ -3,6 +3,8 @@
 //! Everything that is wrong is found in one walk. The published JSON schema (`schema`) is written from the same forms.
 //! Not for: which words there are (`words`), what they have to do with one another (`check`).
 
+use crate::elsewhere;
+use crate::hint;
 use crate::near::meant;
 use crate::problem::{Problem, Span};
 use crate::tree::{Kind, Tree};
@@ -44,6 +46,12 @@ pub enum Shape {
 pub struct Object {
     /// What it is, for messages: "a node".
     pub what: &'static str,
+    /// A short one, for messages.
+    pub example: &'static str,
+    /// The names of which exactly one must be there; none: nothing is asked.
+    pub one_of: &'static [&'static str],
+    /// What other tools call its names.
+    pub elsewhere: elsewhere::Table,
     /// The names.
     pub fields: &'static [Field],
 }
@@ -97,10 +105,18 @@ impl Walk<'_> {
         Value::Null
     }
 
-    fn expected(&mut self, tree: &Tree, what: &str) -> Value {
-        let named = if self.path.is_empty() { "the definition" } else { self.path.as_str() };
-        let name = named.rsplit('.').next().unwrap_or(named).to_owned();
-        self.fault(tree.span, format!("`{name}` must be {what}, found {}", tree.word()), "")
+    fn expected(&mut self, tree: &Tree, shape: &Shape, what: &str) -> Value {
+        let message = match self.name() {
+            "" => format!("the definition must be {what}, found {}", tree.word()),
+            name => format!("`{name}` must be {what}, found {}", tree.word()),
+        };
+        let hint = hint::written(self.name(), shape, tree);
+        self.fault(tree.span, message, &hint)
+    }
+
+    /// The last step of the way to what is read now; empty at the top.
+    fn name(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or_default()
     }
 
     fn below<T>(&mut self, step: &str, walk: impl FnOnce(&mut Self) -> T) -> T {
@@ -117,15 +133,15 @@ impl Walk<'_> {
     fn value(&mut self, tree: &Tree, shape: &'static Shape) -> Value {
         match shape {
             Shape::Any => tree.to_json(),
-            Shape::Text | Shape::Template => self.text(tree),
-            Shape::Name => self.name(tree),
+            Shape::Text | Shape::Template => self.text(tree, shape),
+            Shape::Name => self.named(tree, shape),
             Shape::Bool => match &tree.kind {
                 Kind::Bool(value) => Value::Bool(*value),
                 Kind::Null | Kind::Number(..) | Kind::Text(_) | Kind::List(_) | Kind::Map(_) => {
-                    self.expected(tree, "true or false")
+                    self.expected(tree, shape, "true or false")
                 }
             },
-            Shape::Count(least, most) => self.count(tree, *least, *most),
+            Shape::Count(least, most) => self.count(tree, shape, *least, *most),
             Shape::Amount => match &tree.kind {
                 Kind::Number(number, _) if number.as_f64().is_some_and(|value| value >= 0.0) => {
                     Value::Number(number.clone())
@@ -135,28 +151,28 @@ impl Walk<'_> {
                 | Kind::Number(..)
                 | Kind::Text(_)
                 | Kind::List(_)
-                | Kind::Map(_) => self.expected(tree, "a number that is not negative"),
+                | Kind::Map(_) => self.expected(tree, shape, "a number that is not negative"),
             },
-            Shape::Duration => self.duration(tree),
-            Shape::Words(words) => self.word(tree, words),
-            Shape::List(of, most) => self.list(tree, of, *most),
-            Shape::Map(of) => self.map(tree, of),
+            Shape::Duration => self.duration(tree, shape),
+            Shape::Words(words) => self.word(tree, shape, words),
+            Shape::List(of, most) => self.list(tree, shape, of, *most),
+            Shape::Map(of) => self.map(tree, shape, of),
             Shape::Object(object) => self.object(tree, object),
-            Shape::Either(shapes) => self.either(tree, shapes),
+            Shape::Either(shapes) => self.either(tree, shape, shapes),
         }
     }
 
-    fn text(&mut self, tree: &Tree) -> Value {
+    fn text(&mut self, tree: &Tree, shape: &Shape) -> Value {
         match &tree.kind {
             Kind::Text(text) => Value::String(text.text.clone()),
             Kind::Number(_, letters) => Value::String(letters.clone()),
             Kind::Bool(value) => Value::String(value.to_string()),
-            Kind::Null | Kind::List(_) | Kind::Map(_) => self.expected(tree, "a text"),
+            Kind::Null | Kind::List(_) | Kind::Map(_) => self.expected(tree, shape, "a text"),
         }
     }
 
-    fn name(&mut self, tree: &Tree) -> Value {
-        let Value::String(text) = self.text(tree) else { return Value::Null };
+    fn named(&mut self, tree: &Tree, shape: &Shape) -> Value {
+        let Value::String(text) = self.text(tree, shape) else { return Value::Null };
         if !is_name(&text) {
             let message = format!("{text:?} is not a name");
             let hint = "use 1 to 63 of a-z, A-Z, 0-9, '_', '-', beginning with a letter or '_'";
@@ -165,26 +181,27 @@ impl Walk<'_> {
         Value::String(text)
     }
 
-    fn count(&mut self, tree: &Tree, least: u64, most: u64) -> Value {
+    fn count(&mut self, tree: &Tree, shape: &Shape, least: u64, most: u64) -> Value {
         if let Kind::Number(number, _) = &tree.kind
             && number.as_u64().is_some_and(|value| (least..=most).contains(&value))
         {
             return Value::Number(number.clone());
         }
         let what = format!("a whole number from {least} to {most}");
-        if let Kind::Number(_, letters) = &tree.kind {
-            let name = self.path.rsplit('.').next().unwrap_or_default().to_owned();
-            return self.fault(tree.span, format!("`{name}` must be {what}, found {letters}"), "");
+        if let Kind::Number(number, letters) = &tree.kind {
+            let message = format!("`{}` must be {what}, found {letters}", self.name());
+            let hint = hint::within(self.name(), number, least, most);
+            return self.fault(tree.span, message, &hint);
         }
-        self.expected(tree, &what)
+        self.expected(tree, shape, &what)
     }
 
-    fn duration(&mut self, tree: &Tree) -> Value {
+    fn duration(&mut self, tree: &Tree, shape: &Shape) -> Value {
         let text = match &tree.kind {
             Kind::Text(text) => text.text.as_str(),
             Kind::Number(_, letters) => letters,
             Kind::Null | Kind::Bool(_) | Kind::List(_) | Kind::Map(_) => {
-                return self.expected(tree, "a duration such as 30s, 10m or 1h30m");
+                return self.expected(tree, shape, "a duration such as 30s, 10m or 1h30m");
             }
         };
         if crate::duration::parse(text).is_none() {
@@ -194,33 +211,35 @@ impl Walk<'_> {
         Value::String(text.to_owned())
     }
 
-    fn word(&mut self, tree: &Tree, words: &[&str]) -> Value {
+    fn word(&mut self, tree: &Tree, shape: &Shape, words: &[&str]) -> Value {
         let Kind::Text(text) = &tree.kind else {
-            return self.expected(tree, &format!("one of {}", words.join(", ")));
+            return self.expected(tree, shape, &format!("one of {}", words.join(", ")));
         };
         if words.contains(&text.text.as_str()) {
             return Value::String(text.text.clone());
         }
-        let name = self.path.rsplit('.').next().unwrap_or_default();
-        let message = format!("`{name}` must be one of {}, found {:?}", words.join(", "), text.text);
-        let hint = meant(&text.text, words.iter().copied(), "");
+        let message = format!("`{}` must be one of {}, found {:?}", self.name(), words.join(", "), text.text);
+        let hint = meant(&text.text, words.iter().copied(), &hint::written(self.name(), shape, tree));
         self.fault(tree.span, message, &hint)
     }
 
-    fn list(&mut self, tree: &Tree, of: &'static Shape, most: usize) -> Value {
-        let Kind::List(items) = &tree.kind else { return self.expected(tree, "a list") };
+    fn list(&mut self, tree: &Tree, shape: &Shape, of: &'static Shape, most: usize) -> Value {
+        let Kind::List(items) = &tree.kind else { return self.expected(tree, shape, "a list") };
         if items.len() > most {
             let message = format!("{} entries are too many: at most {most}", items.len());
-            return self.fault(tree.span, message, "");
+            return self.fault(tree.span, message, "make several of it");
         }
-        let read = items.iter().enumerate();
-        let read: Vec<Value> =
-            read.map(|(at, item)| self.below(&format!("[{at}]"), |walk| walk.value(item, of))).collect();
+        let mut read = Vec::with_capacity(items.len());
+        for (at, item) in items.iter().enumerate() {
+            let value = self.below(&format!("[{at}]"), |walk| walk.value(item, of));
+            // What was wrong keeps its place, so that the others keep theirs.
+            read.push(if value.is_null() { of.nothing() } else { value });
+        }
         Value::Array(read)
     }
 
-    fn map(&mut self, tree: &Tree, of: &'static Shape) -> Value {
-        let Kind::Map(named) = &tree.kind else { return self.expected(tree, "a map") };
+    fn map(&mut self, tree: &Tree, shape: &Shape, of: &'static Shape) -> Value {
+        let Kind::Map(named) = &tree.kind else { return self.expected(tree, shape, "a map") };
         let mut read = serde_json::Map::new();
         for (key, value) in named {
             let value = self.below(&key.name, |walk| walk.value(value, of));
@@ -230,13 +249,13 @@ impl Walk<'_> {
     }
 
     fn object(&mut self, tree: &Tree, object: &'static Object) -> Value {
-        let Kind::Map(named) = &tree.kind else { return self.expected(tree, "a map") };
+        let Kind::Map(named) = &tree.kind else {
+            return self.expected(tree, &Shape::Object(object), "a map");
+        };
         let mut read = serde_json::Map::new();
         for (key, value) in named {
             let Some(field) = object.fields.iter().find(|field| field.name == key.name) else {
-                let known = object.fields.iter().map(|field| field.name);
-                let all: Vec<&str> = known.clone().collect();
-                let hint = meant(&key.name, known, &format!("{} has: {}", object.what, all.join(", ")));
+                let hint = hint::unknown_key(&key.name, object);
                 self.fault(key.span, format!("unknown key \"{}\" in {}", key.name, object.what), &hint);
                 continue;
             };
@@ -250,23 +269,40 @@ impl Walk<'_> {
         let is_there = |field: &&Field| named.iter().any(|(key, _)| key.name == field.name);
         let needed = object.fields.iter().filter(|field| field.need == Need::Always);
         for field in needed.filter(|field| !is_there(field)) {
-            self.fault(tree.span, format!("{} needs `{}`", object.what, field.name), field.about);
+            let hint = format!("write {}: {}", field.name, hint::example(&field.shape));
+            self.fault(tree.span, format!("{} needs `{}`", object.what, field.name), &hint);
         }
         Value::Object(read)
     }
 
-    fn either(&mut self, tree: &Tree, shapes: &'static [&'static Shape]) -> Value {
+    fn either(&mut self, tree: &Tree, shape: &Shape, shapes: &'static [&'static Shape]) -> Value {
         match shapes.iter().find(|shape| shape.takes(tree)) {
             Some(shape) => self.value(tree, shape),
             None => {
                 let words: Vec<&str> = shapes.iter().map(|shape| shape.what()).collect();
-                self.expected(tree, &words.join(" or "))
+                self.expected(tree, shape, &words.join(" or "))
             }
         }
     }
 }
 
 impl Shape {
+    /// What stands in a list for an entry that was wrong.
+    fn nothing(&self) -> Value {
+        match self {
+            Self::Object(_) | Self::Map(_) => Value::Object(serde_json::Map::new()),
+            Self::Text | Self::Template | Self::Name => Value::String(String::new()),
+            Self::Bool
+            | Self::Count(..)
+            | Self::Amount
+            | Self::Duration
+            | Self::Words(_)
+            | Self::List(..)
+            | Self::Either(_)
+            | Self::Any => Value::Null,
+        }
+    }
+
     /// Whether a value is of the kind that this form describes.
     fn takes(&self, tree: &Tree) -> bool {
         match self {

@@ -136,6 +136,15 @@ impl Tree {
         }
     }
 
+    /// Whether it is one word or text, neither nothing nor made of parts.
+    #[must_use]
+    pub const fn is_word(&self) -> bool {
+        match &self.kind {
+            Kind::Bool(_) | Kind::Number(..) | Kind::Text(_) => true,
+            Kind::Null | Kind::List(_) | Kind::Map(_) => false,
+        }
+    }
+
     /// The text, if it is one.
     #[must_use]
     pub const fn text(&self) -> Option<&Text> {

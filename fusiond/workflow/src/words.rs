@@ -3,6 +3,7 @@
 //! Messages and the published JSON schema are written from here; [`crate::definition`] has the same names. Not for: what
 //! the words have to do with one another (`check`).
 
+use crate::elsewhere;
 use crate::shape::Need::{Always, Optional};
 use crate::shape::{Field, Need, Object, Shape};
 use crate::{EDGES_MAX, ITEMS_MAX, NODES_MAX};
@@ -20,6 +21,9 @@ const ON_LOST: Shape = Shape::Words(&["review", "retry", "fail"]);
 /// A workflow.
 pub static DEFINITION: Object = Object {
     what: "a workflow",
+    example: "name: build, then nodes: with a list below it",
+    one_of: &[],
+    elsewhere: elsewhere::WORKFLOW,
     fields: &[
         field("name", Shape::Name, Always, "The name, under which `apply` stores versions of it."),
         field("description", Shape::Text, Optional, "One sentence for people."),
@@ -68,6 +72,9 @@ pub static DEFINITION: Object = Object {
 
 static BUDGET: Object = Object {
     what: "a budget",
+    example: "{time: 2h, attempts: 20}",
+    one_of: &[],
+    elsewhere: elsewhere::BUDGET,
     fields: &[
         field("usd", Shape::Amount, Optional, "US dollars."),
         field("tokens", Shape::Amount, Optional, "Tokens of models."),
@@ -83,6 +90,9 @@ static BUDGET: Object = Object {
 
 static INPUT: Object = Object {
     what: "an input",
+    example: "{type: string}",
+    one_of: &[],
+    elsewhere: elsewhere::INPUT,
     fields: &[
         field(
             "type",
@@ -97,8 +107,12 @@ static INPUT: Object = Object {
     ],
 };
 
-static DEFAULTS: Object = Object {
+/// What holds for every step.
+pub(crate) static DEFAULTS: Object = Object {
     what: "`defaults`",
+    example: "{retries: 2, timeout: 10m}",
+    one_of: &[],
+    elsewhere: elsewhere::NODE,
     fields: &[
         field("capabilities", TEXTS, Optional, "What agents must be able to do."),
         field("agent", Shape::Template, Optional, "The agent that does the work, by name."),
@@ -129,8 +143,12 @@ static DEFAULTS: Object = Object {
     ],
 };
 
-static NODE: Object = Object {
+/// A step.
+pub(crate) static NODE: Object = Object {
     what: "a node",
+    example: "{id: build, run: [make, all]}",
+    one_of: &["prompt", "run", "approval", "workflow", "wait", "done"],
+    elsewhere: elsewhere::NODE,
     fields: &[
         field("id", Shape::Name, Always, "The node's name within the workflow."),
         field("needs", NAMES, Optional, "The nodes that must have ended before, by id."),
@@ -229,8 +247,12 @@ static NODE: Object = Object {
     ],
 };
 
-static HOOK: Object = Object {
+/// What is done when everything else has ended.
+pub(crate) static HOOK: Object = Object {
     what: "a hook",
+    example: "{run: [make, clean]}",
+    one_of: &["prompt", "run"],
+    elsewhere: elsewhere::NODE,
     fields: &[
         field("prompt", Shape::Template, Optional, "Words for an agent."),
         field("run", RUN, Optional, "A command with its arguments, run by an agent as it is."),
@@ -251,6 +273,9 @@ static HOOK: Object = Object {
 
 static APPROVAL: Object = Object {
     what: "an approval",
+    example: r#"{message: "Merge?"}"#,
+    one_of: &[],
+    elsewhere: elsewhere::APPROVAL,
     fields: &[
         field("message", Shape::Template, Optional, "What the person is asked."),
         field("timeout", Shape::Duration, Optional, "How long to wait for a person."),
@@ -265,14 +290,21 @@ static APPROVAL: Object = Object {
 
 static INNER: Object = Object {
     what: "`workflow`",
+    example: "{name: build, inputs: {x: 1}}",
+    one_of: &[],
+    elsewhere: &[],
     fields: &[
         field("name", Shape::Name, Always, "The name of a workflow that was applied."),
         field("inputs", Shape::Map(&Shape::Any), Optional, "What its run is given, by name."),
     ],
 };
 
-static WAIT: Object = Object {
+/// What a step waits for.
+pub(crate) static WAIT: Object = Object {
     what: "`wait`",
+    example: "{event: task.succeeded}",
+    one_of: &["for", "until", "event"],
+    elsewhere: elsewhere::WAIT,
     fields: &[
         field("for", Shape::Duration, Optional, "How long."),
         field("until", Shape::Template, Optional, "The instant, in the form of RFC 3339."),
@@ -295,6 +327,9 @@ static WAIT: Object = Object {
 
 static OUTPUT: Object = Object {
     what: "`output`",
+    example: "{schema: {type: object}}",
+    one_of: &[],
+    elsewhere: elsewhere::OUTPUT,
     fields: &[
         field(
             "format",

@@ -7,6 +7,8 @@ use crate::tree::{Key, Kind, Start, Text, Tree};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Mark};
 use std::collections::HashMap;
 
+mod fault;
+
 /// The most values of one document, repeated parts counted as often as they stand.
 const VALUES_MAX: usize = 1_000_000;
 /// The most letters of one document, in bytes, repeated parts counted as often as they stand: twice the longest definition.
@@ -14,14 +16,15 @@ const BYTES_MAX: usize = 8 << 20;
 /// How deep values may stand within one another.
 const DEPTH_MAX: usize = 64;
 
-/// Reads a definition.
-///
-/// # Errors
-/// The first thing that is no YAML, or too much of it, or that there is nothing.
-pub fn read(text: &str) -> Result<Tree, Problem> {
-    document(text)?.ok_or_else(|| {
-        Problem::error(None, "the definition is empty", "a definition has at least `name` and `nodes`")
-    })
+/// Reads a definition: what it says, as far as it is YAML, and everything that is wrong.
+#[must_use]
+pub fn read(text: &str) -> (Option<Tree>, Vec<Problem>) {
+    let (tree, mut problems) = all(text);
+    if tree.is_none() && problems.is_empty() {
+        let hint = "a definition has at least `name` and `nodes`";
+        problems.push(Problem::error(None, "the definition is empty", hint));
+    }
+    (tree, problems)
 }
 
 /// Reads one document, whatever it is about; `None`: there is nothing in it.
@@ -29,22 +32,37 @@ pub fn read(text: &str) -> Result<Tree, Problem> {
 /// # Errors
 /// The first thing that is no YAML, or too much of it.
 pub fn document(text: &str) -> Result<Option<Tree>, Problem> {
+    let (tree, problems) = all(text);
+    problems.into_iter().next().map_or(Ok(tree), Err)
+}
+
+/// After what is no YAML nothing is read; what is only written wrong is told, and the rest is read.
+fn all(text: &str) -> (Option<Tree>, Vec<Problem>) {
     let mut reader = Reader {
         lines: text.lines().collect(),
         open: Vec::new(),
         anchors: HashMap::new(),
         root: None,
         size: Size::default(),
+        problems: Vec::new(),
     };
     for event in Parser::new_from_str(text) {
-        let (event, mark) = event.map_err(|error| {
-            let at = error.marker();
-            let span = Span { line: at.line().max(1), column: at.col() + 1, length: 1 };
-            Problem::error(Some(span), format!("this is not YAML: {}", error.info()), "")
-        })?;
-        reader.take(event, mark)?;
+        let taken = match event {
+            Ok((event, mark)) => reader.take(event, mark),
+            Err(error) => {
+                let at = error.marker();
+                let span = Span { line: at.line().max(1), column: at.col() + 1, length: 1 };
+                Err(fault::explain(text, span, error.info()))
+            }
+        };
+        if let Err(problem) = taken {
+            if !reader.problems.contains(&problem) {
+                reader.problems.push(problem);
+            }
+            return (None, reader.problems);
+        }
     }
-    Ok(reader.root)
+    (reader.root, reader.problems)
 }
 
 /// How much something is.
@@ -86,7 +104,17 @@ struct Open {
 
 enum Partly {
     List(Vec<Tree>),
-    Map(Vec<(Key, Tree)>, Option<Key>),
+    Map(Vec<(Key, Tree)>, Next),
+    /// `{{ inputs.x }}` without quotes: a map in a map to YAML, and a template to whoever wrote it.
+    Template,
+}
+
+/// What comes next in a map.
+enum Next {
+    Name,
+    Value(Key),
+    /// The value of a name that is wrong.
+    Nothing,
 }
 
 struct Reader<'a> {
@@ -95,6 +123,8 @@ struct Reader<'a> {
     anchors: HashMap<usize, (Tree, Size)>,
     root: Option<Tree>,
     size: Size,
+    /// What is wrong and does not stop the reading.
+    problems: Vec<Problem>,
 }
 
 fn span_of(mark: &Mark) -> Span {
@@ -122,7 +152,7 @@ impl Reader<'_> {
                     return Err(Problem::error(
                         Some(span),
                         "this alias names nothing that stands before it",
-                        "",
+                        "write &NAME before the first one, or put a text that begins with * into quotes",
                     ));
                 };
                 self.grow(size, span)?;
@@ -151,7 +181,7 @@ impl Reader<'_> {
                 self.place(tree)
             }
             Event::SequenceStart(anchor, _) => self.begin(anchor, span, Partly::List(Vec::new())),
-            Event::MappingStart(anchor, _) => self.begin(anchor, span, Partly::Map(Vec::new(), None)),
+            Event::MappingStart(anchor, _) => self.begin(anchor, span, Partly::Map(Vec::new(), Next::Name)),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
         }
     }
@@ -172,7 +202,7 @@ impl Reader<'_> {
         self.grow(Size::of(""), span)?;
         if self.open.len() >= DEPTH_MAX {
             let message = format!("lists and maps stand more than {DEPTH_MAX} deep within one another");
-            return Err(Problem::error(Some(span), message, ""));
+            return Err(Problem::error(Some(span), message, "put less into one another"));
         }
         self.open.push(Open { anchor, span, kind });
         Ok(())
@@ -183,6 +213,7 @@ impl Reader<'_> {
         let kind = match open.kind {
             Partly::List(items) => Kind::List(items),
             Partly::Map(named, _) => Kind::Map(named),
+            Partly::Template => self.template(open.span),
         };
         let tree = Tree { span: Some(open.span), kind };
         if open.anchor != 0 {
@@ -202,20 +233,45 @@ impl Reader<'_> {
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.root = Some(tree),
             Some(Partly::List(items)) => items.push(tree),
-            Some(Partly::Map(named, waiting)) => match waiting.take() {
-                Some(key) => named.push((key, tree)),
-                None => {
-                    let key = key(tree)?;
-                    if let Some((first, _)) = named.iter().find(|(other, _)| other.name == key.name) {
-                        let line = first.span.map_or(0, |span| span.line);
-                        let message = format!("\"{}\" stands twice, first in line {line}", key.name);
-                        return Err(Problem::error(key.span, message, "remove one of the two"));
-                    }
-                    *waiting = Some(key);
-                }
+            Some(Partly::Template) => {}
+            Some(Partly::Map(named, next)) => match std::mem::replace(next, Next::Name) {
+                Next::Value(key) => named.push((key, tree)),
+                Next::Nothing => {}
+                Next::Name => self.name(tree),
             },
         }
         Ok(())
+    }
+
+    /// The name of what comes next in the map that is open.
+    fn name(&mut self, tree: Tree) {
+        let Some(open) = self.open.last_mut() else { return };
+        let Partly::Map(named, next) = &mut open.kind else { return };
+        *next = Next::Nothing;
+        let is_template = fault::template(&self.lines, open.span);
+        if let (Kind::Map(_), Some((problem, _))) = (&tree.kind, is_template) {
+            open.kind = Partly::Template;
+            self.problems.push(problem);
+            return;
+        }
+        match key(tree) {
+            Err(problem) => self.problems.push(problem),
+            Ok(key) => match named.iter().find(|(other, _)| other.name == key.name) {
+                Some((first, _)) => {
+                    let line = first.span.map_or(0, |span| span.line);
+                    let message = format!("\"{}\" stands twice, first in line {line}", key.name);
+                    self.problems.push(Problem::error(key.span, message, "remove one of the two"));
+                }
+                None => *next = Next::Value(key),
+            },
+        }
+    }
+
+    /// The template that begins here.
+    fn template(&self, span: Span) -> Kind {
+        let text = fault::template(&self.lines, span).map(|(_, text)| text.to_owned()).unwrap_or_default();
+        let start = Start { line: span.line, column: span.column, indent: span.column };
+        Kind::Text(Text { text, start: Some(start) })
     }
 
     /// Where the first letter of a text stands, and its other lines begin.
@@ -287,7 +343,7 @@ mod tests {
     use super::*;
 
     fn json(text: &str) -> String {
-        read(text).unwrap().to_json().to_string()
+        read(text).0.unwrap().to_json().to_string()
     }
 
     #[test]
@@ -300,7 +356,7 @@ mod tests {
 
     #[test]
     fn places_are_those_of_the_first_letters() {
-        let tree = read("a: one\nb: \"two\"\nc: |\n  three\n  four\n").unwrap();
+        let tree = read("a: one\nb: \"two\"\nc: |\n  three\n  four\n").0.unwrap();
         let at = |name: &str, line| {
             tree.get(name).unwrap().text().unwrap().locate(line, 1, 1).map(|span| (span.line, span.column))
         };
@@ -317,11 +373,18 @@ mod tests {
             let before = format!("*a{}, ", n - 1).repeat(10);
             text.push_str(&format!("a{n}: &a{n} [{}]\n", before.trim_end_matches(", ")));
         }
-        assert!(read(&text).unwrap_err().message.contains("values"));
+        assert!(document(&text).unwrap_err().message.contains("values"));
         let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(100_000));
-        assert!(read(&long).unwrap_err().message.contains("bytes"));
-        assert!(read("a: 1\nb: 2\na: 3\n").unwrap_err().message.contains("twice"));
-        assert!(read(&"[".repeat(100)).is_err());
-        assert!(document("# nothing\n").unwrap().is_none() && read("").is_err());
+        assert!(document(&long).unwrap_err().message.contains("bytes"));
+        assert!(document("a: 1\nb: 2\na: 3\n").unwrap_err().message.contains("twice"));
+        assert!(document(&"[".repeat(100)).is_err());
+        assert!(document("# nothing\n").unwrap().is_none() && read("").1.len() == 1);
+    }
+
+    #[test]
+    fn what_is_only_written_wrong_does_not_stop_the_reading() {
+        let (tree, problems) = read("a: {{ x.y }}\nb: [1, {{ z }}, 2]\na: 2\nc: 3\n");
+        assert_eq!(tree.unwrap().to_json().to_string(), r#"{"a":"{{ x.y }}","b":[1,"{{ z }}",2],"c":3}"#);
+        assert_eq!(problems.len(), 3, "{problems:?}");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `INSTA_UPDATE=always` writes the snapshot anew.
 
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Definitions, each broken in one way or a few.
@@ -16,11 +17,11 @@ fn definitions() -> Vec<(&'static str, &'static str)> {
 fn bad_definitions_say_what_is_wrong_where_and_what_to_do() {
     let mut out = String::new();
     let all = definitions();
-    assert!(all.len() >= 60, "{} definitions", all.len());
+    assert!(all.len() >= 130, "{} definitions", all.len());
     for (title, text) in all {
         let read = fusion_workflow::read_yaml(text);
         assert!(!read.problems.is_empty(), "nothing is wrong with: {title}");
-        assert!(read.problems.len() < 10, "{title}: {} problems", read.problems.len());
+        assert!(read.problems.len() < 13, "{title}: {} problems", read.problems.len());
         writeln!(out, "#### {title}").unwrap();
         for problem in &read.problems {
             writeln!(out, "{}", problem.render("flow.yaml", text)).unwrap();
@@ -28,6 +29,37 @@ fn bad_definitions_say_what_is_wrong_where_and_what_to_do() {
         out.push('\n');
     }
     insta::assert_snapshot!("bad_definitions", out);
+}
+
+/// A definition that is wrong in whatever way, as JSON, with one more node whose need is wrong as well.
+fn with_a_wrong_need(text: &str) -> Option<Value> {
+    let mut value = fusion_workflow::yaml::read(text).0?.to_json();
+    let map = value.as_object_mut()?;
+    let nodes = map.entry("nodes").or_insert_with(|| json!([])).as_array_mut()?;
+    nodes.push(json!({"id": "further", "needs": ["nope"], "run": ["true"]}));
+    Some(value)
+}
+
+#[test]
+fn one_mistake_hides_no_other() {
+    let mut tried = 0;
+    for (title, text) in definitions() {
+        let Some(value) = with_a_wrong_need(text) else { continue };
+        tried += 1;
+        let read = fusion_workflow::read_json(&value.to_string());
+        let told = read.problems.iter().any(|problem| problem.message.contains("needs \"nope\""));
+        assert!(told, "{title}: {:?}", read.problems);
+    }
+    assert!(tried >= 100, "{tried} definitions");
+}
+
+#[test]
+fn every_mistake_says_what_to_do() {
+    for (title, text) in definitions() {
+        for problem in fusion_workflow::read_yaml(text).problems {
+            assert!(!problem.hint.is_empty(), "{title}: {problem}");
+        }
+    }
 }
 
 #[test]

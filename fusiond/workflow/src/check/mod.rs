@@ -14,7 +14,8 @@ use crate::near::meant;
 use crate::order::Order;
 use crate::problem::Problem;
 use crate::shape::is_name;
-use crate::tree::Tree;
+use crate::tree::{Kind, Tree};
+use crate::words;
 use std::collections::HashMap;
 
 /// Finds everything that is wrong or doubtful.
@@ -22,7 +23,9 @@ pub fn check(definition: &Definition, tree: &Tree, problems: &mut Vec<Problem>) 
     let nodes = tree.get("nodes").map(Tree::items).unwrap_or_default();
     let faulty = problems.iter().map(|problem| problem.path.clone()).collect();
     let mut check = Check { faulty, definition, ids: HashMap::new(), order: Order::new(0, []), problems };
-    if definition.nodes.is_empty() && tree.get("nodes").is_some() {
+    if definition.nodes.is_empty()
+        && tree.get("nodes").is_some_and(|nodes| matches!(nodes.kind, Kind::List(_)))
+    {
         let span = tree.get("nodes").and_then(|nodes| nodes.span);
         check.problems.push(Problem::error(
             span,
@@ -34,11 +37,7 @@ pub fn check(definition: &Definition, tree: &Tree, problems: &mut Vec<Problem>) 
     check.ids(nodes);
     check.order(nodes);
     for ((at, node), tree) in (0..).zip(&definition.nodes).zip(nodes) {
-        let place = format!("nodes[{at}]");
-        let is_faulty = |path: &String| {
-            path.strip_prefix(&place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        if !check.faulty.iter().any(is_faulty) {
+        if !check.is_faulty(&format!("nodes[{at}]")) {
             node::does_one_thing(&mut check, node, tree);
         }
         node::check(&mut check, node, tree);
@@ -65,6 +64,12 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
+    /// Whether something is wrong already in this place of the definition.
+    fn is_faulty(&self, place: &str) -> bool {
+        let within = |rest: &str| rest.is_empty() || rest.starts_with('.');
+        self.faulty.iter().any(|path| path.strip_prefix(place).is_some_and(within))
+    }
+
     /// A path is one from the root: the daemon stands in no folder of its user's.
     fn whole_path(&mut self, tree: &Tree, word: &str, path: Option<&str>) {
         let is_whole =
@@ -150,7 +155,8 @@ impl<'a> Check<'a> {
         for ((at, node), tree) in (0..).zip(&self.definition.nodes).zip(trees) {
             let spans: Vec<_> =
                 tree.get("needs").map(Tree::items).unwrap_or_default().iter().map(|need| need.span).collect();
-            for (place, need) in node.needs.iter().enumerate() {
+            // An empty one was no name.
+            for (place, need) in node.needs.iter().enumerate().filter(|(_, need)| !need.is_empty()) {
                 let span = spans.get(place).copied().flatten();
                 let Some(needed) = self.ids.get(need.as_str()) else {
                     let hint = meant(need, self.ids.keys().copied(), "a need names the id of another node");
@@ -197,9 +203,10 @@ impl<'a> Check<'a> {
         for (hook, id) in hooks.into_iter().zip(HOOK_IDS) {
             let (Some(hook), Some(tree)) = (hook, tree.get(id)) else { continue };
             let node = hook.node(id);
-            if !node.is_task() || node.work().is_none() {
+            if !self.is_faulty(id) && (!node.is_task() || node.work().is_none()) {
                 let message = format!("`{id}` must have either `prompt` or `run`");
-                self.problems.push(Problem::error(tree.span, message, ""));
+                let hint = format!("write {id}: {}", words::HOOK.example);
+                self.problems.push(Problem::error(tree.span, message, hint));
             }
             self.one_agent(tree);
             // A hook comes after everything: it may speak about every node.

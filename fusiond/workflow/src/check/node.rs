@@ -6,10 +6,8 @@ use crate::problem::Problem;
 use crate::schema::Checker;
 use crate::template;
 use crate::tree::Tree;
+use crate::words;
 use serde_json::Value;
-
-/// The words of which a node has exactly one.
-const WORKS: [&str; 6] = ["prompt", "run", "approval", "workflow", "wait", "done"];
 
 /// Options that only a node with a task can have.
 const OF_TASKS: [&str; 16] = [
@@ -33,11 +31,12 @@ const OF_TASKS: [&str; 16] = [
 
 /// What it does is said once. Not asked of a node in which something is wrong: a misspelt word may be what it does.
 pub(super) fn does_one_thing(check: &mut Check<'_>, node: &Node, tree: &Tree) {
-    let said: Vec<&str> = WORKS.into_iter().filter(|word| tree.get(word).is_some()).collect();
+    let works = words::NODE.one_of;
+    let said: Vec<&str> = works.iter().copied().filter(|word| tree.get(word).is_some()).collect();
     match said.as_slice() {
         [] => {
             let message = format!("node \"{}\" does nothing", node.id);
-            let hint = format!("give it one of {}", WORKS.join(", "));
+            let hint = format!("give it one of {}", works.join(", "));
             check.problems.push(Problem::error(tree.get("id").and_then(|id| id.span), message, hint));
         }
         [_] => {}
@@ -59,14 +58,10 @@ pub(super) fn check(check: &mut Check<'_>, node: &Node, tree: &Tree) {
 }
 
 fn options(check: &mut Check<'_>, node: &Node, tree: &Tree) {
-    if !node.is_task() && node.work().is_some() {
+    if let Some(work) = node.work().filter(|_| !node.is_task()) {
         for word in OF_TASKS.into_iter().filter(|word| tree.get(word).is_some()) {
             let message = format!("`{word}` makes no sense in node \"{}\", which no agent works on", node.id);
-            check.problems.push(Problem::error(
-                tree.key_span(word),
-                message,
-                "remove it, or put it into a node with `prompt` or `run`",
-            ));
+            check.problems.push(Problem::error(tree.key_span(word), message, instead(work, word)));
         }
     }
     if node.max_parallel.is_some() && node.foreach.is_none() {
@@ -105,7 +100,7 @@ fn options(check: &mut Check<'_>, node: &Node, tree: &Tree) {
         let variable = secret.split_once('=').map_or(secret.as_str(), |(_, variable)| variable);
         let is_fine =
             variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !variable.is_empty();
-        if !is_fine {
+        if !is_fine && tree.is_word() {
             let message = format!("{secret:?} names no variable");
             check.problems.push(Problem::error(tree.span, message, "write NAME, or NAME=VARIABLE"));
         }
@@ -127,6 +122,40 @@ fn options(check: &mut Check<'_>, node: &Node, tree: &Tree) {
     }
 }
 
+/// Where an option belongs that no agent can heed here.
+fn instead(work: Work<'_>, word: &str) -> String {
+    match (work, word) {
+        (Work::Workflow(inner), "timeout" | "budget") => {
+            format!("write `{word}` at the top of workflow \"{}\": it holds for its whole run", inner.name)
+        }
+        (Work::Workflow(inner), "foreach") => {
+            let name = &inner.name;
+            format!("give the list to workflow \"{name}\" as an input, and a node there the `foreach`")
+        }
+        (Work::Workflow(inner), "secrets" | "concurrency_key" | "output") => {
+            format!("write it at the node of workflow \"{}\" that it is meant for", inner.name)
+        }
+        (Work::Workflow(inner), _) => {
+            format!("write it below `defaults` of workflow \"{}\", or at its nodes", inner.name)
+        }
+        (Work::Approval(_), "timeout") => {
+            "put it into the approval: approval: {timeout: 1h, default: reject}".to_owned()
+        }
+        (Work::Wait(_), "timeout") => {
+            "put it into the wait: wait: {event: task.succeeded, timeout: 1h}".to_owned()
+        }
+        (Work::Wait(_), "agent") => {
+            "put it into the wait: wait: {event: agent.ready, agent: NAME}".to_owned()
+        }
+        (Work::Approval(_), "retries" | "foreach" | "output") => {
+            "remove it: a person is asked once, and the answer is the result".to_owned()
+        }
+        (Work::Prompt(_) | Work::Run(_) | Work::Approval(_) | Work::Wait(_) | Work::Done, _) => {
+            "remove it, or put it into a node with `prompt` or `run`".to_owned()
+        }
+    }
+}
+
 fn work(check: &mut Check<'_>, node: &Node, tree: &Tree) {
     match node.work() {
         Some(Work::Run([])) => {
@@ -143,10 +172,10 @@ fn work(check: &mut Check<'_>, node: &Node, tree: &Tree) {
         }
         Some(Work::Wait(wait)) => {
             if let Some(tree) = tree.get("wait") {
-                super::wait::check(check, wait, tree);
+                super::wait::check(check, wait, tree, check.number(node));
             }
         }
-        Some(Work::Workflow(inner)) if inner.name == check.definition.name => {
+        Some(Work::Workflow(inner)) if inner.name == check.definition.name && !inner.name.is_empty() => {
             let span = tree.get("workflow").and_then(|inner| inner.span);
             let message = format!("workflow \"{}\" would run itself without end", inner.name);
             check.problems.push(Problem::error(span, message, "name another workflow"));
