@@ -1,4 +1,3 @@
-# needs: vm
 # Work is under way when the machine goes down, of the system's daemon and of that of a user who lingers; 86 looks at what
 # became of it.
 member ada

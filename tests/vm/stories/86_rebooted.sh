@@ -1,4 +1,3 @@
-# needs: vm
 # After the reboot the daemon is up, what waited waits, and what ran is lost by its policy.
 eventually 60 systemctl --quiet is-active fusiond.service
 for policy in review fail; do

@@ -35,29 +35,27 @@ fn nspawn(image: &Image, cargo: &Path) -> anyhow::Result<Report> {
     let root = Overlay::mount(&image.root(), scratch.path())?;
     std::fs::write(cargo.join("report"), "")?;
     let home = Home::make()?;
-    let mut command = home.enter();
-    command.args([
-        "timeout",
-        "--kill-after=10",
-        BOOT_SECONDS_MAX,
-        "systemd-nspawn",
-        "--quiet",
-        "--register=no",
-    ]);
-    command
-        .args(["--keep-unit", "--machine=fusiond-vm", "--boot", "--console=pipe", "--directory"])
-        .arg(&root.merged);
-    command.arg(format!("--bind={}:/vm", cargo.display()));
-    let console = console(cargo)?;
-    let status = command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console).status();
-    let status = status.context("cannot start systemd-nspawn")?;
-    let report = Report::read(&cargo.join("report"), &cargo.join("console"))?;
-    shell::say(&format!("the machine ended: {status}\n"));
-    Ok(report)
+    let console = std::fs::File::create(cargo.join("console")).context("the console's file")?;
+    for boot in 1..=BOOTS_MAX {
+        let mut command = contained(&home, &root, cargo);
+        command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console.try_clone()?);
+        let status = command.status().context("cannot start systemd-nspawn")?;
+        shell::say(&format!("boot {boot} ended: {status}\n"));
+        let report = Report::read(&cargo.join("report"), &cargo.join("console"))?;
+        if !report.wants_reboot() {
+            return Ok(report);
+        }
+    }
+    bail!("the machine wanted to be started more than {BOOTS_MAX} times")
 }
 
-fn console(cargo: &Path) -> anyhow::Result<std::fs::File> {
-    std::fs::File::create(cargo.join("console")).context("the console's file")
+/// One boot. A reboot ends it (exit code 133), and the next is told another id of the boot, as by a kernel of its own.
+fn contained(home: &Home, root: &Overlay, cargo: &Path) -> Command {
+    let mut command = home.enter();
+    command.args(["timeout", "--kill-after=10", BOOT_SECONDS_MAX, "systemd-nspawn", "--quiet"]);
+    command.args(["--register=no", "--keep-unit", "--machine=fusiond-vm", "--boot", "--console=pipe"]);
+    command.arg("--directory").arg(&root.merged).arg(format!("--bind={}:/vm", cargo.display()));
+    command
 }
 
 /// Cgroups of this run, one in each hierarchy that systemd knows: what the container makes is made below them, and what is
