@@ -42,7 +42,7 @@ fn of_shape(shape: &Shape) -> Value {
     match shape {
         Shape::Text | Shape::Template => json!({"type": ["string", "number", "boolean"]}),
         Shape::Name => {
-            json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": NAME_BYTES_MAX})
+            json!({"type": ["string", "boolean"], "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": NAME_BYTES_MAX})
         }
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Count(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),

@@ -307,9 +307,8 @@ impl Shape {
     fn takes(&self, tree: &Tree) -> bool {
         match self {
             Self::Any => true,
-            Self::Text | Self::Template | Self::Name | Self::Duration | Self::Words(_) => {
-                matches!(tree.kind, Kind::Text(_) | Kind::Number(..))
-            }
+            Self::Text | Self::Template | Self::Name => tree.is_word(),
+            Self::Duration | Self::Words(_) => matches!(tree.kind, Kind::Text(_) | Kind::Number(..)),
             Self::Bool => matches!(tree.kind, Kind::Bool(_)),
             Self::Count(..) | Self::Amount => matches!(tree.kind, Kind::Number(..)),
             Self::List(..) => matches!(tree.kind, Kind::List(_)),

@@ -5,8 +5,13 @@
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
+mod mutations;
+
 /// Definitions, each broken in one way or a few.
 const BAD: &str = include_str!("bad.yaml");
+
+/// A definition with every word that there is.
+const GOOD: &str = include_str!("good.yaml");
 
 fn definitions() -> Vec<(&'static str, &'static str)> {
     let parts = BAD.split("\n#### ").skip(1);
@@ -51,6 +56,27 @@ fn one_mistake_hides_no_other() {
         assert!(told, "{title}: {:?}", read.problems);
     }
     assert!(tried >= 100, "{tried} definitions");
+}
+
+/// Whatever a value is replaced by, the rest is checked.
+#[test]
+fn no_wrong_value_hides_a_mistake() {
+    let mut whole = fusion_workflow::yaml::read(GOOD).0.unwrap().to_json();
+    assert!(fusion_workflow::read_json(&whole.to_string()).definition.is_some());
+    whole["nodes"].as_array_mut().unwrap().push(json!({"id": "further", "needs": ["nope"], "run": ["true"]}));
+    let mut tried = 0;
+    for value in mutations::of(&whole) {
+        let further = value.whole["nodes"].as_array().and_then(|nodes| nodes.last());
+        if further.is_none_or(|node| node["needs"] != json!(["nope"])) {
+            continue;
+        }
+        tried += 1;
+        let read = fusion_workflow::read_json(&value.whole.to_string());
+        let told = read.problems.iter().any(|problem| problem.message.contains("needs \"nope\""));
+        assert!(told, "{}: {:?}", value.what, read.problems);
+        assert!(read.problems.iter().all(|problem| !problem.hint.is_empty()), "{:?}", read.problems);
+    }
+    assert!(tried >= 1000, "{tried} values");
 }
 
 #[test]

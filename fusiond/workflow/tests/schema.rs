@@ -1,9 +1,12 @@
 //! The published JSON Schema says what the reader says: it takes what is right, and refuses what the words do not allow.
 
 use fusion_workflow::schema::{Checker, published};
+use fusion_workflow::tree::Tree;
 use fusion_workflow::{Severity, shape, words, yaml};
 use std::fs;
 use std::path::Path;
+
+mod mutations;
 
 /// Definitions, each broken in one way or a few.
 const BAD: &str = include_str!("bad.yaml");
@@ -12,36 +15,8 @@ fn definitions() -> impl Iterator<Item = (&'static str, &'static str)> {
     BAD.split("\n#### ").skip(1).map(|part| part.split_once('\n').expect("a title stands above each"))
 }
 
-/// A definition with every word that there is but `agent` beside `profile`.
-const EVERY_WORD: &str = r#"
-name: all
-description: d
-inputs: {n: {type: integer, required: true, description: d}, m: {enum: [a, b], default: a}}
-defaults: {capabilities: [code], agent: ada, priority: 3, timeout: 10m, idle_timeout: 1m, queue_timeout: 1h,
-  retries: 2, on_lost: retry, env: {A: 1}, workdir: /srv}
-concurrency: 4
-timeout: 1h30m
-labels: {team: x}
-budget: {time: 2h, attempts: 20}
-tasks_file: /srv/tasks.md
-on_success: {run: [a], capabilities: [sh], profile: claude, priority: 1, timeout: 1s500ms, retries: 1, env: {A: b}}
-on_failure: {prompt: p, agent: ada}
-nodes:
-- {id: a, prompt: p, description: d, capabilities: [code], agent: ada, priority: 9, timeout: 1m, idle_timeout: 1m,
-   queue_timeout: 1m, retries: 1, on_lost: fail, concurrency_key: k, env: {B: true}, workdir: /srv, secrets: [k=V],
-   foreach: [1, {a: b}], max_parallel: 2, output: json, budget: {attempts: 2}, on_failure: continue, always: true}
-- {id: b, needs: a, run: [echo, 1], profile: claude, when: "{{ inputs.n > 1 }}", foreach: "{{ nodes.a.items }}",
-   output: {format: json, schema: {type: object}}}
-- {id: c, needs: [a, b], approval: {message: m, timeout: 1h, default: approve}, when: true}
-- {id: d, workflow: other}
-- {id: e, workflow: {name: other, inputs: {n: 1}}}
-- {id: f, wait: 10m}
-- {id: g, wait: {for: 10m}}
-- {id: h, wait: {until: 2030-01-31T08:00:00Z}}
-- {id: i, wait: {event: [task.succeeded, agent.*], task: key:k, agent: ada, run: key:k, node: n, workflow: w,
-   labels: {a: b}, timeout: 1h}}
-- {id: j, done: true}
-"#;
+/// A definition with every word that there is.
+const EVERY_WORD: &str = include_str!("good.yaml");
 
 fn checker() -> Checker {
     Checker::new(&published()).expect("the published schema is one")
@@ -88,6 +63,31 @@ fn the_schema_refuses_what_the_words_do_not_allow() {
         assert!(checker.fault(&tree.to_json()).is_some(), "{title}: {problems:?}");
     }
     assert!(refused >= 40, "{refused} definitions");
+}
+
+/// What is said where not exactly one of some words is there.
+const OF_CHOICE: [&str; 4] = ["does nothing", "does several things", "must have one of", "must have either"];
+
+#[test]
+fn the_schema_and_the_reader_agree_on_every_value() {
+    let checker = checker();
+    let whole = yaml::document(EVERY_WORD).unwrap().unwrap().to_json();
+    let (mut tried, mut apart) = (0, Vec::new());
+    for value in mutations::of(&whole) {
+        tried += 1;
+        let mut problems = Vec::new();
+        shape::read(&Tree::from_json(value.whole.clone()), &words::DEFINITION, &mut problems);
+        let read = fusion_workflow::read_json(&value.whole.to_string());
+        let of_choice = |words: &&str| read.problems.iter().any(|problem| problem.message.contains(words));
+        let is_refused = !problems.is_empty() || OF_CHOICE.iter().any(of_choice);
+        let fault = checker.fault(&value.whole);
+        if is_refused != fault.is_some() {
+            let told = read.problems.first().map(ToString::to_string);
+            apart.push(format!("{}: the reader {told:?}, the schema {fault:?}", value.what));
+        }
+    }
+    assert!(apart.is_empty(), "{}", apart.join("\n"));
+    assert!(tried >= 1000, "{tried} values");
 }
 
 #[test]
