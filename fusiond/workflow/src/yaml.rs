@@ -13,6 +13,8 @@ mod fault;
 const VALUES_MAX: usize = 1_000_000;
 /// The most letters of one document, in bytes, repeated parts counted as often as they stand: twice the longest definition.
 const BYTES_MAX: usize = 8 << 20;
+/// After how many mistakes in the form of a document nothing more is read.
+const FAULTS_MAX: usize = 100;
 /// How deep values may stand within one another.
 const DEPTH_MAX: usize = 64;
 
@@ -55,6 +57,7 @@ fn all(text: &str) -> (Option<Tree>, Vec<Problem>) {
                 Err(fault::explain(text, span, error.info()))
             }
         };
+        let taken = taken.and_then(|()| reader.go_on());
         if let Err(problem) = taken {
             if !reader.problems.contains(&problem) {
                 reader.problems.push(problem);
@@ -186,6 +189,16 @@ impl Reader<'_> {
         }
     }
 
+    /// More than so much that is written wrong is no definition.
+    fn go_on(&self) -> Result<(), Problem> {
+        if self.problems.len() < FAULTS_MAX {
+            return Ok(());
+        }
+        let span = self.problems.last().and_then(|problem| problem.span);
+        let message = format!("{FAULTS_MAX} mistakes in the form are too many: the rest is not read");
+        Err(Problem::error(span, message, "mend these first"))
+    }
+
     fn grow(&mut self, by: Size, span: Span) -> Result<(), Problem> {
         self.size = self.size.and(by);
         let message = if self.size.values > VALUES_MAX {
@@ -248,8 +261,9 @@ impl Reader<'_> {
         let Some(open) = self.open.last_mut() else { return };
         let Partly::Map(named, next) = &mut open.kind else { return };
         *next = Next::Nothing;
-        let is_template = fault::template(&self.lines, open.span);
-        if let (Kind::Map(_), Some((problem, _))) = (&tree.kind, is_template) {
+        if matches!(tree.kind, Kind::Map(_))
+            && let Some((problem, _)) = fault::template(&self.lines, open.span)
+        {
             open.kind = Partly::Template;
             self.problems.push(problem);
             return;
@@ -386,5 +400,7 @@ mod tests {
         let (tree, problems) = read("a: {{ x.y }}\nb: [1, {{ z }}, 2]\na: 2\nc: 3\n");
         assert_eq!(tree.unwrap().to_json().to_string(), r#"{"a":"{{ x.y }}","b":[1,"{{ z }}",2],"c":3}"#);
         assert_eq!(problems.len(), 3, "{problems:?}");
+        let (tree, problems) = read(&format!("[{}]", "{{ x }},".repeat(100_000)));
+        assert_eq!((tree.is_none(), problems.len()), (true, FAULTS_MAX + 1));
     }
 }

@@ -34,7 +34,55 @@ pub(super) fn explain(text: &str, at: Span, info: &str) -> Problem {
         );
         return Problem::error(Some(at), format!("this is not YAML: {info}"), hint);
     }
+    if info.contains("mapping values")
+        && let Some(problem) = colon(&lines, at)
+    {
+        return problem;
+    }
+    if info.contains("trailing content") {
+        let message = "this is not YAML: the text goes on behind its closing quote";
+        let hint = "write \\\" for a quote within double quotes, and '' for one within single quotes";
+        return Problem::error(Some(at), message, hint);
+    }
     Problem::error(Some(at), format!("this is not YAML: {info}"), advice(info))
+}
+
+/// What is the matter with a colon where no name can stand.
+fn colon(lines: &[&str], at: Span) -> Option<Problem> {
+    let own = |line: &str| line.trim_start_matches([' ', '-']).to_owned();
+    let line = lines.get(at.line.checked_sub(1)?)?;
+    let before: String = line.chars().take(at.column - 1).collect();
+    let before = own(&before);
+    if let Some((name, _)) = before.split_once(": ") {
+        let whole = own(line).split_once(": ").map(|(_, text)| text.trim().to_owned())?;
+        let quoted = if whole.contains('"') {
+            format!("'{}'", whole.replace('\'', "''"))
+        } else {
+            format!("\"{whole}\"")
+        };
+        let message = "this is not YAML: a text with a colon and a space in it stands without quotes";
+        return Some(Problem::error(Some(at), message, format!("write {name}: {quoted}")));
+    }
+    let above = lines[..at.line - 1].iter().enumerate().rev().find(|(_, line)| !line.trim().is_empty());
+    let (number, above) = above?;
+    let text = own(above);
+    if let Some((name, value)) = text.split_once(':').filter(|_| !text.contains(": "))
+        && !value.is_empty()
+        && crate::shape::is_name(name)
+    {
+        let column = above.chars().count() - value.chars().count();
+        let span = Span { line: number + 1, column, length: 1 };
+        let message = "this is not YAML: a space is missing behind the colon";
+        return Some(Problem::error(Some(span), message, format!("write {name}: {value}")));
+    }
+    if before.is_empty() {
+        return None;
+    }
+    let column = line.chars().count() - line.trim_start().chars().count() + 1;
+    let span = Span { column, length: before.chars().count().max(1), ..at };
+    let message = format!("this is not YAML: `{before}` stands in a column where no name can");
+    let hint = "let the names of one map stand in one column: those of a node below its `id`";
+    Some(Problem::error(Some(span), message, hint))
 }
 
 /// Whether the parser found the end, or what cannot stand in quotes or brackets.
@@ -55,7 +103,7 @@ fn is_unclosed(info: &str) -> bool {
 
 /// What mostly is the matter where the parser says this.
 fn advice(info: &str) -> &'static str {
-    const ALL: [(&[&str], &str); 8] = [
+    const ALL: [(&[&str], &str); 7] = [
         (&["tab"], "write spaces: a tab does not indent"),
         (
             &["unknown anchor"],
@@ -66,7 +114,6 @@ fn advice(info: &str) -> &'static str {
             "put a text with a colon and a space in it into quotes, and let the names of one map stand in one column",
         ),
         (&["escape"], "write \\\\ for one backslash, or use single quotes"),
-        (&["trailing content"], "put the whole text into quotes, and write \\\" for a quote within it"),
         (
             &[
                 "simple key",
