@@ -26,6 +26,8 @@ fn workflow_rerun_keeps_what_is_upstream_and_does_the_rest_again() {
     std::fs::write(mark, "first").unwrap();
     let done = ctl.run(&["workflow", "rerun", &run, "--wait"]);
     assert_eq!(done.code, 0, "{done:?}");
+    assert!(!done.stdout.contains("failed"), "of the life before nothing is told: {done}");
+    assert!(done.stdout.contains("ship succeeded"), "{done}");
     let first = ctl.json(&["workflow", "show", &run]);
     assert_eq!(node(&first, "ship")["output"], "planned first");
     assert_eq!(node(&first, "plan")["task"], node(&failed, "plan")["task"], "upstream stays");
@@ -39,4 +41,24 @@ fn workflow_rerun_keeps_what_is_upstream_and_does_the_rest_again() {
     assert_eq!(ctl.refused(3, &["workflow", "rerun", &run, "--from", "nothing"])["code"], "node_not_found");
     let task = node(&failed, "test")["task"].as_str().unwrap().to_owned();
     assert_eq!(ctl.refused(4, &["task", "retry", &task])["code"], "task_of_run");
+}
+
+#[test]
+fn workflow_rerun_takes_several_runs() {
+    let (daemon, ctl) = daemon_with_agent();
+    let mark = daemon.folder().join("mark");
+    let text = format!("name: r\nnodes: [{{id: a, run: [test, -e, {}]}}]\n", mark.display());
+    let file = daemon.flow("r", &text);
+    let runs = [(); 3].map(|()| ctl.start_run(&file, &[]));
+    for run in &runs {
+        assert_eq!(ctl.run_ended(run)["state"], "failed");
+    }
+    std::fs::write(&mark, "").unwrap();
+    let [a, b, c] = runs.each_ref().map(String::as_str);
+    assert_eq!(ctl.refused(2, &["workflow", "rerun", a, b, "--wait"])["code"], "usage");
+    let done = ctl.run(&["workflow", "rerun", a, "run_nothing", b, c]);
+    assert_eq!(done.code, 3, "{done:?}");
+    for run in &runs {
+        assert_eq!(ctl.run_ended(run)["state"], "succeeded");
+    }
 }

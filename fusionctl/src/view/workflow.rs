@@ -191,7 +191,7 @@ pub(crate) struct Node {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) needs: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    item_count: Option<u32>,
+    pub(crate) item_count: Option<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     items: Vec<Node>,
     /// How long it took, or has taken so far.

@@ -71,6 +71,12 @@ enum Telling {
     Nothing,
 }
 
+/// Whether the part of a run's life that is meant has come: a run that is done again has an earlier one.
+fn begins(event: &Event, generation: u32) -> bool {
+    let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
+    event.r#type == "run.rerun" && data["generation"] == generation
+}
+
 /// Follows over restarts of the daemon.
 async fn attend(
     session: &mut Session,
@@ -81,11 +87,12 @@ async fn attend(
 ) -> Result<WireRun, Stop> {
     let mut request = WatchEventsRequest { since_seq: Some(0), subject: run.id.clone() };
     let mut patience = Patience::new();
+    let mut skips = (run.generation > 1).then_some(run.generation);
     loop {
         if has_ended(run.state()) {
             return Ok(run);
         }
-        let lost = watch(session, link, &mut request, &mut patience, live, telling).await?;
+        let lost = watch(session, link, &mut request, &mut patience, live, telling, &mut skips).await?;
         if let Some(status) = lost {
             patience.outlive(link, status).await?;
         }
@@ -112,6 +119,7 @@ async fn watch(
     patience: &mut Patience,
     live: &mut Option<Live>,
     telling: Telling,
+    skips: &mut Option<u32>,
 ) -> Result<Option<Status>, Stop> {
     let mut stream = match link.events().watch_events(request.clone()).await {
         Ok(stream) => stream.into_inner(),
@@ -134,6 +142,10 @@ async fn watch(
         };
         patience.renew();
         request.since_seq = Some(event.seq);
+        if let Some(generation) = *skips {
+            *skips = Some(generation).filter(|generation| !begins(&event, *generation));
+            continue;
+        }
         if let Some(live) = live
             && live.tell(&event) == Told::Ask
         {

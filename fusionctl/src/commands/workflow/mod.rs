@@ -1,5 +1,6 @@
 //! `workflow`: steps that need one another, run as tasks.
 
+mod applied;
 mod apply;
 mod approve;
 mod cancel;

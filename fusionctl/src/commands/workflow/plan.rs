@@ -12,7 +12,8 @@ use fusion_workflow::definition::{Definition, Node, Terms, Work};
 use fusion_workflow::order::Order;
 use serde::Serialize;
 
-use super::file::File;
+use super::applied;
+use super::file::{File, is_file};
 use crate::client::Link;
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
@@ -26,8 +27,9 @@ the last runs of a workflow of the same name; without one, nothing is estimated.
 is named is the one that would take the node if it began now. Costs are estimated as soon as
 agents report some.
 
-Example:
-  fusionctl workflow plan review.yaml";
+Examples:
+  fusionctl workflow plan review.yaml
+  fusionctl workflow plan review@2";
 
 /// Runs that are looked at for how long nodes took.
 const RUNS: i32 = 5;
@@ -36,8 +38,8 @@ const RUNS: i32 = 5;
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// A definition in YAML; `-` reads stdin
-    #[arg(value_name = "FILE")]
+    /// A definition in YAML (`-`: stdin), or the name of one that was applied, NAME or NAME@VERSION
+    #[arg(value_name = "FILE|NAME")]
     file: String,
 }
 
@@ -88,12 +90,15 @@ struct Overlap {
 
 /// Reads the definition here, and asks for agents and earlier runs.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
-    let file = File::read(&args.file)?;
-    let definition = file.definition()?;
+    let read = if is_file(&args.file) { Some(File::read(&args.file)?.definition()?.clone()) } else { None };
     let link = session.link().await?;
+    let definition = match read {
+        Some(definition) => definition,
+        None => applied::find(&link, &args.file).await?,
+    };
     let agents = agents(&link).await?;
     let took = took(&link, &definition.name).await?;
-    let plan = plan(definition, &agents, &took);
+    let plan = plan(&definition, &agents, &took);
     session.out.document(&plan, |out| plan.lines().iter().try_for_each(|line| out.line(line)))?;
     Ok(Exit::Done)
 }
@@ -152,15 +157,26 @@ fn plan(definition: &Definition, agents: &[Agent], took: &BTreeMap<String, Durat
         overlaps(&wave.iter().map(|at| &definition.nodes[*at as usize]).collect::<Vec<_>>())
     });
     let overlaps = overlaps.collect();
-    let waves: Vec<Vec<Step>> = waves.iter().map(|wave| wave.iter().map(step).collect()).collect();
+    let mut waves: Vec<Vec<Step>> = waves.iter().map(|wave| wave.iter().map(step).collect()).collect();
+    let hooks: Vec<Step> =
+        hooks(definition).map(|hook| self::step(&hook, &definition.defaults, agents, took)).collect();
+    let estimate = estimate(&waves).map(format_duration);
+    if !hooks.is_empty() {
+        waves.push(hooks);
+    }
     Plan {
         workflow: definition.name.clone(),
         node_count: definition.nodes.len(),
         concurrency: definition.concurrency,
-        estimate: estimate(&waves).map(format_duration),
+        estimate,
         overlaps,
         waves,
     }
+}
+
+/// What is done when everything else has ended.
+fn hooks(definition: &Definition) -> impl Iterator<Item = Node> {
+    definition.all_nodes().into_iter().skip(definition.nodes.len())
 }
 
 /// The longest way through nodes of which every one was done before.
@@ -186,15 +202,27 @@ fn step(node: &Node, defaults: &Terms, agents: &[Agent], took: &BTreeMap<String,
         if is_task { takers(&node.terms.or(defaults), agents) } else { (Vec::new(), String::new()) };
     let (agent, why) = choose(&agents);
     let agents = agents.into_iter().map(|agent| agent.name.clone()).collect();
-    if kind == "approval" {
-        note = "a person decides".to_owned();
+    match node.work() {
+        Some(Work::Approval(_)) => "a person decides".clone_into(&mut note),
+        Some(Work::Workflow(inner)) => note = format!("a run of {}", inner.name),
+        Some(Work::Prompt(_) | Work::Run(_) | Work::Wait(_) | Work::Done) | None => {}
+    }
+    match node.id.as_str() {
+        "on_success" => put(&mut note, "when all went well"),
+        "on_failure" => put(&mut note, "when not all went well"),
+        _ => {}
     }
     if node.foreach.is_some() {
-        note = if note.is_empty() { "for each item".to_owned() } else { format!("for each item; {note}") };
+        put(&mut note, "for each item");
     }
     let span = took.get(&node.id).copied();
     let (id, needs, took) = (node.id.clone(), node.needs.clone(), span.map(format_duration));
     Step { id, kind, needs, agents, agent, why, note, took, span }
+}
+
+/// Says something before what a note says already.
+fn put(note: &mut String, words: &str) {
+    *note = if note.is_empty() { words.to_owned() } else { format!("{words}; {note}") };
 }
 
 /// The agents that could take such a task, or why there is none.
@@ -298,6 +326,9 @@ impl Plan {
             }
         }
         let mut lines = table::lines(&["WAVE", "NODE", "KIND", "AGENTS", "TOOK", "NOTE"], rows);
+        if let Some(most) = self.concurrency {
+            lines.push(format!("at most {most} at once"));
+        }
         for overlap in &self.overlaps {
             lines.push(format!(
                 "warning: {} of the same wave name {}",

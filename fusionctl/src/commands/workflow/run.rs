@@ -27,7 +27,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
-    /// A definition in YAML (`-`: stdin), or the name of one that was applied
+    /// A definition in YAML (`-`: stdin), or the name of one that was applied, NAME or NAME@VERSION
     #[arg(value_name = "FILE|NAME")]
     workflow: String,
     /// An input of the run (may be repeated)

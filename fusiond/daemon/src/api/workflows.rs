@@ -186,6 +186,14 @@ pub(super) fn run_in(state: &State, done: Done) -> Result<Run, Reject> {
     state.run(id).cloned().ok_or_else(|| Reject::RunNotFound { run: id.to_string() })
 }
 
+/// The newest version of this name, or, as `NAME@VERSION`, that one.
+fn named<'a>(state: &'a State, owner: Uid, text: &str) -> Option<&'a Workflow> {
+    let Some((name, version)) = text.split_once('@') else { return state.newest_workflow(owner, text) };
+    let version: u32 = version.parse().ok()?;
+    let is_it = |found: &&Workflow| found.owner == owner && *found.name == *name && found.version == version;
+    state.workflows().find(is_it)
+}
+
 /// The newest versions that the caller sees, by id.
 fn newest(state: &State, caller: Caller, after: &str, size: usize) -> Vec<v1::Workflow> {
     let is_newest = |workflow: &&Workflow| {
@@ -251,7 +259,7 @@ impl Door {
         let look = move |state: &State, _: Time| {
             let found = match WorkflowId::parse(&text) {
                 Some(id) => state.workflow(id).filter(|found| State::sees(caller, found.owner)),
-                None => state.newest_workflow(owner, &text),
+                None => named(state, owner, &text),
             };
             found.cloned()
         };
