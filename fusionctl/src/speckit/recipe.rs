@@ -140,7 +140,7 @@ response: {json_schema: {}}
     fn a_recipe_that_cannot_be_followed_says_why() {
         for (text, why) in [
             ("", "it is empty"),
-            ("prompt: [\n", "line 2, column 1: this is not YAML"),
+            ("prompt: [\n", "line 1, column 9: this is not YAML"),
             ("title: a", "it has neither a prompt nor instructions"),
             ("prompt: ''", "it has neither a prompt nor instructions"),
             ("prompt: 'a\n\n  {{ missing }}'", "line 2 of its prompt: "),
