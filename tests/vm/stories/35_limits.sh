@@ -1,5 +1,5 @@
 # needs: vm
-# The kernel holds what one agent moves to and from the disk, and what all agents of a user use together.
+# The kernel holds what one agent uses and moves to and from the disk, and what all agents of a user use together.
 member ada
 as ada fusionctl agent spawn slow --profile shell --io-read 20M --io-write 1M --cpu 0.5 --pids 50 --memory 64M
 as ada fusionctl task submit --agent slow --key group --wait 'sed s/^0::// /proc/self/cgroup'
@@ -12,8 +12,9 @@ is "$(cat "$group/memory.max")" 67108864 "its memory"
 as ada fusionctl task submit --agent slow --key written --wait 'dd if=/dev/zero of=x bs=64k count=48 oflag=direct 2>&1'
 begun=$(as ada fusionctl -o json task show key:written | jq -r '.attempts[0] | (.startTime, .endTime) | sub("\\.[0-9]+";"") | fromdate' | xargs)
 [ $((${begun#* } - ${begun% *})) -ge 2 ] || fail "3 MiB at 1 MiB/s took less than 2 s: $begun"
-as ada fusionctl agent update slow --io-read none --io-write none
+as ada fusionctl agent update slow --io-read none --io-write none --cpu none --pids none --memory none
 eventually 20 bash -c "! grep -q bps=[0-9] '$group/io.max'"
+eventually 20 grep -qx max "$group/memory.max"
 as ada fusionctl agent show slow | grep -q 'reads' && fail "the limit is still told"
 
 slice=fusion-u$(id -u ada).slice
