@@ -8,6 +8,9 @@ use crate::shape::{Object, Shape};
 use crate::tree::{Kind, Tree};
 use crate::words;
 
+/// The longest text that is written out in a hint.
+const QUOTED_BYTES_MAX: usize = 60;
+
 /// How a value of this form is written below its name, for who wrote `found`.
 pub(crate) fn written(name: &str, shape: &Shape, found: &Tree) -> String {
     match (name, shape, &found.kind) {
@@ -20,7 +23,9 @@ pub(crate) fn written(name: &str, shape: &Shape, found: &Tree) -> String {
         (_, Shape::Text | Shape::Template, Kind::List(_) | Kind::Map(_)) => {
             "write one text, in quotes; `|` begins one of several lines".to_owned()
         }
-        (_, Shape::List(..), Kind::Text(text)) => format!("write {name}: [{}]", quoted(&text.text)),
+        (_, Shape::List(..), Kind::Text(text)) if text.text.len() <= QUOTED_BYTES_MAX => {
+            format!("write {name}: [{}]", quoted(&text.text))
+        }
         (_, Shape::Bool | Shape::Count(..) | Shape::Amount, Kind::Text(text)) => {
             let said = match (shape, text.text.as_str()) {
                 (Shape::Bool, "no" | "No" | "off" | "false") => "false".to_owned(),
@@ -133,7 +138,7 @@ fn command(text: &str) -> String {
     if text.is_empty() {
         return "write run: [make, test]".to_owned();
     }
-    if text.chars().count() > 60 || text.contains('\n') {
+    if text.len() > QUOTED_BYTES_MAX || text.contains('\n') {
         return "write run: [sh, -c, \"…\"]: a command is not read by a shell unless it says so".to_owned();
     }
     if text.chars().all(is_plain) {

@@ -1,6 +1,10 @@
 //! What is wrong with a definition, where, and what to do about it. Not for: finding it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+
+/// How much of a line is shown with a problem, in characters, and how much of that stands before its place.
+const SHOWN: (usize, usize) = (240, 120);
 
 /// A place in a text; lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,9 +59,10 @@ impl Problem {
         Self { path: path.into(), ..self }
     }
 
-    /// As people read it, with the line that is meant and a caret below the place.
+    /// As people read it, with the one that is meant of the text's lines, or the part of it that is, and a caret below
+    /// the place.
     #[must_use]
-    pub fn render(&self, file: &str, text: &str) -> String {
+    pub fn render(&self, file: &str, lines: &[&str]) -> String {
         let mut out = String::from(file);
         if let Some(span) = self.span {
             push(&mut out, format_args!(":{}:{}", span.line, span.column));
@@ -68,10 +73,11 @@ impl Problem {
         };
         push(&mut out, format_args!(": {word}: {}", self.message));
         if let Some(span) = self.span
-            && let Some(line) = text.lines().nth(span.line - 1)
+            && let Some(line) = lines.get(span.line - 1)
         {
-            let before: String = line.chars().take(span.column - 1).map(blank).collect();
-            let rest = line.chars().count().saturating_sub(span.column - 1).max(1);
+            let (line, column) = shown(line, span.column);
+            let before: String = line.chars().take(column - 1).map(blank).collect();
+            let rest = line.chars().count().saturating_sub(column - 1).max(1);
             let carets = "^".repeat(span.length.clamp(1, rest));
             let number = span.line.to_string();
             let gutter = " ".repeat(number.len());
@@ -82,6 +88,20 @@ impl Problem {
         }
         out
     }
+}
+
+/// A line, or what stands around a column of a long one, and where the column is in that.
+fn shown(line: &str, column: usize) -> (Cow<'_, str>, usize) {
+    let (most, before) = SHOWN;
+    let letters = line.chars().count();
+    if letters <= most {
+        return (Cow::Borrowed(line), column);
+    }
+    let left = (column - 1).saturating_sub(before);
+    let part: String = line.chars().skip(left).take(most).collect();
+    let start = if left > 0 { "… " } else { "" };
+    let end = if left + most < letters { " …" } else { "" };
+    (Cow::Owned(format!("{start}{part}{end}")), column - left + start.chars().count())
 }
 
 /// A tab keeps its width below itself.
@@ -100,5 +120,22 @@ impl std::fmt::Display for Problem {
             write!(f, "{}: ", self.path)?;
         }
         f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_line_what_stands_around_the_place_is_shown() {
+        let line = format!("{}wrong{}", "a".repeat(1000), "b".repeat(1000));
+        let span = Span { line: 1, column: 1001, length: 5 };
+        let shown = Problem::error(Some(span), "m", "").render("f", &[&line]);
+        let lines: Vec<&str> = shown.lines().collect();
+        let at = lines[2].chars().position(|letter| letter == '^').unwrap();
+        let meant: String = lines[1].chars().skip(at).take(5).collect();
+        assert_eq!((meant.as_str(), lines[2].ends_with(" ^^^^^")), ("wrong", true), "{shown}");
+        assert!(lines[1].chars().count() < 300, "{shown}");
     }
 }

@@ -28,8 +28,9 @@ fn bad_definitions_say_what_is_wrong_where_and_what_to_do() {
         assert!(!read.problems.is_empty(), "nothing is wrong with: {title}");
         assert!(read.problems.len() < 13, "{title}: {} problems", read.problems.len());
         writeln!(out, "#### {title}").unwrap();
+        let lines: Vec<&str> = text.lines().collect();
         for problem in &read.problems {
-            writeln!(out, "{}", problem.render("flow.yaml", text)).unwrap();
+            writeln!(out, "{}", problem.render("flow.yaml", &lines)).unwrap();
         }
         out.push('\n');
     }
@@ -122,8 +123,9 @@ fn garbage_is_no_panic() {
                 text.push('\n');
             }
         }
+        let lines: Vec<&str> = text.lines().collect();
         for problem in fusion_workflow::read_yaml(&text).problems {
-            let _rendered = problem.render("f", &text);
+            let _rendered = problem.render("f", &lines);
         }
     }
 }

@@ -43,8 +43,9 @@ impl File {
 
     /// Problems of one kind, as people read them.
     pub(super) fn told(&self, severity: Severity) -> Vec<String> {
+        let lines: Vec<&str> = self.text.lines().collect();
         let found = self.problems.iter().filter(|problem| problem.severity == severity);
-        found.map(|problem| problem.render(&self.name, &self.text)).collect()
+        found.map(|problem| problem.render(&self.name, &lines)).collect()
     }
 
     /// The definition, or a complaint with every place that is wrong.

@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::shape::is_name;
 use crate::tree::{Kind, Tree};
 use crate::words;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Finds everything that is wrong or doubtful.
 pub fn check(definition: &Definition, tree: &Tree, problems: &mut Vec<Problem>) {
@@ -59,15 +59,16 @@ struct Check<'a> {
     ids: HashMap<&'a str, u32>,
     order: Order,
     /// Where something is wrong already.
-    faulty: Vec<String>,
+    faulty: BTreeSet<String>,
     problems: &'a mut Vec<Problem>,
 }
 
 impl<'a> Check<'a> {
     /// Whether something is wrong already in this place of the definition.
     fn is_faulty(&self, place: &str) -> bool {
-        let within = |rest: &str| rest.is_empty() || rest.starts_with('.');
-        self.faulty.iter().any(|path| path.strip_prefix(place).is_some_and(within))
+        let within = format!("{place}.");
+        let behind = self.faulty.range(within.clone()..).next();
+        self.faulty.contains(place) || behind.is_some_and(|path| path.starts_with(&within))
     }
 
     /// A path is one from the root: the daemon stands in no folder of its user's.

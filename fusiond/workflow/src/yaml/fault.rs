@@ -4,6 +4,9 @@
 
 use crate::problem::{Problem, Span};
 
+/// The longest text that is written out in a hint.
+const QUOTED_BYTES_MAX: usize = 200;
+
 /// What the parser says, and what to do about it.
 pub(super) fn explain(text: &str, at: Span, info: &str) -> Problem {
     let lines: Vec<&str> = text.lines().collect();
@@ -21,18 +24,8 @@ pub(super) fn explain(text: &str, at: Span, info: &str) -> Problem {
             format!("end it with {quote}, and write {inner} for one within it"),
         );
     }
-    if let Some((bracket, span)) = found.open.filter(|(_, span)| span.line < at.line) {
-        let close = if bracket == '[' { ']' } else { '}' };
-        let is_last = lines.iter().skip(at.line - 1).all(|line| line.trim().is_empty());
-        if is_last || is_unclosed(info) {
-            let message = format!("this is not YAML: the {bracket} is not closed");
-            return Problem::error(Some(span), message, format!("write the {close} that belongs to it"));
-        }
-        let hint = format!(
-            "the {bracket} of line {} is open here: close it with {close}, or write a comma before this",
-            span.line
-        );
-        return Problem::error(Some(at), format!("this is not YAML: {info}"), hint);
+    if let Some(open) = found.open.filter(|(_, span)| span.line < at.line) {
+        return bracket(&lines, open, at, info);
     }
     if info.contains("mapping values")
         && let Some(problem) = colon(&lines, at)
@@ -45,6 +38,21 @@ pub(super) fn explain(text: &str, at: Span, info: &str) -> Problem {
         return Problem::error(Some(at), message, hint);
     }
     Problem::error(Some(at), format!("this is not YAML: {info}"), advice(info))
+}
+
+/// What is the matter behind a bracket that is open.
+fn bracket(lines: &[&str], (bracket, span): (char, Span), at: Span, info: &str) -> Problem {
+    let close = if bracket == '[' { ']' } else { '}' };
+    let is_last = lines.iter().skip(at.line - 1).all(|line| line.trim().is_empty());
+    if is_last || is_unclosed(info) {
+        let message = format!("this is not YAML: the {bracket} is not closed");
+        return Problem::error(Some(span), message, format!("write the {close} that belongs to it"));
+    }
+    let line = span.line;
+    let hint = format!(
+        "the {bracket} of line {line} is open here: close it with {close}, or write a comma before this"
+    );
+    Problem::error(Some(at), format!("this is not YAML: {info}"), hint)
 }
 
 /// What is the matter with a colon where no name can stand.
@@ -61,7 +69,12 @@ fn colon(lines: &[&str], at: Span) -> Option<Problem> {
             format!("\"{whole}\"")
         };
         let message = "this is not YAML: a text with a colon and a space in it stands without quotes";
-        return Some(Problem::error(Some(at), message, format!("write {name}: {quoted}")));
+        let hint = if quoted.len() > QUOTED_BYTES_MAX {
+            format!("put the text of `{name}` into quotes")
+        } else {
+            format!("write {name}: {quoted}")
+        };
+        return Some(Problem::error(Some(at), message, hint));
     }
     let above = lines[..at.line - 1].iter().enumerate().rev().find(|(_, line)| !line.trim().is_empty());
     let (number, above) = above?;
@@ -153,6 +166,7 @@ pub(super) fn template<'a>(lines: &[&'a str], span: Span) -> Option<(Problem, &'
     let behind = rest[text.len()..].trim_start();
     let whole = if behind.starts_with([',', ']', '}', '#']) { text } else { rest.trim_end() };
     let hint = match (whole.contains('"'), whole.contains('\'')) {
+        _ if whole.len() > QUOTED_BYTES_MAX => "put the whole text into quotes".to_owned(),
         (false, _) => format!("put the whole text into quotes: \"{whole}\""),
         (true, false) => format!("put the whole text into quotes: '{whole}'"),
         (true, true) => {
