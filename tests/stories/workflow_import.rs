@@ -130,6 +130,9 @@ fn workflow_import_holds_at_checkpoints_and_a_failed_task_is_not_ticked() {
             .then_some(())
     });
     until_holds(&file, &text.replace("[ ] T001", "[x] T001"));
+    let again = ctl.refused(4, &["workflow", "import", file.to_str().unwrap()]);
+    assert_eq!(again["code"], "tasks_file_busy", "two runs would do the same twice");
+    assert!(again["message"].as_str().unwrap_or_default().contains(&run), "{again}");
     ctl.ok(&["workflow", "approve", &run, "checkpoint-1"]);
     let ended = ctl.run_ended(&run);
     assert_eq!(

@@ -17,6 +17,7 @@ use crate::units::format_duration;
 pub(super) struct Wishes {
     pub(super) name: Option<String>,
     pub(super) agent: Option<String>,
+    pub(super) profile: Option<String>,
     pub(super) capabilities: Vec<String>,
     pub(super) timeout: Option<Duration>,
     pub(super) retries: Option<u32>,
@@ -135,6 +136,7 @@ fn defaults(feature: &Feature, wishes: &Wishes) -> Value {
         }
     };
     put("agent", wishes.agent.as_ref().map(|agent| json!(template(agent))));
+    put("profile", wishes.profile.as_ref().map(|profile| json!(template(profile))));
     put("capabilities", (!wishes.capabilities.is_empty()).then(|| json!(wishes.capabilities)));
     put("timeout", wishes.timeout.map(|timeout| json!(format_duration(timeout))));
     put("retries", wishes.retries.map(|retries| json!(retries)));

@@ -2,6 +2,7 @@
 //!
 //! Not for: reading such files (`fusion-speckit`), writing boxes back (the daemon, as the user).
 
+mod busy;
 mod call;
 mod definition;
 mod feature;
@@ -46,7 +47,7 @@ go on.
 
 Examples:
   fusionctl workflow import specs/001-login/tasks.md --capability code --wait
-  fusionctl workflow import specs/001-login/tasks.md --mode stories --hold-checkpoints
+  fusionctl workflow import specs/001-login/tasks.md --profile claude --mode stories
   fusionctl workflow import specs/001-login/tasks.md --dry-run > login.yaml";
 
 /// Arguments of `workflow import`.
@@ -74,6 +75,9 @@ pub(crate) struct Args {
     /// The agent that does all tasks, by name
     #[arg(long, short)]
     agent: Option<String>,
+    /// The profile of the agents that do the tasks: idle ones, or some that are started for them
+    #[arg(long, short, conflicts_with = "agent")]
+    profile: Option<String>,
     /// Something the agents must be able to do (may be repeated)
     #[arg(long = "capability", short, value_name = "C")]
     capabilities: Vec<String>,
@@ -128,6 +132,7 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         return Ok(Exit::Done);
     }
     let link = session.link().await?;
+    busy::check(&link, &args.file, &definition).await?;
     let apply = ApplyWorkflowRequest { definition: text, user: String::new() };
     let applied = link.repeat(async || link.workflows().apply_workflow(apply.clone()).await).await?;
     let request = RunWorkflowRequest {
@@ -171,6 +176,7 @@ fn read(args: &Args) -> Result<(serde_json::Value, Vec<String>), Stop> {
     let wishes = Wishes {
         name: args.name.clone(),
         agent: args.agent.clone(),
+        profile: args.profile.clone(),
         capabilities: args.capabilities.clone(),
         timeout: args.timeout,
         retries: args.retries,
