@@ -131,6 +131,9 @@ fn workflow_run_takes_a_result_only_in_the_form_that_was_asked_for() {
     assert_eq!(plan["failure"]["code"], "output_invalid", "{ended}");
     assert!(plan["failure"]["message"].as_str().unwrap().contains("steps"), "{plan}");
     assert_eq!(ctl.json(&["task", "list"]).as_array().map(Vec::len), Some(2), "it was done twice");
+    let none = daemon.flow("none", "name: none\nnodes: [{id: a, run: ['true'], output: json}]\n");
+    let ended = ctl.run_ended(&ctl.start_run(&none, &[]));
+    assert_eq!(node(&ended, "a")["failure"]["message"], "the result is empty, and JSON is expected");
 }
 
 #[test]

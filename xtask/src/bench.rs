@@ -4,6 +4,7 @@
 //! stories show.
 
 pub(crate) mod agents;
+mod bounds;
 pub(crate) mod bulk;
 pub(crate) mod dag;
 pub(crate) mod overhead;

@@ -10,6 +10,7 @@ mod debian;
 mod demo;
 mod dist;
 mod docs;
+mod lives;
 mod newcomer;
 mod shell;
 mod test;
@@ -30,9 +31,10 @@ usage: cargo xtask ERRAND
   bench overhead [--rounds N]
                             what supervision costs a task that computes, and one that writes a gigabyte
   bench bulk [--count N]    cancel, retry, hold, release and update of many tasks against their submit
-  bench dag [--rounds N] [--agents N]
-                            graphs of true against make and ninja, a chain of them, and what a large one takes to check
-  bench start [--count N] [--rounds N]
+  bench dag [--rounds N] [--agents N] [--check]
+                            graphs of true against make and ninja, a chain of them, and what a large one takes to check;
+                            with --check a bound that is broken fails
+  bench start [--count N] [--rounds N] [--check]
                             from the start of the daemon to READY, empty and with many tasks
   bench submit [--count N]  the time of one submit against a raw probe, and from submit to process
   chaos kill [--cycles N] [--seed N]
@@ -49,6 +51,7 @@ usage: cargo xtask ERRAND
                             them twice and compares; as tests build them; an apt repository signed with the key in
                             FUSIOND_SIGNING_KEY
   docs                      write everything anew that is generated: wire code, references, .env.example
+  lives [--seeds N]         the core's properties in so many random lives (10,000)
   man [DIR]                 write the man pages [default: target/man]
   newcomer [--warm]         clone, follow the README to the first result and the guide, and time it [--warm: reuse what
                             is built here]
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(),
         ["dist", flags @ ..] => dist::run(flags),
         ["docs"] => docs::write(),
+        ["lives", flags @ ..] => lives::run(flags),
         ["newcomer", flags @ ..] => newcomer::run(flags),
         ["notices", words @ ..] => dist::notices::run(words),
         ["man"] => docs::man("target/man"),

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
+use super::bounds::Bounds;
 use super::peers::{self, Rate, TRUE, measure};
 use super::stage::Stage;
 use super::stats::median;
@@ -24,11 +25,19 @@ const CHAIN: usize = 40;
 /// Tasks of the task file that is imported.
 const TASKS: usize = 1_000;
 
+/// A chain takes no more of the engine's time.
+const CHAIN_S_MAX: f64 = 0.3;
+/// The smaller graph is done at no less of ninja's rate, and the larger at no less of that.
+const OF_NINJA_MIN: [f64; 2] = [0.8, 0.9];
+/// Validate and plan of the larger graph together, and the import of the task file.
+const CLIENT_S_MAX: f64 = 1.0;
+const IMPORT_S_MAX: f64 = 0.2;
+
 /// Measures and prints.
 ///
 /// # Errors
 ///
-/// When a side does not do its work.
+/// When a side does not do its work, or with `--check` when a bound is broken.
 pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let rounds = number_flag(flags, "--rounds", 3)?;
     let agents = number_flag(flags, "--agents", 4)?;
@@ -57,11 +66,12 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
             all.make[at].push(shown(round, &format!("make -j2, {size} nodes"), make(graph, folder.path())?));
         }
     }
-    summary(&all);
-    client(folder.path())?;
-    import(rounds)?;
+    let mut bounds = Bounds::of(flags);
+    summary(&all, &mut bounds);
+    client(folder.path(), &mut bounds)?;
+    bounds.at_most("seconds of an import", import(rounds)?, IMPORT_S_MAX);
     fusion_tests::users::remove_all();
-    Ok(())
+    bounds.end()
 }
 
 #[derive(Default)]
@@ -180,7 +190,7 @@ fn quiet(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn summary(all: &Rounds) {
+fn summary(all: &Rounds, bounds: &mut Bounds) {
     let rate = |rates: &[Rate]| median(&rates.iter().map(|rate| rate.per_second).collect::<Vec<_>>());
     let limit = rate(&all.limit);
     say(&format!("\n{:<30} {:>9} {:>9} {:>9}\n", "median", "nodes/s", "of limit", "of ninja"));
@@ -200,28 +210,35 @@ fn summary(all: &Rounds) {
     say(&format!("chain of {CHAIN}: {chain:.3} s, {alone:.3} s without the programs\n"));
     let against = |at: usize| rate(&all.ours[at]) / rate(&all.ninja[at]);
     say(&format!("against ninja, {} nodes / {} nodes: {:.2}\n", SIZES[1], SIZES[0], against(1) / against(0)));
+    bounds.at_most("seconds of the chain without the programs", alone, CHAIN_S_MAX);
+    bounds.at_least("rate of ninja's", against(0), OF_NINJA_MIN[0]);
+    bounds.at_least("of that with the larger graph", against(1) / against(0), OF_NINJA_MIN[1]);
 }
 
 /// What the client takes to check and to plan the largest graph.
-fn client(folder: &Path) -> anyhow::Result<()> {
+fn client(folder: &Path, bounds: &mut Bounds) -> anyhow::Result<()> {
     shell::need("time", "time")?;
     let stage = Stage::new(1);
     let file = written(folder, "large.yaml", &Layered(SIZES[1]).yaml())?;
+    let mut seconds = 0.0;
     for verb in ["validate", "plan"] {
         let mut command = Command::new("/usr/bin/time");
         command.args(["--format", "%e s, %M KiB"]).arg(fusion_tests::binary("fusionctl"));
         command.arg("--socket").arg(stage.daemon.socket()).args(["-q", "workflow", verb]).arg(&file);
+        let begin = Instant::now();
         let output = command.stdout(Stdio::null()).output().context("cannot start time")?;
+        seconds += begin.elapsed().as_secs_f64();
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "workflow {verb} failed: {said}");
         let figures = said.lines().last().unwrap_or_default();
         say(&format!("workflow {verb}, {} nodes: {figures}\n", SIZES[1]));
     }
+    bounds.at_most("seconds of both", seconds, CLIENT_S_MAX);
     Ok(())
 }
 
 /// From the command to the accepted run of a large task file; nobody can do its tasks, so that nothing else is measured.
-fn import(rounds: u64) -> anyhow::Result<()> {
+fn import(rounds: u64) -> anyhow::Result<f64> {
     let stage = Stage::new(0);
     let mut text = "# Tasks: Large\n".to_owned();
     for at in 1..=TASKS {
@@ -231,18 +248,22 @@ fn import(rounds: u64) -> anyhow::Result<()> {
         let parallel = if at % 3 == 0 { "[P] " } else { "" };
         writeln!(text, "- [ ] T{at:03} {parallel}Write src/file_{at}.rs")?;
     }
-    let file = written(stage.daemon.folder(), "tasks.md", &text)?;
-    let file = file.to_str().context("a plain name")?;
     let mut seconds = Vec::new();
-    for _ in 0..rounds {
+    for round in 0..rounds {
+        // No file is imported twice at once.
+        let folder = stage.daemon.folder().join(format!("{round:03}-large"));
+        std::fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let file = written(&folder, "tasks.md", &text)?;
+        let file = file.to_str().context("a plain name")?;
         seconds.push(timed(|| {
             let done = stage.ctl.run(&["-q", "workflow", "import", file, "--capability", "none"]);
             ensure!(done.code == 0, "the import failed: {done}");
             Ok(())
         })?);
     }
-    say(&format!("workflow import, {TASKS} tasks: {:.3} s\n", median(&seconds)));
-    Ok(())
+    let middle = median(&seconds);
+    say(&format!("workflow import, {TASKS} tasks: {middle:.3} s\n"));
+    Ok(middle)
 }
 
 fn written(folder: &Path, name: &str, text: &str) -> anyhow::Result<PathBuf> {

@@ -8,16 +8,22 @@ use std::time::Instant;
 use anyhow::{Context as _, ensure};
 use rustix::process::Signal;
 
+use super::bounds::Bounds;
 use super::bulk::submit;
 use super::stage::Stage;
 use super::stats::{median, percentile};
 use crate::shell::{build_release, number_flag, say};
 
+/// With nothing in its state the daemon is there within so many milliseconds, in half of all starts.
+const EMPTY_MS_MAX: f64 = 50.0;
+/// With 100,000 tasks.
+const FULL_MS_MAX: f64 = 1000.0;
+
 /// Measures and prints.
 ///
 /// # Errors
 ///
-/// When the tasks are not accepted.
+/// When the tasks are not accepted, or with `--check` when a bound is broken.
 pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     let (count, rounds) = (number_flag(flags, "--count", 100_000)?, number_flag(flags, "--rounds", 20)?);
     build_release()?;
@@ -30,11 +36,18 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     say(&format!("from start to READY in ms, {rounds} rounds\n{:<34} {:>8} {:>8}\n", "", "p50", "p99"));
     row("fusiond --version", &bare);
     let mut stage = Stage::new(0);
-    row("empty state, after a stop", &starts(&mut stage, rounds, Ending::Stop)?);
-    row("empty state, after kill -9", &starts(&mut stage, rounds, Ending::Kill)?);
+    let mut bounds = Bounds::of(flags);
+    for (ending, word) in [(Ending::Stop, "a stop"), (Ending::Kill, "kill -9")] {
+        let millis = starts(&mut stage, rounds, ending)?;
+        row(&format!("empty state, after {word}"), &millis);
+        bounds.at_most("p50", median(&millis), EMPTY_MS_MAX);
+    }
     submit(&stage, count)?;
-    row(&format!("{count} tasks, after kill -9"), &starts(&mut stage, rounds, Ending::Kill)?);
-    row(&format!("{count} tasks, after a stop"), &starts(&mut stage, rounds, Ending::Stop)?);
+    for (ending, word) in [(Ending::Kill, "kill -9"), (Ending::Stop, "a stop")] {
+        let millis = starts(&mut stage, rounds, ending)?;
+        row(&format!("{count} tasks, after {word}"), &millis);
+        bounds.at_most("p50", median(&millis), FULL_MS_MAX);
+    }
     let store = stage.daemon.root().join("state/store");
     let mut bytes = 0;
     let read = timed(rounds, || {
@@ -43,7 +56,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     })?;
     row(&format!("reading the store, {} MiB", bytes >> 20), &read);
     fusion_tests::users::remove_all();
-    Ok(())
+    bounds.end()
 }
 
 #[derive(Clone, Copy)]
