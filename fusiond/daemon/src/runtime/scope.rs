@@ -207,8 +207,6 @@ fn bounding(now: AgentLimits, before: AgentLimits) -> Properties<'static> {
     let pids = |limits: AgentLimits| limits.pids.map(u64::from);
     let named = [
         ("MemoryMax", now.memory_bytes, before.memory_bytes),
-        // What is bound together does not spill into swap.
-        ("MemorySwapMax", now.memory_bytes.map(|_| 0), before.memory_bytes),
         ("CPUQuotaPerSecUSec", cpu(now), cpu(before)),
         ("TasksMax", pids(now), pids(before)),
     ];
@@ -271,12 +269,7 @@ mod tests {
             .map(|(name, value)| (name, u64::try_from(&value).ok()))
             .collect();
         let (memory, infinity) = (Some(2 << 30), Some(u64::MAX));
-        let all = [
-            ("MemoryMax", memory),
-            ("MemorySwapMax", Some(0)),
-            ("CPUQuotaPerSecUSec", infinity),
-            ("TasksMax", Some(9)),
-        ];
+        let all = [("MemoryMax", memory), ("CPUQuotaPerSecUSec", infinity), ("TasksMax", Some(9))];
         assert_eq!(set, all);
         assert!(bounding(none, none).is_empty(), "what an administrator set stays");
     }

@@ -99,7 +99,9 @@ fn make(node: &Node, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
     let text = text.trim_end_matches(['\n', '\r']);
     let value = match node.format() {
         Format::Text => Value::String(text.to_owned()),
-        Format::Json if text.trim().is_empty() => return Err(invalid("the result is empty, and JSON is expected")),
+        Format::Json if text.trim().is_empty() => {
+            return Err(invalid("the result is empty, and JSON is expected"));
+        }
         Format::Json => serde_json::from_str(unfenced(text)).map_err(|error| {
             invalid(format!("the result is not JSON: see line {}, column {}", error.line(), error.column()))
         })?,
