@@ -340,3 +340,26 @@ static OUTPUT: Object = Object {
         field("schema", Shape::Any, Optional, "The JSON Schema that the result must have."),
     ],
 };
+
+/// This table of words and all below it.
+#[cfg(test)]
+pub(crate) fn tables(object: &'static Object) -> Vec<&'static Object> {
+    fn below(shape: &'static Shape) -> Vec<&'static Object> {
+        match shape {
+            Shape::Object(object) => tables(object),
+            Shape::List(of, _) | Shape::Map(of) => below(of),
+            Shape::Either(shapes) => shapes.iter().flat_map(|shape| below(shape)).collect(),
+            Shape::Text
+            | Shape::Template
+            | Shape::Name
+            | Shape::Bool
+            | Shape::Count(..)
+            | Shape::Amount
+            | Shape::Duration
+            | Shape::Words(_)
+            | Shape::Any => Vec::new(),
+        }
+    }
+    let inner = object.fields.iter().flat_map(|field| below(&field.shape));
+    std::iter::once(object).chain(inner).collect()
+}
