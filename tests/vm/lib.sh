@@ -54,7 +54,8 @@ user_exists() { id "$1" >/dev/null 2>&1; }
 # Users of the machine; members of the group may talk to the daemon.
 member() { user_exists "$1" || useradd --create-home --shell /bin/bash --groups fusion "$1"; }
 
-# long_task USER NAME: an agent with a task that does not end; prints the identity of its process.
+# long_task USER NAME: an agent with a task that does not end; prints the identity of its process. Names are used once: a
+# key of an earlier story means its task.
 long_task() {
     local file
     file=$(getent passwd "$1" | cut -d: -f6)/$2.pid

@@ -25,7 +25,7 @@ held() { [ "$(systemctl show -P MemoryMax "$slice")" = "$1" ]; }
 eventually 20 held 209715200
 is "$(cat "/sys/fs/cgroup/fusion.slice/$slice/cpu.max")" "150000 100000" "the processors"
 is "$(systemctl show -P TasksMax "$slice")" 400 "the processes"
-quiet=$(long_task ada quiet)
+quiet=$(long_task ada calm)
 code=0
 as ada fusionctl task submit --agent slow --key together --wait 'exec tail /dev/zero' || code=$?
 is "$code" 1 "the exit code"
@@ -34,5 +34,5 @@ lives "$quiet"
 rm /etc/fusiond/fusiond.toml.d/together.toml
 systemctl reload fusiond.service
 eventually 20 held infinity
-as ada fusionctl agent terminate quiet
+as ada fusionctl agent terminate calm
 as ada fusionctl agent terminate slow
