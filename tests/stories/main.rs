@@ -51,6 +51,7 @@ mod workflow_apply;
 mod workflow_approve;
 mod workflow_budget;
 mod workflow_cancel;
+mod workflow_cost;
 mod workflow_edit;
 mod workflow_examples;
 mod workflow_import;

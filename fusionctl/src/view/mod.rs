@@ -4,6 +4,7 @@
 //! durations as `"10m"`, what is unset left out. Not for: fetching or deciding.
 
 pub(crate) mod agent;
+pub(crate) mod budget;
 pub(crate) mod event;
 pub(crate) mod explanation;
 pub(crate) mod profile;

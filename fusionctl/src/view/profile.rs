@@ -26,6 +26,10 @@ pub(crate) struct Profile {
     #[serde(skip_serializing_if = "String::is_empty")]
     result: String,
     #[serde(skip_serializing_if = "String::is_empty")]
+    usage: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tokens: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
     source: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
@@ -44,6 +48,8 @@ impl From<v1::Profile> for Profile {
             capabilities: profile.capabilities,
             sandbox: profile.sandbox,
             result: profile.result,
+            usage: profile.usage,
+            tokens: profile.tokens,
             source: profile.source,
             description: profile.description,
             toml: profile.toml,
@@ -83,6 +89,8 @@ impl Shown for Profile {
             ("Command", self.command.join(" ").into()),
             ("Prompt", self.prompt.as_str().into()),
             ("Result", self.result.as_str().into()),
+            ("Usage", self.usage.as_str().into()),
+            ("Tokens", self.tokens.join(" ").into()),
             ("Home", self.home.as_str().into()),
             ("Capabilities", self.capabilities.join(", ").into()),
             ("Sandbox", self.sandbox.as_str().into()),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use fusion_proto::v1;
 use serde::Serialize;
 
+use super::budget::cost_words;
 use super::secret::uses;
 use super::word::{age, duration, is_false, is_zero, short_id, time, tone, with_age, word};
 use crate::output::{Listed, Shown};
@@ -149,6 +150,10 @@ struct Attempt {
 struct Usage {
     cpu_seconds: f64,
     peak_memory_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<u64>,
 }
 
 impl From<v1::Failure> for Failure {
@@ -191,6 +196,8 @@ impl From<v1::Attempt> for Attempt {
             usage: attempt.usage.map(|used| Usage {
                 cpu_seconds: used.cpu_seconds,
                 peak_memory_bytes: used.peak_memory_bytes,
+                usd: used.usd,
+                tokens: used.tokens,
             }),
             oom_killed: attempt.oom_killed,
             dropped_bytes: attempt.dropped_bytes,
@@ -269,6 +276,10 @@ impl Attempt {
                 used.cpu_seconds,
                 format_size(used.peak_memory_bytes)
             ));
+        }
+        let cost = self.usage.as_ref().map(|used| cost_words(used.usd, used.tokens)).unwrap_or_default();
+        if !cost.is_empty() {
+            text.push_str(&format!(", {cost}"));
         }
         if self.oom_killed {
             text.push_str(", out of memory");
@@ -393,7 +404,12 @@ mod tests {
             start_time: at(1_900_000_000),
             end_time: at(1_900_000_001),
             sandbox: "user".to_owned(),
-            usage: Some(v1::Usage { cpu_seconds: 0.1, peak_memory_bytes: 1_048_576 }),
+            usage: Some(v1::Usage {
+                cpu_seconds: 0.1,
+                peak_memory_bytes: 1_048_576,
+                usd: Some(0.0042),
+                tokens: None,
+            }),
             ..v1::Attempt::default()
         }
     }
@@ -421,7 +437,7 @@ mod tests {
                 r#""createTime":"2030-03-17T17:46:40Z","timeout":"10m","retries":1,"result":"done\n","attempts":["#,
                 r#"{"number":1,"agent":"agt_01","incarnation":1,"state":"exited","exitCode":0,"#,
                 r#""startTime":"2030-03-17T17:46:40Z","endTime":"2030-03-17T17:46:41Z","sandbox":"user","#,
-                r#""usage":{"cpuSeconds":0.1,"peakMemoryBytes":1048576}}]}"#
+                r#""usage":{"cpuSeconds":0.1,"peakMemoryBytes":1048576,"usd":0.0042}}]}"#
             )
         );
     }

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::budget::{Budget, Usage, cost_words};
 use super::task::Failure;
-use super::word::{age, duration, instant, short_id, time, tone, with_age, word};
+use super::word::{age, instant, short_id, time, tone, with_age, word};
 use crate::output::{Listed, Shown};
 use crate::table::{self, Cell, printable};
 use crate::units::{format_duration, format_size};
@@ -125,43 +126,6 @@ pub(crate) struct Run {
     pub(crate) nodes: Vec<Node>,
 }
 
-/// What a run may use.
-#[derive(Debug, Serialize)]
-struct Budget {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempts: Option<u32>,
-}
-
-/// What attempts have used.
-#[derive(Debug, Serialize)]
-struct Usage {
-    time: String,
-    attempts: u32,
-}
-
-impl From<v1::RunBudget> for Budget {
-    fn from(budget: v1::RunBudget) -> Self {
-        Self { time: duration(budget.time), attempts: budget.attempts }
-    }
-}
-
-impl From<v1::RunUsage> for Usage {
-    fn from(usage: v1::RunUsage) -> Self {
-        Self { time: duration(usage.time).unwrap_or_else(|| "0s".to_owned()), attempts: usage.attempts }
-    }
-}
-
-impl Budget {
-    /// `1m of 2h, 3 of 40 attempts`.
-    fn words(&self, used: &Usage) -> String {
-        let time = self.time.as_ref().map(|limit| format!("{} of {limit}", used.time));
-        let attempts = self.attempts.map(|limit| format!("{} of {limit} attempts", used.attempts));
-        time.into_iter().chain(attempts).collect::<Vec<_>>().join(", ")
-    }
-}
-
 /// One node, or an item of one.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -194,6 +158,8 @@ pub(crate) struct Node {
     pub(crate) item_count: Option<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     items: Vec<Node>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
     /// How long it took, or has taken so far.
     #[serde(skip)]
     took: String,
@@ -229,6 +195,7 @@ impl From<v1::Node> for Node {
             needs: node.needs,
             item_count: node.item_count,
             items: node.items.into_iter().map(Self::from).collect(),
+            usage: node.usage.map(Usage::from),
         }
     }
 }
@@ -303,6 +270,7 @@ impl Shown for Run {
                 "Budget",
                 self.budget.as_ref().map(|budget| budget.words(&self.usage)).unwrap_or_default().into(),
             ),
+            ("Cost", cost_words(self.usage.usd, self.usage.tokens).into()),
             ("Part of", self.parent.clone().unwrap_or_default().into()),
         ]
     }
@@ -409,7 +377,7 @@ mod tests {
             ended_count: 1,
             generation: 1,
             revision: 1,
-            budget: Some(v1::RunBudget { time: None, attempts: Some(4) }),
+            budget: Some(v1::RunBudget { attempts: Some(4), ..v1::RunBudget::default() }),
             usage: None,
             user: "ada".to_owned(),
             ..v1::Run::default()

@@ -17,6 +17,7 @@
 //! Not here: bytes of prompts, logs and results (only their lengths), names of files, the wire.
 
 pub mod agent;
+pub mod cost;
 pub mod delegate;
 pub mod effect;
 pub mod event;
@@ -41,6 +42,7 @@ pub mod workflow;
 pub mod workspace;
 
 pub use agent::{Agent, AgentLife};
+pub use cost::{Cost, Usd};
 pub use effect::Effect;
 pub use event::{Event, EventKind};
 pub use failure::{Failure, FailureCode};

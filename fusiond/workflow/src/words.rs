@@ -76,8 +76,8 @@ static BUDGET: Object = Object {
     one_of: &[],
     elsewhere: elsewhere::BUDGET,
     fields: &[
-        field("usd", Shape::Amount, Optional, "US dollars."),
-        field("tokens", Shape::Amount, Optional, "Tokens of models."),
+        field("usd", Shape::Amount, Optional, "US dollars that attempts may cost, as their programs say it."),
+        field("tokens", Shape::Amount, Optional, "Tokens that models may use, as programs say it."),
         field("time", Shape::Duration, Optional, "How long all attempts may take together."),
         field(
             "attempts",

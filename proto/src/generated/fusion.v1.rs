@@ -2209,6 +2209,11 @@ pub struct Usage {
     pub cpu_seconds: f64,
     #[prost(uint64, tag = "2")]
     pub peak_memory_bytes: u64,
+    /// What models cost and used, as the program said it where its profile looks for it.
+    #[prost(double, optional, tag = "3")]
+    pub usd: ::core::option::Option<f64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub tokens: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Attempt {
@@ -5440,6 +5445,12 @@ pub struct Profile {
     /// closed or open: what standard input is after the prompt.
     #[prost(string, tag = "12")]
     pub stdin: ::prost::alloc::string::String,
+    /// json:PATH or jsonl:PATH: where a program says what it cost, in US dollars; empty: nowhere.
+    #[prost(string, tag = "13")]
+    pub usage: ::prost::alloc::string::String,
+    /// The same for tokens, which are added up.
+    #[prost(string, repeated, tag = "14")]
+    pub tokens: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListProfilesRequest {
@@ -6921,7 +6932,7 @@ pub struct Run {
     pub usage: ::core::option::Option<RunUsage>,
 }
 /// What a run may use. What is not said has no limit.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct RunBudget {
     /// How long all attempts may take together.
     #[prost(message, optional, tag = "1")]
@@ -6929,14 +6940,24 @@ pub struct RunBudget {
     /// How many attempts there may be.
     #[prost(uint32, optional, tag = "2")]
     pub attempts: ::core::option::Option<u32>,
+    /// What they may cost, in US dollars, and how many tokens models may use, as programs say it.
+    #[prost(double, optional, tag = "3")]
+    pub usd: ::core::option::Option<f64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub tokens: ::core::option::Option<u64>,
 }
 /// What attempts have used until they ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct RunUsage {
     #[prost(message, optional, tag = "1")]
     pub time: ::core::option::Option<::prost_types::Duration>,
     #[prost(uint32, tag = "2")]
     pub attempts: u32,
+    /// As far as programs said it.
+    #[prost(double, optional, tag = "3")]
+    pub usd: ::core::option::Option<f64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub tokens: ::core::option::Option<u64>,
 }
 /// One node of a run.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -6978,6 +6999,9 @@ pub struct Node {
     pub output_bytes: ::core::option::Option<u64>,
     #[prost(string, tag = "15")]
     pub output_preview: ::prost::alloc::string::String,
+    /// What its attempts have used, with all its items; nothing before the first has ended.
+    #[prost(message, optional, tag = "16")]
+    pub usage: ::core::option::Option<RunUsage>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApplyWorkflowRequest {

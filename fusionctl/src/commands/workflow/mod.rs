@@ -4,6 +4,7 @@ mod applied;
 mod apply;
 mod approve;
 mod cancel;
+mod cost;
 mod edit;
 mod file;
 mod follow;
@@ -11,6 +12,7 @@ mod graph;
 mod import;
 mod list;
 mod live;
+mod past;
 mod pause;
 mod plan;
 mod rerun;
@@ -31,7 +33,7 @@ use crate::error::{Exit, Stop};
 pub(crate) enum Verb {
     /// Say what is wrong with a definition, with the place of each mistake
     Validate(validate::Args),
-    /// Say what a run would do: waves, agents, files in common, time it took before
+    /// Say what a run would do: waves, agents, files in common, time and cost of earlier runs
     Plan(plan::Args),
     /// Begin a run of a file, or of a workflow that was applied, and print its id
     Run(run::Args),

@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fusion_proto::v1::{Agent, AgentState, GetRunRequest, ListAgentsRequest, ListRunsRequest};
-use fusion_proto::v1::{NodeState, RunState};
+use fusion_proto::v1::{Agent, AgentState, ListAgentsRequest};
 use fusion_workflow::definition::{Definition, Node, Terms, Work};
 use fusion_workflow::order::Order;
 use serde::Serialize;
 
 use super::applied;
+use super::cost::Costs;
 use super::file::{File, is_file};
+use super::past::{Past, past};
 use crate::client::Link;
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
@@ -22,17 +23,14 @@ use crate::units::format_duration;
 use crate::view::word::instant;
 
 const AFTER: &str = "\
-Nothing is begun. Nodes of one wave can go on side by side. How long a node took is the mean of
-the last runs of a workflow of the same name; without one, nothing is estimated. The agent that
-is named is the one that would take the node if it began now. Costs are estimated as soon as
-agents report some.
+Nothing is begun. Nodes of one wave can go on side by side. How long a node took and what it cost
+is the mean of the last runs of a workflow of the same name; without one, nothing is estimated. The
+agent that is named is the one that would take the node if it began now. What a node costs is known
+where the profile of its agent says where to look for it (`usage`, `tokens`).
 
 Examples:
   fusionctl workflow plan review.yaml
   fusionctl workflow plan review@2";
-
-/// Runs that are looked at for how long nodes took.
-const RUNS: i32 = 5;
 
 /// Arguments of `workflow plan`.
 #[derive(Debug, clap::Args)]
@@ -54,6 +52,9 @@ struct Plan {
     /// The longest way from the first wave to the last, where every node on it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     estimate: Option<String>,
+    /// What nodes cost together, as far as it is known.
+    #[serde(flatten)]
+    costs: Costs,
     waves: Vec<Vec<Step>>,
     overlaps: Vec<Overlap>,
 }
@@ -77,6 +78,10 @@ struct Step {
     note: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     took: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<u64>,
     #[serde(skip)]
     span: Option<Duration>,
 }
@@ -97,8 +102,9 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         None => applied::find(&link, &args.file).await?,
     };
     let agents = agents(&link).await?;
-    let took = took(&link, &definition.name).await?;
-    let plan = plan(&definition, &agents, &took);
+    let past = past(&link, &definition.name).await?;
+    let mut plan = plan(&definition, &agents, &past);
+    plan.costs.look(&link, &definition, &agents).await?;
     session.out.document(&plan, |out| plan.lines().iter().try_for_each(|line| out.line(line)))?;
     Ok(Exit::Done)
 }
@@ -116,50 +122,21 @@ async fn agents(link: &Link) -> Result<Vec<Agent>, Stop> {
     }
 }
 
-/// How long nodes took, by id: the mean of the last runs that succeeded.
-async fn took(link: &Link, workflow: &str) -> Result<BTreeMap<String, Duration>, Stop> {
-    let request = ListRunsRequest {
-        page_size: RUNS,
-        workflow: workflow.to_owned(),
-        states: vec![RunState::Succeeded.into()],
-        ..ListRunsRequest::default()
-    };
-    let page = link.repeat(async || link.workflows().list_runs(request.clone()).await).await?;
-    let mut spans: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
-    for run in page.runs {
-        let request = GetRunRequest { run: run.id };
-        let run = link.repeat(async || link.workflows().get_run(request.clone()).await).await?;
-        for node in run.nodes.into_iter().filter(|node| node.state() == NodeState::Succeeded) {
-            if let (Some(start), Some(end)) = (instant(node.start_time), instant(node.end_time)) {
-                let span = Duration::try_from(end.duration_since(start)).unwrap_or_default();
-                spans.entry(node.id).or_default().push(span);
-            }
-        }
-    }
-    let mean = |spans: Vec<Duration>| {
-        let count = u32::try_from(spans.len()).unwrap_or(1).max(1);
-        Duration::from_millis(
-            u64::try_from((spans.iter().sum::<Duration>() / count).as_millis()).unwrap_or(0),
-        )
-    };
-    Ok(spans.into_iter().map(|(id, spans)| (id, mean(spans))).collect())
-}
-
-fn plan(definition: &Definition, agents: &[Agent], took: &BTreeMap<String, Duration>) -> Plan {
+fn plan(definition: &Definition, agents: &[Agent], past: &BTreeMap<String, Past>) -> Plan {
     let numbers: BTreeMap<&str, u32> =
         definition.nodes.iter().map(|node| node.id.as_str()).zip(0..).collect();
     let edges = (0..).zip(&definition.nodes).flat_map(|(at, node)| {
         node.needs.iter().filter_map(|need| numbers.get(need.as_str())).map(move |need| (*need, at))
     });
     let waves = Order::new(definition.nodes.len(), edges.collect::<Vec<_>>()).waves().unwrap_or_default();
-    let step = |at: &u32| step(&definition.nodes[*at as usize], &definition.defaults, agents, took);
+    let step = |at: &u32| step(&definition.nodes[*at as usize], &definition.defaults, agents, past);
     let overlaps = waves.iter().flat_map(|wave| {
         overlaps(&wave.iter().map(|at| &definition.nodes[*at as usize]).collect::<Vec<_>>())
     });
     let overlaps = overlaps.collect();
     let mut waves: Vec<Vec<Step>> = waves.iter().map(|wave| wave.iter().map(step).collect()).collect();
     let hooks: Vec<Step> =
-        hooks(definition).map(|hook| self::step(&hook, &definition.defaults, agents, took)).collect();
+        hooks(definition).map(|hook| self::step(&hook, &definition.defaults, agents, past)).collect();
     let estimate = estimate(&waves).map(format_duration);
     if !hooks.is_empty() {
         waves.push(hooks);
@@ -169,6 +146,7 @@ fn plan(definition: &Definition, agents: &[Agent], took: &BTreeMap<String, Durat
         node_count: definition.nodes.len(),
         concurrency: definition.concurrency,
         estimate,
+        costs: Costs::new(definition, past),
         overlaps,
         waves,
     }
@@ -189,7 +167,7 @@ fn estimate(waves: &[Vec<Step>]) -> Option<Duration> {
     ends.into_values().max()
 }
 
-fn step(node: &Node, defaults: &Terms, agents: &[Agent], took: &BTreeMap<String, Duration>) -> Step {
+fn step(node: &Node, defaults: &Terms, agents: &[Agent], past: &BTreeMap<String, Past>) -> Step {
     let (kind, is_task) = match node.work() {
         Some(Work::Prompt(_)) | None => ("prompt", true),
         Some(Work::Run(_)) => ("run", true),
@@ -215,9 +193,11 @@ fn step(node: &Node, defaults: &Terms, agents: &[Agent], took: &BTreeMap<String,
     if node.foreach.is_some() {
         put(&mut note, "for each item");
     }
-    let span = took.get(&node.id).copied();
+    let past = past.get(&node.id).copied();
+    let span = past.map(|past| past.span);
+    let (usd, tokens) = past.map_or((None, None), |past| (past.usd, past.tokens));
     let (id, needs, took) = (node.id.clone(), node.needs.clone(), span.map(format_duration));
-    Step { id, kind, needs, agents, agent, why, note, took, span }
+    Step { id, kind, needs, agents, agent, why, note, took, usd, tokens, span }
 }
 
 /// Says something before what a note says already.
@@ -344,7 +324,7 @@ impl Plan {
                     .to_owned(),
             );
         }
-        lines.push("what it costs is not known: no agent has reported a cost".to_owned());
+        lines.extend(self.costs.lines());
         lines
     }
 }
@@ -367,11 +347,9 @@ mod tests {
         );
         let coder =
             Agent { name: "coder".to_owned(), capabilities: vec!["code".to_owned()], ..Agent::default() };
-        let took = ["a", "b", "c"]
-            .into_iter()
-            .zip([2, 5, 1])
-            .map(|(id, secs)| (id.to_owned(), Duration::from_secs(secs)));
-        let plan = plan(&definition, &[coder], &took.collect());
+        let took = |secs| Past { span: Duration::from_secs(secs), usd: None, tokens: None };
+        let past = ["a", "b", "c"].into_iter().zip([2, 5, 1]).map(|(id, secs)| (id.to_owned(), took(secs)));
+        let plan = plan(&definition, &[coder], &past.collect());
         let waves: Vec<Vec<&str>> =
             plan.waves.iter().map(|wave| wave.iter().map(|step| step.id.as_str()).collect()).collect();
         assert_eq!(waves, [vec!["a", "b"], vec!["c"]]);

@@ -156,6 +156,10 @@ pub struct Recipe {
     pub workspace: String,
     /// What standard input is after the prompt: `closed` or `open`.
     pub stdin: String,
+    /// Where in its output a program says what it cost in US dollars: `json:PATH`, `jsonl:PATH`; empty: nowhere.
+    pub usage: String,
+    /// Where it says how many tokens models used: places whose numbers are added up.
+    pub tokens: Vec<String>,
 }
 
 impl Recipe {

@@ -2,6 +2,7 @@
 //!
 //! Not for: what follows from its end (`ending`).
 
+use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::ids::AgentId;
 use crate::time::{Millis, Time};
@@ -59,7 +60,7 @@ pub enum Ending {
     NotStarted,
 }
 
-/// What the shim recorded of an end.
+/// What is known of an end: what the shim recorded, and what the program said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
     /// What the kernel said.
@@ -84,6 +85,8 @@ pub struct Exit {
     pub dropped_bytes: u64,
     /// The last output, for the death certificate.
     pub tail: String,
+    /// What models cost, as the program said it where its profile looks for it.
+    pub cost: Cost,
 }
 
 /// What the kernel said.

@@ -272,6 +272,11 @@ fn snooze(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Fai
         end(state, out, turn, id, Actor::Daemon, TaskState::Failed { at: turn.now, failure });
         return;
     }
+    if let Some(reached) = state.task(id).and_then(Task::cost_reached) {
+        let failure = over_budget(&failure, &reached);
+        end(state, out, turn, id, Actor::Daemon, TaskState::Failed { at: turn.now, failure });
+        return;
+    }
     defer(state, out, turn, id, DeferWhy::Snooze, snoozes, failure.message);
 }
 
@@ -291,6 +296,12 @@ fn defer(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, why: DeferWhy
     freeze::keep(state, out, turn, id);
 }
 
+/// A failure after which nothing is left for another attempt.
+fn over_budget(failure: &Failure, reached: &str) -> Failure {
+    let message = format!("{}; no further attempt: it has used up its budget of {reached}", failure.message);
+    Failure::new(FailureCode::BudgetExhausted, message)
+}
+
 fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failure) {
     let Some(task) = state.task(id) else { return };
     let failed = task
@@ -307,6 +318,13 @@ fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failu
         RetriedBy::Default => task.spec.retries.max(TRANSIENT_RETRIES),
         RetriedBy::Always | RetriedBy::Never => 0,
     };
+    if failed <= allowed
+        && let Some(reached) = task.cost_reached()
+    {
+        let failure = over_budget(&failure, &reached);
+        end(state, out, turn, id, Actor::Daemon, TaskState::Failed { at: turn.now, failure });
+        return;
+    }
     if failed <= allowed {
         defer(state, out, turn, id, DeferWhy::Retry, failed, failure.message);
         return;

@@ -6,8 +6,9 @@
 //!       └─► its task gets at most what is left ── the task ends ──► what its attempts took is counted
 //! ```
 //! What is done always and hooks are done all the same. Attempts that run at once may together take more than was left
-//! when each of them began. Not for: money; nothing tells what models cost.
+//! when each of them began. What models cost is counted as programs say it, at the end of each attempt.
 
+use crate::cost::Cost;
 use crate::failure::{Failure, FailureCode};
 use crate::task::{SubmitTask, Task};
 use crate::time::{Millis, Time};
@@ -24,6 +25,8 @@ pub struct Budget {
     pub time: Option<Millis>,
     /// How many attempts there may be.
     pub attempts: Option<u32>,
+    /// What all attempts may cost together.
+    pub cost: Cost,
 }
 
 /// What was used.
@@ -33,6 +36,8 @@ pub struct Spent {
     pub time: Millis,
     /// How many attempts there were.
     pub attempts: u32,
+    /// What they cost together, as far as it is known.
+    pub cost: Cost,
 }
 
 /// What was used, and how many tasks are on their way to use more.
@@ -51,15 +56,16 @@ impl Spent {
             Some(ended.at.since(attempt.started_at?).0)
         });
         let attempts = u32::try_from(task.attempts.len()).unwrap_or(u32::MAX);
-        Self { time: Millis(took.sum()), attempts }
+        Self { time: Millis(took.sum()), attempts, cost: task.cost() }
     }
 
     /// Both together.
     #[must_use]
-    pub const fn and(self, other: Self) -> Self {
+    pub fn and(self, other: Self) -> Self {
         Self {
             time: Millis(self.time.0.saturating_add(other.time.0)),
             attempts: self.attempts.saturating_add(other.attempts),
+            cost: self.cost.and(other.cost),
         }
     }
 }
@@ -88,8 +94,11 @@ impl Meter {
             let attempts = if limit == 1 { "attempt" } else { "attempts" };
             return Some(format!("has used up its budget of {limit} {attempts}"));
         }
-        let limit = budget.time.filter(|limit| self.spent.time >= *limit)?;
-        Some(format!("has used up its budget of {limit}: attempts took {}", self.spent.time))
+        if let Some(limit) = budget.time.filter(|limit| self.spent.time >= *limit) {
+            return Some(format!("has used up its budget of {limit}: attempts took {}", self.spent.time));
+        }
+        let reached = self.spent.cost.reached(budget.cost)?;
+        Some(format!("has used up its budget of {reached}"))
     }
 
     /// Lets a task use no more than is left.
@@ -141,7 +150,22 @@ impl Run {
         }
     }
 
+    /// What the task of a place may cost.
+    pub(super) fn cost_left(&self, place: Place) -> Cost {
+        let plan = self.plan.node(place.node);
+        if plan.occasion != Occasion::Needs {
+            return Cost::default();
+        }
+        let left = |budget: Budget, meter: Meter| budget.cost.less(meter.spent.cost);
+        left(self.plan.budget, self.book.meter()).tighter(left(plan.budget, self.meter(place)))
+    }
+
     /// What a node has used, with all its items.
+    #[must_use]
+    pub fn spent_by(&self, place: Place) -> Spent {
+        self.meter(place).spent
+    }
+
     fn meter(&self, place: Place) -> Meter {
         let mut meter = self.book.fan(place.node).map(|fan| fan.meter).unwrap_or_default();
         meter.enter(&self.nodes[place.node as usize]);

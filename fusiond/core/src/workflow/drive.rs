@@ -137,7 +137,8 @@ fn submit_task(
     let target = submit::find_target(state, caller, &ask.agent)?;
     submit::check_target(state, target, ask.kind, ask.input_bytes)?;
     let needed = submit::check(state, caller, &ask)?;
-    ask.node = Some(Box::new(NodeRef { run, place, id }));
+    let left = found.map(|run| run.cost_left(place)).unwrap_or_default();
+    ask.node = Some(Box::new(NodeRef { run, place, id, left }));
     submit::accept(state, out, turn, caller, ask, At { parent: None, target, needed });
     Ok(())
 }

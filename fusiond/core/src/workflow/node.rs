@@ -8,6 +8,7 @@
 //!
 //! Not for: what follows from an end (`run`).
 
+use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::ids::{RunId, TaskId};
 use crate::input::Actor;
@@ -53,6 +54,8 @@ pub struct NodeRef {
     pub place: Place,
     /// The node's name in the definition.
     pub id: Box<str>,
+    /// What all its attempts together may cost: with nothing left, there is no further one.
+    pub left: Cost,
 }
 
 /// How far a node is.

@@ -12,7 +12,7 @@ use fusion_core::workflow::{
     Output, Place, Plan, Prepared, Run, RunState, StartRun, Verdict, Want,
 };
 use fusion_core::{
-    Caller, Command, Failure, FailureCode, Input, Millis, RunId, State, Time, Uid, WorkflowId,
+    Caller, Command, Cost, Failure, FailureCode, Input, Millis, RunId, State, Time, Uid, Usd, WorkflowId,
 };
 
 /// How deep runs stand within runs here.
@@ -149,7 +149,12 @@ pub(crate) fn small(rng: &mut Rng, n: u64) -> u32 {
 
 pub(crate) fn draw_budget(rng: &mut Rng, permille: u64) -> Budget {
     let attempts = rng.permille(permille).then(|| u32::try_from(1 + rng.below(5)).expect("small"));
-    Budget { attempts, time: rng.permille(permille).then(|| Millis(1 + rng.below(20_000))) }
+    let time = rng.permille(permille).then(|| Millis(1 + rng.below(20_000)));
+    let cost = Cost {
+        usd: rng.permille(permille).then(|| Usd(rng.below(3_000_000))),
+        tokens: rng.permille(permille).then(|| rng.below(3000)),
+    };
+    Budget { attempts, time, cost }
 }
 
 pub(crate) fn draw_node(rng: &mut Rng, at: u32, depth: u8) -> NodePlan {

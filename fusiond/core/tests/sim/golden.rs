@@ -25,8 +25,8 @@ use fusion_core::task::{
 use fusion_core::workflow::AskWatch;
 use fusion_core::workflow::explain::explain_run;
 use fusion_core::{
-    AgentId, Caller, Command, Config, Event, EventKind, Input, Millis, Rights, RunId, SecretId, TaskId, Time,
-    Uid, wake,
+    AgentId, Caller, Command, Config, Cost, Event, EventKind, Input, Millis, Rights, RunId, SecretId, TaskId,
+    Time, Uid, Usd, wake,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -197,6 +197,13 @@ impl Session {
                 ExitKind::Signaled { signal: signal.parse().expect("a signal") },
                 now,
             ),
+            ("costs", [cents, tokens]) => {
+                shims.run(who).program.cost = Cost {
+                    usd: Some(Usd(u64::from(number(cents)) * 10_000)),
+                    tokens: Some(number(tokens).into()),
+                };
+                Vec::new()
+            }
             ("errno", [errno]) => {
                 let errno = errno.parse().expect("an error number");
                 let (stage, message) = ("execve".to_owned(), "it did not start".to_owned());

@@ -4,7 +4,7 @@
 
 use crate::rng::Rng;
 use fusion_core::task::{Exit, ExitKind, StopWhy};
-use fusion_core::{Millis, Time};
+use fusion_core::{Cost, Millis, Time, Usd};
 
 /// How a program behaves.
 #[derive(Clone, Debug)]
@@ -17,13 +17,16 @@ pub(crate) struct Program {
     pub(crate) obeys: bool,
     /// How far its shim's clock is ahead of the daemon's.
     pub(crate) ahead: Millis,
+    /// What it says that it cost.
+    pub(crate) cost: Cost,
 }
 
 impl Program {
     /// One that ends only when told to.
     pub(crate) fn patient() -> Self {
         let end = ExitKind::Exited { code: 0 };
-        Self { left: None, end, speaks: false, computes: false, obeys: false, ahead: Millis(0) }
+        let (ahead, cost) = (Millis(0), Cost::default());
+        Self { left: None, end, speaks: false, computes: false, obeys: false, ahead, cost }
     }
 
     /// One that does its work and ends.
@@ -44,7 +47,11 @@ impl Program {
         let hangs = rng.permille(120) && !matches!(end, ExitKind::StartFailed { .. });
         let left = (!hangs).then(|| Millis(rng.below(9000)));
         let (speaks, computes, obeys) = (rng.permille(500), rng.permille(500), rng.permille(700));
-        Self { left, end, speaks, computes, obeys, ahead: Millis(rng.below(3)) }
+        let cost = Cost {
+            usd: rng.permille(300).then(|| Usd(rng.below(1_000_000))),
+            tokens: rng.permille(300).then(|| rng.below(1000)),
+        };
+        Self { left, end, speaks, computes, obeys, ahead: Millis(rng.below(3)), cost }
     }
 }
 
@@ -111,6 +118,7 @@ impl Run {
             err_bytes: 0,
             dropped_bytes: 0,
             tail: self.tail.clone(),
+            cost: self.program.cost,
         }
     }
 }

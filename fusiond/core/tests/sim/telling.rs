@@ -6,7 +6,7 @@ use crate::world::World;
 use fusion_core::explain::Explanation;
 use fusion_core::step::Done;
 use fusion_core::task::{Attempt, Ending};
-use fusion_core::{Agent, Effect, Event, Reject, Run, Task};
+use fusion_core::{Agent, Cost, Effect, Event, Reject, Run, Task};
 use std::fmt::Write;
 
 #[derive(Default)]
@@ -148,8 +148,10 @@ impl Telling {
 
 /// An exit without what is always the same here.
 fn without_measures(fields: &str) -> String {
-    match (fields.find(", oom_kills"), fields.find("tail: \"\"")) {
-        (Some(from), Some(to)) => format!("{}{}", &fields[..from], &fields[to + "tail: \"\"".len()..]),
+    const LAST: &str = "tail: \"\"";
+    let fields = match (fields.find(", oom_kills"), fields.find(LAST)) {
+        (Some(from), Some(to)) => format!("{}{}", &fields[..from], &fields[to + LAST.len()..]),
         _ => fields.to_owned(),
-    }
+    };
+    fields.replace(&format!(", cost: {:?}", Cost::default()), "")
 }

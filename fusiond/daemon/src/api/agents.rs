@@ -359,6 +359,8 @@ impl Door {
             home: profile.home.word().to_owned(),
             sandbox,
             result: profile.result.to_string(),
+            usage: profile.usage.as_ref().map(ToString::to_string).unwrap_or_default(),
+            tokens: profile.tokens.iter().map(ToString::to_string).collect(),
             env: env_all,
             path: ask.path,
             lang: ask.lang,

@@ -146,5 +146,7 @@ fn show(profile: &Profile) -> v1::Profile {
         description: profile.description.clone(),
         toml: profile.to_toml(),
         stdin: profile.stdin.word().to_owned(),
+        usage: profile.usage.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tokens: profile.tokens.iter().map(ToString::to_string).collect(),
     }
 }

@@ -5,7 +5,7 @@
 use crate::runtime::{Order, Setup, TaskInput};
 use crate::vault::Value;
 use fusion_core::task::{Exit, ExitKind};
-use fusion_core::{AgentId, Effect, Millis, Outcome, State, TaskId, Time};
+use fusion_core::{AgentId, Cost, Effect, Millis, Outcome, State, TaskId, Time};
 use std::sync::Arc;
 
 /// Orders, and the outcomes of effects that cannot be ordered.
@@ -124,6 +124,7 @@ fn impossible(
         err_bytes: 0,
         dropped_bytes: 0,
         tail: String::new(),
+        cost: Cost::default(),
     };
     Outcome::AttemptExited { agent, incarnation, serial, exit }
 }

@@ -3,6 +3,7 @@
 //! A broken file stops nothing: it is reported, and its profiles are left out. Not here: what an agent is made of
 //! besides its profile (limits, name, workspace), and starting it.
 
+pub mod figure;
 mod library;
 mod parse;
 pub mod result;
@@ -17,6 +18,7 @@ use fusion_core::Millis;
 pub use self::library::{APPLIED, Library, read};
 pub use crate::config::Trust;
 
+use self::figure::Figure;
 use self::result::ResultFormat;
 use crate::config::Problem;
 
@@ -42,8 +44,10 @@ pub struct Profile {
     pub auth: Auth,
     /// Where in the output the result is.
     pub result: ResultFormat,
-    /// Where in the output the cost is.
-    pub usage: Option<ResultFormat>,
+    /// Where in the output the cost in US dollars is.
+    pub usage: Option<Figure>,
+    /// Where in the output the tokens are that models used: they are added up.
+    pub tokens: Vec<Figure>,
     /// Arguments added to take up a session again.
     pub resume: Vec<String>,
     /// What its agents can do.

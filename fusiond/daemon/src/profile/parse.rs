@@ -6,6 +6,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::figure::Figure;
 use super::result::ResultFormat;
 use super::{Auth, Home, Kind, PoolSize, Profile, Prompt, Sandbox, Stdin};
 use crate::config::{Origin, Problem, Trust, near, units};
@@ -53,6 +54,7 @@ const KEYS: &[&str] = &[
     "auth",
     "result",
     "usage",
+    "tokens",
     "resume",
     "capabilities",
     "sandbox",
@@ -163,7 +165,8 @@ fn set(profile: &mut Profile, key: &str, value: &DeValue<'_>) -> Result<(), Stri
         "home" => profile.home = word(key, value, Home::ALL, Home::word)?,
         "auth" => profile.auth = word(key, value, Auth::ALL, Auth::word)?,
         "result" => profile.result = format(key, value)?,
-        "usage" => profile.usage = Some(format(key, value)?),
+        "usage" => profile.usage = Some(figure(key, text(key, value)?)?),
+        "tokens" => profile.tokens = figures(key, value)?,
         "resume" => profile.resume = texts(key, value)?,
         "capabilities" => profile.capabilities = capabilities(key, value)?,
         "sandbox" => profile.sandbox = word(key, value, Sandbox::ALL, Sandbox::word)?,
@@ -260,6 +263,18 @@ fn format(key: &str, value: &DeValue<'_>) -> Result<ResultFormat, String> {
     ResultFormat::parse(text(key, value)?).map_err(|error| format!("`{key}`: {error}"))
 }
 
+fn figure(key: &str, text: &str) -> Result<Figure, String> {
+    Figure::parse(text).map_err(|error| format!("`{key}`: {error}"))
+}
+
+/// One place or a list of them.
+fn figures(key: &str, value: &DeValue<'_>) -> Result<Vec<Figure>, String> {
+    match value.as_str() {
+        Some(text) => Ok(vec![figure(key, text)?]),
+        None => texts(key, value)?.iter().map(|text| figure(key, text)).collect(),
+    }
+}
+
 fn duration(key: &str, value: &DeValue<'_>) -> Result<fusion_core::Millis, String> {
     let read = value.as_str().and_then(units::parse_duration).filter(|span| span.0 > 0);
     read.map_or_else(|| expected(key, "a duration such as \"10m\"", value), Ok)
@@ -334,6 +349,7 @@ impl Profile {
             auth: Auth::default(),
             result: ResultFormat::default(),
             usage: None,
+            tokens: Vec::new(),
             resume: Vec::new(),
             capabilities: Vec::new(),
             sandbox: Sandbox::default(),
@@ -372,9 +388,13 @@ impl Profile {
         if let Some(usage) = &self.usage {
             put("usage", quoted(&usage.to_string()));
         }
-        for (key, words) in
-            [("resume", &self.resume), ("capabilities", &self.capabilities), ("detect", &self.detect)]
-        {
+        let tokens: Vec<String> = self.tokens.iter().map(ToString::to_string).collect();
+        for (key, words) in [
+            ("tokens", &tokens),
+            ("resume", &self.resume),
+            ("capabilities", &self.capabilities),
+            ("detect", &self.detect),
+        ] {
             if !words.is_empty() {
                 put(key, list(words));
             }

@@ -152,7 +152,7 @@ impl Path {
         Ok(Self(steps))
     }
 
-    fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+    pub(super) fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(value, |value, step| match step {
             Step::Key(key) => value.get(key),
             Step::Index(index) => {

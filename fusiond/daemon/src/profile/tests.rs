@@ -14,6 +14,7 @@ home = "workspace"
 auth = "gateway"
 result = "json:.result"
 usage = "json:.total_cost_usd"
+tokens = ["json:.usage.input_tokens", "json:.usage.output_tokens"]
 resume = ["--resume", "{{ session_id }}"]
 capabilities = ["code"]
 sandbox = "user"

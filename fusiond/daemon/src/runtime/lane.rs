@@ -14,6 +14,7 @@
 //!
 //! The waits only bring events; plain functions decide. Not here: what one order or frame says (`up`).
 
+mod clear;
 mod up;
 
 use std::io;
@@ -28,6 +29,7 @@ use fusion_sys::pidfd::PidFd;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::clear::clear;
 use self::up::Up;
 use super::connection::Connection;
 use super::death::{Burial, bury, strike_and_bury};
@@ -37,7 +39,7 @@ use super::order::{Order, Setup};
 use super::places::Life;
 use super::readiness::readable;
 use super::stored::lay;
-use super::{Lanes, Shared, inspect, words};
+use super::{Lanes, Shared, cost, inspect, words};
 
 /// Hands orders to the lane of their agent, which begins here if there is none.
 pub(super) fn deliver(shared: &Arc<Shared>, lanes: &Arc<Lanes>, agent: AgentId, orders: Vec<Order>) {
@@ -215,7 +217,7 @@ impl Lane {
 
     async fn launch(&mut self, setup: Arc<Setup>) {
         match launch(&self.shared, &setup).await {
-            Ok((found, prepared)) => self.rise(setup, found, prepared, None),
+            Ok((found, prepared)) => self.rise(setup, found, prepared, None).await,
             Err(reason) => {
                 self.shim = Shim::Down;
                 let (agent, incarnation) = (setup.agent, setup.incarnation);
@@ -240,7 +242,7 @@ impl Lane {
         let life = setup.life();
         match looked {
             Look::Up(found) => match prepare_again(&self.shared, &setup).await {
-                Ok(prepared) => self.rise(setup, found, prepared, grace_until),
+                Ok(prepared) => self.rise(setup, found, prepared, grace_until).await,
                 Err(reason) => {
                     tracing::warn!(agent = %life.agent, reason, "a living agent cannot be adopted yet");
                     self.seek(setup, Wait::Until(Instant::now() + pause), pause, grace_until);
@@ -264,11 +266,17 @@ impl Lane {
     }
 
     /// The shim serves.
-    fn rise(&mut self, setup: Arc<Setup>, found: Found, prepared: Prepared, grace_until: Option<Instant>) {
+    async fn rise(
+        &mut self,
+        setup: Arc<Setup>,
+        found: Found,
+        prepared: Prepared,
+        grace_until: Option<Instant>,
+    ) {
         let life = setup.life();
         match Up::new(&self.shared, setup, found, prepared) {
             Ok((mut up, outcome)) => {
-                self.shared.tell(outcome);
+                self.tell(up.setup(), outcome).await;
                 if let Some(at) = grace_until {
                     up.shut_down(at);
                     up.flush();
@@ -284,7 +292,7 @@ impl Lane {
         match std::mem::replace(&mut self.shim, Shim::Down) {
             Shim::Up(mut up) => {
                 if let Some(outcome) = up.hear(reply) {
-                    self.shared.tell(outcome);
+                    self.tell(up.setup(), outcome).await;
                 }
                 self.shim = Shim::Up(up);
             }
@@ -348,7 +356,8 @@ impl Lane {
             Shim::Up(_) | Shim::Seeking(_) | Shim::Down => {
                 let life = Life { agent: self.agent, incarnation };
                 let witness = self.end(life, None, None).await;
-                self.tell_gone(life, witness, Some(grace_until));
+                let gone = self.gone(life, witness, Some(grace_until));
+                self.shared.tell(gone);
             }
         }
     }
@@ -357,7 +366,10 @@ impl Lane {
     async fn bury(&mut self, setup: Arc<Setup>, pause: Duration, grace_until: Option<Instant>) {
         let (life, nonce) = (setup.life(), setup.nonce);
         match self.shared.blocking(move |shared| bury(shared, life, Some(nonce))).await {
-            Ok(Burial::Done(witness)) => self.tell_gone(life, witness, grace_until),
+            Ok(Burial::Done(witness)) => {
+                let gone = self.gone(life, witness, grace_until);
+                self.tell(&setup, gone).await;
+            }
             Ok(Burial::Alive) => self.seek(setup, Wait::Until(Instant::now() + pause), pause, grace_until),
             Err(error) => {
                 tracing::error!(agent = %life.agent, "a dead incarnation cannot be cleared away yet: {error}");
@@ -370,7 +382,8 @@ impl Lane {
     async fn force(&mut self, setup: Arc<Setup>, process: Option<PidFd>, grace_until: Option<Instant>) {
         let life = setup.life();
         let witness = self.end(life, Some(setup.nonce), process).await;
-        self.tell_gone(life, witness, grace_until);
+        let gone = self.gone(life, witness, grace_until);
+        self.tell(&setup, gone).await;
     }
 
     /// Returns when nothing of the incarnation is left, however long that takes: nothing else may happen to it before.
@@ -392,11 +405,16 @@ impl Lane {
         }
     }
 
-    fn tell_gone(&mut self, life: Life, mut witness: Witness, asked: Option<Instant>) {
+    fn gone(&mut self, life: Life, mut witness: Witness, asked: Option<Instant>) -> Outcome {
         self.shim = Shim::Down;
         witness.stopped |= asked.is_some();
         let (agent, incarnation) = (life.agent, life.incarnation);
-        self.shared.tell(Outcome::ShimGone { agent, incarnation, witness });
+        Outcome::ShimGone { agent, incarnation, witness }
+    }
+
+    /// Tells what may hold ends of attempts, with what they cost.
+    async fn tell(&self, setup: &Setup, outcome: Outcome) {
+        self.shared.tell(cost::price(&self.shared, &setup.recipe, outcome).await);
     }
 
     async fn remove(&mut self, setup: Arc<Setup>, what: Removal) -> After {
@@ -468,33 +486,4 @@ async fn wait_for_end(process: &PidFd) {
     let Ok(watch) = readable(watch) else { return };
     // A process that lives on has only closed the connection: the lock tells.
     let _lives_on = tokio::time::timeout(END_LIMIT, watch.readable()).await;
-}
-
-/// Removes what an agent left. The reason of a failure is one sentence for people.
-fn clear(shared: &Shared, setup: &Setup, what: Removal) -> Result<(), String> {
-    let said = |error: io::Error| format!("cannot remove the folders of {}: {error}", setup.agent);
-    let lives = shared.places.lives().map_err(said)?;
-    for life in lives.into_iter().filter(|life| life.agent == setup.agent) {
-        strike_and_bury(shared, life, None, None).map_err(said)?;
-    }
-    match what {
-        Removal::All => {
-            clear_workspace(shared, setup)?;
-            shared.places.forget_agent(setup.agent).map_err(said)
-        }
-        Removal::AllButWorkspace => shared.places.forget_agent(setup.agent).map_err(said),
-        Removal::WorkspaceAlone => clear_workspace(shared, setup),
-    }
-}
-
-fn clear_workspace(shared: &Shared, setup: &Setup) -> Result<(), String> {
-    let workspace = std::path::Path::new(&setup.recipe.workspace);
-    let user = match shared.workspaces.user_of(workspace) {
-        Some(user) => user,
-        None => super::identity::Owner::look_up(setup.owner)?.name,
-    };
-    let removed = shared.workspaces.remove(&user, setup.agent, setup.owner, &shared.config.shim_path);
-    removed.map_err(|error| error.sentence())?;
-    super::worktree::forget(shared, setup);
-    Ok(())
 }

@@ -17,6 +17,7 @@ mod backend;
 mod bounds;
 mod boxes;
 mod connection;
+mod cost;
 mod death;
 mod detect;
 mod disk;

@@ -50,6 +50,8 @@ fn pool(profile: &Profile, runtime: &Runtime, owner: Option<u32>, paths: &Paths)
         home: profile.home.word().to_owned(),
         sandbox: profile.sandbox.word().to_owned(),
         result: profile.result.to_string(),
+        usage: profile.usage.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tokens: profile.tokens.iter().map(ToString::to_string).collect(),
         env: profile.env.clone().into_iter().collect(),
         backend: backend.to_owned(),
         stdin: profile.stdin.word().to_owned(),

@@ -2,7 +2,7 @@
 
 use fusion_core::agent::AgentLimits;
 use fusion_core::task::{Exit, ExitKind, StopWhy};
-use fusion_core::{Millis, Time};
+use fusion_core::{Cost, Millis, Time};
 use fusion_shim::wire;
 
 /// What the core keeps of an exit record, with its serial.
@@ -19,6 +19,7 @@ pub(super) fn exit(record: wire::ExitRecord) -> (u32, Exit) {
         err_bytes: record.err_bytes,
         dropped_bytes: record.dropped_bytes,
         tail: String::from_utf8_lossy(&record.tail).into_owned(),
+        cost: Cost::default(),
     };
     (record.serial, exit)
 }
@@ -57,6 +58,7 @@ pub(super) fn no_prompt(bytes: u32, error: &std::io::Error) -> Exit {
         err_bytes: 0,
         dropped_bytes: 0,
         tail: String::new(),
+        cost: Cost::default(),
     }
 }
 

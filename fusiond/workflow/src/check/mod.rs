@@ -48,7 +48,6 @@ pub fn check(definition: &Definition, tree: &Tree, problems: &mut Vec<Problem>) 
         check.whole_path(defaults, "workdir", definition.defaults.workdir.as_deref());
         check.one_agent(defaults);
     }
-    check.budget(tree);
 }
 
 /// The longest path (path_resolution(7)).
@@ -92,18 +91,6 @@ impl<'a> Check<'a> {
             let message = "`agent` and `profile` both say who does the work";
             let hint = "keep `agent` for one agent that there is, or `profile` for any of its kind";
             self.problems.push(Problem::error(Some(span), message, hint));
-        }
-    }
-
-    /// Nothing tells yet what models are asked and what that costs.
-    fn budget(&mut self, tree: &Tree) {
-        let Some(budget) = tree.get("budget") else { return };
-        for word in ["usd", "tokens"] {
-            if let Some(span) = budget.key_span(word) {
-                let message = format!("`{word}` is kept with the run, and nothing is stopped by it");
-                let hint = "limit `time` or `attempts`, which are counted";
-                self.problems.push(Problem::warning(Some(span), message, hint));
-            }
         }
     }
 

@@ -51,7 +51,6 @@ pub(super) fn check(check: &mut Check<'_>, node: &Node, tree: &Tree) {
     options(check, node, tree);
     check.one_agent(tree);
     check.whole_path(tree, "workdir", node.terms.workdir.as_deref());
-    check.budget(tree);
     work(check, node, tree);
     output(check, node, tree);
     texts::check(check, node, tree, texts::Sight::Needs);

@@ -16,7 +16,7 @@ use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
 use fusion_core::workflow::{
     AskWatch, Budget, Graph, NodeKind, NodePlan, Occasion, OnFailure, Output, Place, Plan, Prepared, Want,
 };
-use fusion_core::{Failure, FailureCode, Input, RunId, TaskId};
+use fusion_core::{Cost, Failure, FailureCode, Input, RunId, TaskId, Usd};
 use std::collections::BTreeMap;
 
 /// What is found out about nodes, by their names.
@@ -107,7 +107,8 @@ impl Session {
                 Prepared::Inner(Box::new(inner))
             }
             NodeKind::Task => {
-                let task = clients::submit(TaskId(made), owner);
+                let mut task = clients::submit(TaskId(made), owner);
+                task.retries = node.retries;
                 let name = place.item.map_or(name.clone(), |item| format!("{name}[{item}]"));
                 let tries = self.tasks.keys().filter(|known| known.trim_end_matches('\'') == name).count();
                 let name = format!("{name}{}", "'".repeat(tries));
@@ -118,7 +119,7 @@ impl Session {
         }
     }
 
-    /// A run that is asked for: `start w [--concurrency N | --timeout D | --attempts N | --time D] NODE…`.
+    /// A run that is asked for: `start w [--concurrency N | --timeout D | --attempts N | --time D | --usd CENTS | --tokens N] NODE…`.
     pub(super) fn parse_plan(&mut self, words: &[&str]) -> Plan {
         let (flags, nodes): (Vec<&str>, Vec<&str>) = match words {
             [flag, value, rest @ ..] if flag.starts_with("--") => (vec![flag, value], rest.to_vec()),
@@ -140,6 +141,10 @@ impl Session {
             budget: Budget {
                 time: super::value(&flags, "--time").map(millis),
                 attempts: super::value(&flags, "--attempts").map(number),
+                cost: Cost {
+                    usd: super::value(&flags, "--usd").map(|cents| Usd(u64::from(number(cents)) * 10_000)),
+                    tokens: super::value(&flags, "--tokens").map(|count| number(count).into()),
+                },
             },
         }
     }
@@ -191,7 +196,7 @@ impl Session {
             fan: how.strip_prefix('*').map(number),
             result: if says.contains(&"kept") { ResultUse::Kept } else { ResultUse::Left },
             retries: u32::from(says.contains(&"retry")),
-            budget: Budget { time: None, attempts: says.contains(&"once").then_some(1) },
+            budget: Budget { attempts: says.contains(&"once").then_some(1), ..Budget::default() },
         };
         (plan, needs.split(',').filter(|need| !need.is_empty()).collect())
     }

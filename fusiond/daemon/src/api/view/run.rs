@@ -4,9 +4,10 @@
 
 use super::{duration, task, timestamp};
 use crate::engine::workflow::Revision;
+use fusion_core::Usd;
 use fusion_core::input::PauseHow;
 use fusion_core::workflow::{
-    Budget, Decision, Doom, End, How, Node, NodeState, Output, Plan, Run, RunState, Workflow,
+    Budget, Decision, Doom, End, How, Node, NodeState, Output, Place, Plan, Run, RunState, Spent, Workflow,
 };
 use fusion_proto::v1;
 
@@ -56,13 +57,25 @@ pub(crate) fn brief(run: &Run) -> v1::Run {
         revision: run.revision,
         frozen: matches!(run.state, RunState::Paused { how: PauseHow::Freeze, .. }),
         budget: budget(run.plan.budget),
-        usage: Some(v1::RunUsage { time: Some(duration(run.spent().time)), attempts: run.spent().attempts }),
+        usage: Some(usage(run.spent())),
     }
 }
 
 fn budget(budget: Budget) -> Option<v1::RunBudget> {
-    let said = v1::RunBudget { time: budget.time.map(duration), attempts: budget.attempts };
+    let Budget { time, attempts, cost } = budget;
+    let usd = cost.usd.map(Usd::dollars);
+    let said = v1::RunBudget { time: time.map(duration), attempts, usd, tokens: cost.tokens };
     (budget != Budget::default()).then_some(said)
+}
+
+fn usage(spent: Spent) -> v1::RunUsage {
+    let Spent { time, attempts, cost } = spent;
+    v1::RunUsage {
+        time: Some(duration(time)),
+        attempts,
+        usd: cost.usd.map(Usd::dollars),
+        tokens: cost.tokens,
+    }
 }
 
 /// A run with its nodes, without their results.
@@ -92,9 +105,16 @@ pub(crate) fn revision(run: &Run, revision: &Revision) -> v1::RunRevision {
     }
 }
 
+fn used(spent: Spent) -> Option<v1::RunUsage> {
+    (spent != Spent::default()).then(|| usage(spent))
+}
+
 fn whole_node(run: &Run, at: u32, own: &Node) -> v1::Node {
     let needs = run.plan.graph.needs(at).iter().map(|need| run.plan.node(*need).id.to_string());
-    let items: Vec<v1::Node> = run.items(at).map(|(item, own)| node(run, item.to_string(), own)).collect();
+    let items = run
+        .items(at)
+        .map(|(item, own)| v1::Node { usage: used(own.spent), ..node(run, item.to_string(), own) });
+    let items: Vec<v1::Node> = items.collect();
     let count = match &own.state {
         NodeState::Fanned { count, .. } => Some(*count),
         NodeState::Ended(End { how: How::Succeeded(Output::Items(count)), .. }) => Some(*count),
@@ -111,6 +131,7 @@ fn whole_node(run: &Run, at: u32, own: &Node) -> v1::Node {
         needs: needs.collect(),
         items,
         item_count: count,
+        usage: used(run.spent_by(Place::whole(at))),
         ..node(run, run.plan.node(at).id.to_string(), own)
     }
 }
@@ -155,6 +176,7 @@ fn node(run: &Run, id: String, node: &Node) -> v1::Node {
         reason,
         run: inner,
         until: node.state.due().map(timestamp),
+        usage: None,
     }
 }
 

@@ -7,7 +7,7 @@ use fusion_core::task::{
     Active, Attempt, Ending, ExitKind, OnLost, Phase, Question, QuestionKind, Reply, Task, TaskState,
 };
 use fusion_core::workflow::NodeRef;
-use fusion_core::{Failure, FailureCode};
+use fusion_core::{Failure, FailureCode, Usd};
 use fusion_proto::v1;
 
 /// The whole task but for its input and result.
@@ -173,6 +173,8 @@ fn attempt(attempt: &Attempt) -> v1::Attempt {
         usage: exit.map(|exit| v1::Usage {
             cpu_seconds: exact_seconds(exit.cpu.0),
             peak_memory_bytes: exit.peak_memory_bytes,
+            usd: exit.cost.usd.map(Usd::dollars),
+            tokens: exit.cost.tokens,
         }),
         oom_killed: exit.is_some_and(|exit| exit.oom_kills > 0),
         dropped_bytes: exit.map_or(0, |exit| exit.dropped_bytes),

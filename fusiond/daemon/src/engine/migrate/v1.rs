@@ -2,6 +2,8 @@
 //!
 //! Not for: reading it at run time; after the step nothing of it is left.
 
+mod attempt;
+
 use crate::engine::record;
 use fusion_core::agent::{AgentLife, AgentLimits, RestartPolicy, Stay, Wish};
 use fusion_core::failure::Failure;
@@ -19,12 +21,23 @@ pub(super) fn step(key: &[u8], body: &[u8]) -> Result<Option<Vec<u8>>, String> {
     if key.starts_with(record::TASK) {
         return read::<Task>("task", body).map(|old| Some(record::encode(&task::Task::from(old))));
     }
+    if key.starts_with(record::ATTEMPT) {
+        return read::<attempt::Attempt>("attempt", body)
+            .map(|old| Some(record::encode(&task::Attempt::from(old))));
+    }
+    if key.starts_with(record::EVENT) {
+        let found = attempt::exited(body).map_err(|problem| unreadable("event", &problem))?;
+        return Ok(found.map(|event| record::encode(&event)));
+    }
     Ok(None)
 }
 
 fn read<'a, T: Deserialize<'a>>(kind: &str, body: &'a [u8]) -> Result<T, String> {
-    postcard::from_bytes(body)
-        .map_err(|problem| format!("a value ({kind}) of schema 1 is not readable: {problem}"))
+    postcard::from_bytes(body).map_err(|problem| unreadable(kind, &problem))
+}
+
+fn unreadable(kind: &str, problem: &postcard::Error) -> String {
+    format!("a value ({kind}) of schema 1 is not readable: {problem}")
 }
 
 #[derive(Deserialize)]
@@ -194,6 +207,8 @@ impl From<Recipe> for agent::Recipe {
             backend: old.backend,
             workspace: old.workspace,
             stdin: "closed".to_owned(),
+            usage: String::new(),
+            tokens: Vec::new(),
         }
     }
 }

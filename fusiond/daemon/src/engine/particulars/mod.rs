@@ -128,6 +128,8 @@ fn certificate(number: u32, agent: &str, incarnation: u32, exit: &Exit) -> Value
     };
     if let Value::Object(map) = &mut data {
         map.extend(object(more));
+        map.extend(exit.cost.usd.map(|usd| ("usd".to_owned(), json!(usd.dollars()))));
+        map.extend(exit.cost.tokens.map(|tokens| ("tokens".to_owned(), json!(tokens))));
     }
     data
 }

@@ -3,9 +3,9 @@
 //! Not for: filling in (`prepare`).
 
 use super::edit::by_number;
-use fusion_core::Millis;
 use fusion_core::workflow::plan::{Lapse, Rejection, ResultUse};
 use fusion_core::workflow::{Budget, Graph, NodeKind, NodePlan, Occasion, OnFailure, Place, Plan};
+use fusion_core::{Cost, Millis, Usd};
 use fusion_workflow::definition::{self, Definition, Format, HOOK_IDS, Node, Work};
 use fusion_workflow::references;
 use serde::{Deserialize, Serialize};
@@ -154,7 +154,11 @@ fn order(script: &Script, numbers: &HashMap<&str, u32>) -> Box<[u32]> {
 }
 
 fn budget(said: definition::Budget) -> Budget {
-    Budget { time: said.time.map(Millis), attempts: said.attempts }
+    let cost = Cost {
+        usd: said.usd.and_then(Usd::from_dollars),
+        tokens: said.tokens.map(|tokens| tokens.round() as u64),
+    };
+    Budget { time: said.time.map(Millis), attempts: said.attempts, cost }
 }
 
 /// Whether the result of each node is used: by another one, or because it is what the run comes to.

@@ -79,6 +79,10 @@ impl Up {
         self.setup.incarnation
     }
 
+    pub(super) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
     pub(super) fn takes_stored(&self) -> bool {
         self.template.takes_stored()
     }

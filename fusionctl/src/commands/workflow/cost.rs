@@ -1,0 +1,211 @@
+//! What a run is likely to cost, and whether its budget can be held: a part of `workflow plan`.
+//!
+//! Not for: holding it; the daemon does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fusion_proto::v1::{Agent, ListProfilesRequest, Profile};
+use fusion_workflow::definition::{Budget, Definition, Terms, Work};
+use fusion_workflow::template::is_template;
+use serde::Serialize;
+
+use super::past::Past;
+use crate::client::Link;
+use crate::error::Stop;
+use crate::view::budget::cost_words;
+
+/// What nodes cost together before, and what is to be known of it.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Costs {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<u64>,
+    /// Nodes for which no run said what they cost.
+    #[serde(skip)]
+    unknown: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Costs {
+    /// Sums up what is known, and holds it against the budget of the run.
+    pub(super) fn new(definition: &Definition, past: &BTreeMap<String, Past>) -> Self {
+        let mut costs = Self::default();
+        for node in definition.nodes.iter().filter(|node| is_task(node.work())) {
+            let past = past.get(&node.id);
+            let (usd, tokens) = past.map_or((None, None), |past| (past.usd, past.tokens));
+            costs.unknown += usize::from(usd.is_none() && tokens.is_none());
+            costs.usd = usd.map_or(costs.usd, |usd| Some(costs.usd.unwrap_or_default() + usd));
+            costs.tokens =
+                tokens.map_or(costs.tokens, |tokens| Some(costs.tokens.unwrap_or_default() + tokens));
+        }
+        let Budget { usd, tokens, .. } = definition.budget;
+        let over = |known: Option<f64>, limit: Option<f64>, unit: &str| {
+            let (known, limit) = known.zip(limit).filter(|(known, limit)| known > limit)?;
+            Some(format!("earlier runs cost {known} {unit}, and the budget is {limit}"))
+        };
+        costs.warnings.extend(over(costs.usd, usd, "USD"));
+        costs.warnings.extend(over(costs.tokens.map(|tokens| tokens as f64), tokens, "tokens"));
+        costs
+    }
+
+    /// Where money or tokens are limited, looks for nodes whose agents do not say what they use.
+    pub(super) async fn look(
+        &mut self,
+        link: &Link,
+        definition: &Definition,
+        agents: &[Agent],
+    ) -> Result<(), Stop> {
+        let mut budgets =
+            std::iter::once(definition.budget).chain(definition.nodes.iter().map(|node| node.budget));
+        if !budgets.any(|budget| Unit::ALL.iter().any(|unit| unit.is_limited(budget))) {
+            return Ok(());
+        }
+        let request = ListProfilesRequest { page_size: 1000, page_token: String::new() };
+        let page = link.repeat(async || link.profiles().list_profiles(request.clone()).await).await?;
+        self.warnings.extend(silent(definition, agents, &page.profiles));
+        Ok(())
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        let known = cost_words(self.usd, self.tokens);
+        let cost = match (known.is_empty(), self.unknown) {
+            (true, _) => "what it costs is not known: no agent has reported a cost".to_owned(),
+            (false, 0) => format!("by earlier runs this costs {known}"),
+            (false, 1) => format!("by earlier runs this costs {known}, and what one node does not tell"),
+            (false, unknown) => {
+                format!("by earlier runs this costs {known}, and what {unknown} nodes do not tell")
+            }
+        };
+        let warnings = self.warnings.iter().map(|warning| format!("warning: {warning}"));
+        std::iter::once(cost).chain(warnings).collect()
+    }
+}
+
+const fn is_task(work: Option<Work<'_>>) -> bool {
+    matches!(work, Some(Work::Prompt(_) | Work::Run(_)))
+}
+
+/// What a cost is counted in.
+#[derive(Clone, Copy)]
+enum Unit {
+    Usd,
+    Tokens,
+}
+
+impl Unit {
+    const ALL: [Self; 2] = [Self::Usd, Self::Tokens];
+
+    const fn is_limited(self, budget: Budget) -> bool {
+        match self {
+            Self::Usd => budget.usd.is_some(),
+            Self::Tokens => budget.tokens.is_some(),
+        }
+    }
+
+    fn is_told(self, profile: &Profile) -> bool {
+        match self {
+            Self::Usd => !profile.usage.is_empty(),
+            Self::Tokens => !profile.tokens.is_empty(),
+        }
+    }
+
+    fn warning(self, node: &str, profile: &str) -> String {
+        let (unit, key) = match self {
+            Self::Usd => ("usd", "usage"),
+            Self::Tokens => ("tokens", "tokens"),
+        };
+        format!(
+            "`{unit}` of the budget does not hold {node}: profile {profile} has no `{key}`, which would say what it cost"
+        )
+    }
+}
+
+/// Warnings of nodes that a limit of money or tokens cannot hold.
+fn silent(definition: &Definition, agents: &[Agent], profiles: &[Profile]) -> Vec<String> {
+    let mut found = Vec::new();
+    for unit in Unit::ALL {
+        let telling = profiles.iter().filter(|profile| unit.is_told(profile));
+        let telling: BTreeSet<&str> = telling.map(|profile| profile.name.as_str()).collect();
+        for node in definition.nodes.iter().filter(|node| is_task(node.work())) {
+            if unit.is_limited(definition.budget) || unit.is_limited(node.budget) {
+                let used = profiles_of(&node.terms.or(&definition.defaults), agents);
+                let mute = used.iter().find(|name| !telling.contains(name.as_str()));
+                found.extend(mute.map(|profile| unit.warning(&node.id, profile)));
+            }
+        }
+    }
+    found
+}
+
+/// The profiles of the agents that could take such a task.
+fn profiles_of(terms: &Terms, agents: &[Agent]) -> BTreeSet<String> {
+    if let Some(profile) = &terms.profile {
+        return BTreeSet::from_iter((!is_template(profile)).then(|| profile.clone()));
+    }
+    let has_all = |agent: &&Agent| {
+        terms.capabilities.iter().flatten().all(|name| agent.capabilities.iter().any(|have| have == name))
+    };
+    let named = terms.agent.as_deref();
+    let is_named = |agent: &&Agent| named.is_none_or(|name| agent.name == name || agent.id == name);
+    agents.iter().filter(is_named).filter(has_all).map(|agent| agent.profile.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn definition(text: &str) -> Definition {
+        fusion_workflow::read_yaml(text).definition.unwrap()
+    }
+
+    #[test]
+    fn costs_are_summed_and_held_against_the_budget() {
+        let definition = definition(
+            "name: p\nbudget: {usd: 0.5}\nnodes:\n- {id: a, prompt: x}\n- {id: b, prompt: y}\n\
+             - {id: c, prompt: z}\n- {id: d, approval: {}}\n",
+        );
+        let past = |usd, tokens| Past { span: Duration::ZERO, usd, tokens };
+        let past =
+            [("a", past(Some(0.25), Some(100))), ("b", past(Some(0.5), None)), ("d", past(None, None))];
+        let past = past.into_iter().map(|(id, past)| (id.to_owned(), past)).collect();
+        assert_eq!(
+            Costs::new(&definition, &past).lines(),
+            [
+                "by earlier runs this costs 0.75 USD, 100 tokens, and what one node does not tell",
+                "warning: earlier runs cost 0.75 USD, and the budget is 0.5",
+            ]
+        );
+        assert_eq!(
+            Costs::new(&definition, &BTreeMap::new()).lines(),
+            ["what it costs is not known: no agent has reported a cost"]
+        );
+    }
+
+    #[test]
+    fn a_limit_that_nothing_holds_to_is_told() {
+        let definition = definition(
+            "name: p\nbudget: {usd: 1}\nnodes:\n- {id: a, prompt: x, profile: mute}\n\
+             - {id: b, prompt: x, profile: telling}\n- {id: c, prompt: x, capabilities: [sh]}\n\
+             - {id: d, prompt: x, profile: '{{ item }}', foreach: [mute]}\n",
+        );
+        let profile = |name: &str, usage: &str| Profile {
+            name: name.to_owned(),
+            usage: usage.to_owned(),
+            ..Profile::default()
+        };
+        let shell =
+            Agent { profile: "shell".to_owned(), capabilities: vec!["sh".to_owned()], ..Agent::default() };
+        let profiles = [profile("mute", ""), profile("telling", "json:.usd"), profile("shell", "")];
+        assert_eq!(
+            silent(&definition, &[shell], &profiles),
+            [
+                "`usd` of the budget does not hold a: profile mute has no `usage`, which would say what it cost",
+                "`usd` of the budget does not hold c: profile shell has no `usage`, which would say what it cost",
+            ]
+        );
+    }
+}

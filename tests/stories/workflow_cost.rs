@@ -1,0 +1,135 @@
+//! Stories of costs: what programs say, kept with attempts, summed in runs, held by budgets, told by plans.
+
+use fusion_tests::{Ctl, Daemon, node};
+use serde_json::{Value, json};
+
+/// A daemon with profiles whose program is a shell: "one" says its costs in a JSON value, "lines" in lines, "mute" nowhere.
+fn daemon_that_counts() -> (Daemon, Ctl) {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let text = r#"
+[profile.one]
+command = ["/bin/sh"]
+result = "json:.result"
+usage = "json:.total_cost_usd"
+tokens = ["json:.usage.input_tokens", "json:.usage.output_tokens"]
+
+[profile.lines]
+command = ["/bin/sh"]
+result = "jsonl:.result"
+usage = "jsonl:.cost"
+
+[profile.mute]
+command = ["/bin/sh"]
+"#;
+    let file = daemon.folder().join("profiles.toml");
+    std::fs::write(&file, text).expect("our own folder can be written");
+    ctl.ok(&["profile", "apply", file.to_str().expect("a plain name")]);
+    (daemon, ctl)
+}
+
+/// A script that says what a model's program says, and ends with a code.
+fn says(usd: f64, tokens: u32, code: i32) -> String {
+    let said = json!({
+        "result": "done", "total_cost_usd": usd, "usage": {"input_tokens": tokens, "output_tokens": 1},
+    });
+    format!("printf '%s' '{said}'; exit {code}")
+}
+
+fn definition(budget: &str, nodes: &[(&str, &str, String)]) -> String {
+    let nodes = nodes.iter().map(|(id, needs, prompt)| json!({"id": id, "needs": needs, "prompt": prompt}));
+    let nodes: Vec<Value> = nodes
+        .map(|mut node| {
+            if node["needs"] == "" {
+                node.as_object_mut().map(|node| node.remove("needs"));
+            }
+            node
+        })
+        .collect();
+    format!("name: costly\ndefaults: {{profile: one}}\nbudget: {budget}\nnodes: {}\n", json!(nodes))
+}
+
+#[test]
+fn workflow_cost_is_kept_with_attempts_and_a_budget_in_dollars_holds() {
+    let (mut daemon, ctl) = daemon_that_counts();
+    let nodes = [("a", "", says(0.3, 10, 0)), ("b", "a", says(0.25, 20, 0)), ("c", "b", says(0.1, 30, 0))];
+    let text = definition("{usd: 0.5}", &nodes);
+    let plan = ctl.ok(&["workflow", "plan", &daemon.flow("costly", &text)]);
+    assert!(plan.contains("what it costs is not known"), "{plan}");
+    let run = ctl.start_run(&daemon.flow("costly", &text), &[]);
+    let ended = ctl.run_ended(&run);
+    assert_eq!((&ended["state"], &ended["failure"]["code"]), (&json!("failed"), &json!("budget_exhausted")));
+    let message = "the run has used up its budget of 0.5 USD: attempts cost 0.55 USD";
+    assert_eq!(node(&ended, "c")["failure"]["message"], message, "{ended}");
+    daemon.kill9();
+    daemon.start_again();
+    let ended = ctl.json(&["workflow", "show", &run]);
+    assert_eq!((&ended["usage"]["usd"], &ended["usage"]["tokens"]), (&json!(0.55), &json!(32)), "{ended}");
+    assert_eq!(node(&ended, "b")["usage"]["usd"], 0.25, "{ended}");
+    let shown = ctl.ok(&["workflow", "show", &run]);
+    assert!(shown.contains("0.55 of 0.5 USD") && shown.contains("0.55 USD, 32 tokens"), "{shown}");
+    let task = ctl.json(&["task", "show", node(&ended, "a")["task"].as_str().expect("a task")]);
+    assert_eq!(task["attempts"][0]["usage"]["usd"], 0.3, "{task}");
+    let events = ctl.json(&["event", "list", "--subject", task["id"].as_str().expect("an id")]);
+    let exited = events.as_array().into_iter().flatten().find(|event| event["type"] == "attempt.exited");
+    assert_eq!(exited.expect("it has ended")["data"]["tokens"], 11, "{events}");
+
+    let more = daemon.flow("more", &text.replace("0.5}", "0.6}"));
+    ctl.ok(&["workflow", "edit", &run, "-f", &more, "--yes"]);
+    ctl.ok(&["workflow", "rerun", &run]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    let plan = ctl.json(&["workflow", "plan", &more]);
+    assert_eq!((&plan["usd"], &plan["tokens"]), (&json!(0.65), &json!(63)), "{plan}");
+    assert_eq!(plan["waves"][2][0]["usd"], 0.1, "{plan}");
+    assert_eq!(plan["warnings"], json!(["earlier runs cost 0.65 USD, and the budget is 0.6"]), "{plan}");
+}
+
+#[test]
+fn workflow_cost_of_failed_attempts_counts_and_with_nothing_left_there_is_no_further_one() {
+    let (daemon, ctl) = daemon_that_counts();
+    let text = "name: tries\nnodes:\n- id: x\n  profile: lines\n  retries: 5\n  budget: {usd: 1}\n  prompt: |\n\
+                \x20   echo not JSON\n    echo '{\"cost\": 0.25}'\n    echo '{\"cost\": \"0.25\", \"result\": 1}'\n    exit 3\n";
+    let ended = ctl.run_ended(&ctl.start_run(&daemon.flow("tries", text), &[]));
+    let failed = node(&ended, "x");
+    assert_eq!(
+        failed["failure"]["message"],
+        "exit code 3; no further attempt: it has used up its budget of 1 USD: attempts cost 1 USD"
+    );
+    assert_eq!((&failed["usage"]["attempts"], &failed["usage"]["usd"]), (&json!(2), &json!(1.0)), "{ended}");
+}
+
+#[test]
+fn workflow_cost_is_read_also_when_nobody_was_there_at_the_end() {
+    let (mut daemon, ctl) = daemon_that_counts();
+    let (mut bell, mut gate) = (daemon.fifo("bell"), daemon.fifo("gate"));
+    let script = format!("echo begun > {}; read _ < {}; {}", bell.path(), gate.path(), says(0.75, 5, 0));
+    let run = ctl.start_run(&daemon.flow("costly", &definition("{usd: 2}", &[("a", "", script)])), &[]);
+    bell.next_line();
+    daemon.kill9();
+    gate.open_gate(1);
+    daemon.start_again();
+    let ended = ctl.run_ended(&run);
+    assert_eq!((&ended["state"], &ended["usage"]["usd"]), (&json!("succeeded"), &json!(0.75)), "{ended}");
+}
+
+#[test]
+fn workflow_cost_that_nothing_tells_is_warned_about_before() {
+    let (daemon, ctl) = daemon_that_counts();
+    let text = "name: w\nbudget: {usd: 1, tokens: 5}\nnodes:\n- {id: a, profile: mute, prompt: exit}\n\
+                - {id: b, profile: lines, prompt: exit}\n";
+    let plan = ctl.json(&["workflow", "plan", &daemon.flow("w", text)]);
+    let warning = |unit: &str, node: &str, profile: &str, key: &str| {
+        format!(
+            "`{unit}` of the budget does not hold {node}: profile {profile} has no `{key}`, which would say what it cost"
+        )
+    };
+    assert_eq!(
+        plan["warnings"],
+        json!([
+            warning("usd", "a", "mute", "usage"),
+            warning("tokens", "a", "mute", "tokens"),
+            warning("tokens", "b", "lines", "tokens"),
+        ]),
+        "{plan}"
+    );
+}
