@@ -133,3 +133,28 @@ fn workflow_cost_that_nothing_tells_is_warned_about_before() {
         "{plan}"
     );
 }
+
+#[test]
+fn workflow_cost_of_workflows_within_and_of_the_hook_that_is_done_is_planned() {
+    let (daemon, ctl) = daemon_that_counts();
+    let inner = definition("{}", &[("x", "", says(0.2, 20, 0))]).replace("costly", "inner");
+    ctl.ok(&["workflow", "apply", &daemon.flow("inner", &inner)]);
+    let (first, good, bad) = (json!(says(0.1, 10, 0)), json!(says(0.05, 5, 0)), json!(says(9.0, 9, 0)));
+    let outer = |budget: &str| {
+        format!(
+            "name: outer\ndefaults: {{profile: one}}\nbudget: {{usd: {budget}}}\nnodes:\n- {{id: a, prompt: {first}}}\n\
+             - {{id: b, needs: a, workflow: inner}}\non_success: {{prompt: {good}}}\non_failure: {{prompt: {bad}}}\n"
+        )
+    };
+    let enough = daemon.flow("enough", &outer("0.35"));
+    let ended = ctl.run_ended(&ctl.start_run(&enough, &[]));
+    assert_eq!((&ended["state"], &ended["usage"]["usd"]), (&json!("succeeded"), &json!(0.35)), "{ended}");
+
+    let plan = ctl.json(&["workflow", "plan", &enough]);
+    assert_eq!((&plan["usd"], &plan["tokens"]), (&json!(0.35), &json!(38)), "{plan}");
+    assert_eq!(plan["warnings"], Value::Null, "{plan}");
+    let shown = ctl.ok(&["workflow", "plan", &enough]);
+    assert!(shown.ends_with("by earlier runs this costs 0.35 USD, 38 tokens"), "{shown}");
+    let plan = ctl.json(&["workflow", "plan", &daemon.flow("less", &outer("0.349999"))]);
+    assert_eq!(plan["warnings"], json!(["earlier runs cost 0.35 USD, and the budget is 0.349999"]), "{plan}");
+}

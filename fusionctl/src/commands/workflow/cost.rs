@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fusion_proto::v1::{Agent, ListProfilesRequest, Profile};
-use fusion_workflow::definition::{Budget, Definition, Terms, Work};
+use fusion_workflow::definition::{Budget, Definition, Node, Terms, Work};
 use fusion_workflow::template::is_template;
 use serde::Serialize;
 
@@ -30,24 +30,25 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    /// Sums up what is known, and holds it against the budget of the run.
+    /// Sums up what is known of a run in which all goes well, and holds it against its budget.
     pub(super) fn new(definition: &Definition, past: &BTreeMap<String, Past>) -> Self {
-        let mut costs = Self::default();
-        for node in definition.nodes.iter().filter(|node| is_task(node.work())) {
+        let (mut costs, mut usd) = (Self::default(), None);
+        for node in definition.all_nodes().iter().filter(|node| is_counted(node)) {
             let past = past.get(&node.id);
-            let (usd, tokens) = past.map_or((None, None), |past| (past.usd, past.tokens));
-            costs.unknown += usize::from(usd.is_none() && tokens.is_none());
-            costs.usd = usd.map_or(costs.usd, |usd| Some(costs.usd.unwrap_or_default() + usd));
-            costs.tokens =
-                tokens.map_or(costs.tokens, |tokens| Some(costs.tokens.unwrap_or_default() + tokens));
+            let (its_usd, its_tokens) = past.map_or((None, None), |past| (past.usd, past.tokens));
+            costs.unknown += usize::from(its_usd.is_none() && its_tokens.is_none());
+            usd = both(usd, its_usd.map(millionths));
+            costs.tokens = both(costs.tokens, its_tokens);
         }
-        let Budget { usd, tokens, .. } = definition.budget;
-        let over = |known: Option<f64>, limit: Option<f64>, unit: &str| {
+        costs.usd = usd.map(dollars);
+        let over = |known: Option<u64>, limit: Option<u64>, words: fn(u64) -> String, unit: &str| {
             let (known, limit) = known.zip(limit).filter(|(known, limit)| known > limit)?;
-            Some(format!("earlier runs cost {known} {unit}, and the budget is {limit}"))
+            Some(format!("earlier runs cost {} {unit}, and the budget is {}", words(known), words(limit)))
         };
-        costs.warnings.extend(over(costs.usd, usd, "USD"));
-        costs.warnings.extend(over(costs.tokens.map(|tokens| tokens as f64), tokens, "tokens"));
+        let Budget { usd: limit, tokens, .. } = definition.budget;
+        let tokens = tokens.map(|tokens| tokens.round() as u64);
+        costs.warnings.extend(over(usd, limit.map(millionths), |usd| dollars(usd).to_string(), "USD"));
+        costs.warnings.extend(over(costs.tokens, tokens, |tokens| tokens.to_string(), "tokens"));
         costs
     }
 
@@ -86,6 +87,24 @@ impl Costs {
 
 const fn is_task(work: Option<Work<'_>>) -> bool {
     matches!(work, Some(Work::Prompt(_) | Work::Run(_)))
+}
+
+/// Whether a node may cost something in a run in which all goes well: of the two hooks, only one is done.
+fn is_counted(node: &Node) -> bool {
+    node.id != "on_failure" && (is_task(node.work()) || matches!(node.work(), Some(Work::Workflow(_))))
+}
+
+/// Dollars as what they are counted in: fractions of them do not add up.
+fn millionths(dollars: f64) -> u64 {
+    (dollars * 1e6).round() as u64
+}
+
+fn dollars(millionths: u64) -> f64 {
+    millionths as f64 / 1e6
+}
+
+fn both(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.zip(other).map(|(one, other)| one.saturating_add(other)).or(one).or(other)
 }
 
 /// What a cost is counted in.
@@ -183,6 +202,30 @@ mod tests {
             Costs::new(&definition, &BTreeMap::new()).lines(),
             ["what it costs is not known: no agent has reported a cost"]
         );
+    }
+
+    #[test]
+    fn workflows_within_and_what_is_done_at_a_good_end_are_counted() {
+        let definition = definition(
+            "name: p\nbudget: {usd: 0.3, tokens: 10}\nnodes:\n- {id: a, prompt: x}\n- {id: b, workflow: q}\n\
+             - {id: c, workflow: r}\n- {id: d, wait: 1s}\n\
+             on_success: {prompt: x}\non_failure: {prompt: x}\n",
+        );
+        let past = |usd, tokens| Past { span: Duration::ZERO, usd: Some(usd), tokens: Some(tokens) };
+        let mut known: BTreeMap<String, Past> =
+            [("a", past(0.1, 1)), ("b", past(0.2, 2))].map(|(id, past)| (id.to_owned(), past)).into();
+        let costs = Costs::new(&definition, &known);
+        assert_eq!((costs.usd, costs.tokens, costs.unknown), (Some(0.3), Some(3), 2));
+        assert!(costs.warnings.is_empty(), "{:?}", costs.warnings);
+        known.insert("on_success".to_owned(), past(0.000_001, 8));
+        known.insert("on_failure".to_owned(), past(5.0, 500));
+        let costs = Costs::new(&definition, &known);
+        assert_eq!((costs.usd, costs.tokens, costs.unknown), (Some(0.300_001), Some(11), 1));
+        let warnings = [
+            "earlier runs cost 0.300001 USD, and the budget is 0.3",
+            "earlier runs cost 11 tokens, and the budget is 10",
+        ];
+        assert_eq!(costs.warnings, warnings);
     }
 
     #[test]

@@ -26,7 +26,8 @@ const AFTER: &str = "\
 Nothing is begun. Nodes of one wave can go on side by side. How long a node took and what it cost
 is the mean of the last runs of a workflow of the same name; without one, nothing is estimated. The
 agent that is named is the one that would take the node if it began now. What a node costs is known
-where the profile of its agent says where to look for it (`usage`, `tokens`).
+where the profile of its agent says where to look for it (`usage`, `tokens`). All together is what a
+run costs in which all goes well: with workflows within it and on_success, without on_failure.
 
 Examples:
   fusionctl workflow plan review.yaml
