@@ -1,11 +1,15 @@
 //! Stories of costs: what programs say, kept with attempts, summed in runs, held by budgets, told by plans.
 
-use fusion_tests::{Ctl, Daemon, node};
+use fusion_tests::{Ctl, Daemon, Setup, node};
 use serde_json::{Value, json};
 
 /// A daemon with profiles whose program is a shell: "one" says its costs in a JSON value, "lines" in lines, "mute" nowhere.
 fn daemon_that_counts() -> (Daemon, Ctl) {
-    let daemon = Daemon::start();
+    daemon_that_counts_with("")
+}
+
+fn daemon_that_counts_with(config: &str) -> (Daemon, Ctl) {
+    let daemon = Daemon::with(Setup { config: config.to_owned(), ..Setup::default() });
     let ctl = daemon.ctl();
     let text = r#"
 [profile.one]
@@ -157,4 +161,27 @@ fn workflow_cost_of_workflows_within_and_of_the_hook_that_is_done_is_planned() {
     assert!(shown.ends_with("by earlier runs this costs 0.35 USD, 38 tokens"), "{shown}");
     let plan = ctl.json(&["workflow", "plan", &daemon.flow("less", &outer("0.349999"))]);
     assert_eq!(plan["warnings"], json!(["earlier runs cost 0.35 USD, and the budget is 0.349999"]), "{plan}");
+}
+
+#[test]
+fn workflow_cost_that_is_nonsense_uses_a_budget_up() {
+    let (daemon, ctl) = daemon_that_counts();
+    let nodes = [("a", "", says(1e300, 10, 0)), ("b", "a", says(0.25, 20, 0))];
+    let run = ctl.start_run(&daemon.flow("costly", &definition("{usd: 1000000}", &nodes)), &[]);
+    let ended = ctl.run_ended(&run);
+    assert_eq!(ended["failure"]["code"], "budget_exhausted", "{ended}");
+    assert_eq!(node(&ended, "a")["usage"]["usd"], 1e6, "{ended}");
+    assert!(daemon.log().contains("says that it cost 1e300 USD: it counts as 1000000"), "{}", daemon.log());
+}
+
+#[test]
+fn workflow_cost_is_not_read_across_what_the_quota_dropped() {
+    let (daemon, ctl) = daemon_that_counts_with("[runtime]\nlog_quota = \"1MiB\"\n");
+    // Cut, the first line would be JSON.
+    let text = "name: gap\nnodes:\n- id: x\n  profile: lines\n  prompt: |\n\
+                \x20   printf 'no JSON'; head -c 3000000 /dev/zero | tr '\\0' ' '; echo '{\"cost\": 5}'\n\
+                \x20   echo '{\"cost\": 0.25, \"result\": 1}'\n";
+    let ended = ctl.run_ended(&ctl.start_run(&daemon.flow("gap", text), &[]));
+    assert_eq!(node(&ended, "x")["usage"]["usd"], 0.25, "{ended}");
+    assert!(daemon.log().contains("an attempt may have cost more than is known"), "{}", daemon.log());
 }

@@ -1,12 +1,12 @@
 //! Numbers in a program's output: what it cost, how many tokens models used.
 //!
 //! `json:PATH` is one place in the one JSON value that the output is; `jsonl:PATH` is a place in lines that are JSON values
-//! each, and the numbers of all lines that have it are added up. A number may stand as a text. Not here: where the output
-//! comes from, nor the result (`result`).
-
-use serde_json::Value;
+//! each, and the numbers of all lines that have it are added up. A number may stand as a text. What was dropped from the
+//! output joins nothing: the line around it says nothing, nor does the one value. Not here: where the output comes from,
+//! which numbers make sense (`runtime::cost`), nor the result (`result`).
 
 use super::result::Path;
+use super::seek;
 
 /// The place of a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,8 @@ enum Form {
     JsonLines,
 }
 
-/// The longest JSON value in which numbers are looked for, bytes: an output as a whole, or one line.
+/// The longest JSON value in which numbers are looked for, bytes: an output as a whole, or one line. As much as the
+/// longest result that other nodes use.
 pub const VALUE_BYTES_MAX: usize = 4 << 20;
 
 impl Figure {
@@ -38,6 +39,11 @@ impl Figure {
             _ => return Err(expected()),
         };
         Ok(Self { form, path: Path::parse(path)? })
+    }
+
+    /// Whether it is worth the while to read a value: the word is looked for faster.
+    fn may_be_in(&self, text: &[u8]) -> bool {
+        self.path.word().is_none_or(|word| contains(text, word.as_bytes()))
     }
 }
 
@@ -57,8 +63,11 @@ pub struct Sum {
     figures: Vec<Figure>,
     /// One for each of `figures`, once there was a number.
     found: Vec<Option<f64>>,
-    /// The present line, or the whole output, as far as it came; `None` when it got too long.
+    /// The output as far as it came; `None` when nobody asks for it, when it got too long or has a gap.
     whole: Option<Vec<u8>>,
+    /// Whether lines are asked for.
+    by_line: bool,
+    /// The present line as far as it came; `None` when it got too long or has a gap.
     line: Option<Vec<u8>>,
 }
 
@@ -67,14 +76,17 @@ impl Sum {
     #[must_use]
     pub fn new(figures: Vec<Figure>) -> Self {
         let is_used = |form| figures.iter().any(|figure| figure.form == form);
-        let whole = is_used(Form::Json).then(Vec::new);
+        let (whole, by_line) = (is_used(Form::Json).then(Vec::new), is_used(Form::JsonLines));
         let found = vec![None; figures.len()];
-        Self { figures, found, whole, line: Some(Vec::new()) }
+        Self { figures, found, whole, by_line, line: Some(Vec::new()) }
     }
 
     /// Some more of the output.
     pub fn pass(&mut self, bytes: &[u8]) {
         keep(&mut self.whole, bytes);
+        if !self.by_line {
+            return;
+        }
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             keep(&mut self.line, &rest[..end]);
@@ -82,6 +94,18 @@ impl Sum {
             rest = &rest[end + 1..];
         }
         keep(&mut self.line, rest);
+    }
+
+    /// Some of the output is missing here: where the next line begins is known after the next newline alone.
+    pub fn gap(&mut self) {
+        self.whole = None;
+        self.line = None;
+    }
+
+    /// Whether more of the output would change nothing.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.whole.is_none() && !self.by_line
     }
 
     /// The output is over: one number for each figure, nothing where there was none.
@@ -101,18 +125,11 @@ impl Sum {
     }
 
     fn add(&mut self, form: Form, text: &[u8]) {
-        let is_used = self.figures.iter().any(|figure| figure.form == form);
-        if !is_used
-            || !text.trim_ascii_start().starts_with(b"{") && !text.trim_ascii_start().starts_with(b"[")
-        {
-            return;
-        }
-        let Ok(value) = serde_json::from_slice::<Value>(text) else { return };
+        let is_value = [b'{', b'['].iter().any(|first| text.trim_ascii_start().first() == Some(first));
         for (figure, found) in self.figures.iter().zip(&mut self.found) {
-            if figure.form == form
-                && let Some(number) = figure.path.find(&value).and_then(number)
-            {
-                *found = Some(found.unwrap_or(0.0) + number);
+            if is_value && figure.form == form && figure.may_be_in(text) {
+                let number = seek::number(figure.path.steps(), text);
+                *found = number.map_or(*found, |number| Some(found.unwrap_or(0.0) + number));
             }
         }
     }
@@ -127,13 +144,8 @@ fn keep(into: &mut Option<Vec<u8>>, bytes: &[u8]) {
     }
 }
 
-fn number(value: &Value) -> Option<f64> {
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    };
-    number.filter(|number: &f64| number.is_finite() && *number >= 0.0)
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    word.is_empty() || text.windows(word.len()).any(|part| part == word)
 }
 
 #[cfg(test)]
@@ -172,6 +184,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_gap_cuts_says_nothing_and_joins_nothing() {
+        let mut sum = Sum::new(vec![Figure::parse("jsonl:.a").unwrap(), Figure::parse("json:.a").unwrap()]);
+        sum.pass(b"{\"a\": 1}\n{\"a\": 1");
+        sum.gap();
+        sum.pass(b"5}\n{\"a\": 2}\n");
+        assert_eq!(sum.end(), [Some(3.0), None]);
+
+        let mut sum = Sum::new(vec![Figure::parse("json:.a").unwrap()]);
+        sum.gap();
+        assert!(sum.is_over());
+        sum.pass(b"{\"a\": 1}");
+        assert_eq!(sum.end(), [None]);
+    }
+
+    #[test]
+    fn only_a_value_that_may_have_a_figure_is_read() {
+        let may_be = |figure: &str, text: &str| Figure::parse(figure).unwrap().may_be_in(text.as_bytes());
+        assert!(may_be("jsonl:.usage.cost", "{\"usage\":{\"cost\":1}}"));
+        assert!(!may_be("jsonl:.usage.cost", "{\"usage\":{\"price\":1}}"));
+        assert!(may_be("jsonl:.cost[0]", "{\"cost\":[1]}") && !may_be("jsonl:.cost[0]", "[1]"));
+        // JSON has more than one way to write these: every value is read.
+        assert!(
+            may_be("jsonl:.coût", "{}") && may_be("jsonl:.[\"a/b\"]", "{}") && may_be("jsonl:.[0]", "{}")
+        );
+        assert_eq!(summed(&["jsonl:.coût"], "{\"co\\u00fbt\": 2}\n{\"other\": 1}"), [Some(2.0)]);
+    }
+
+    #[test]
     fn what_is_too_long_is_passed_over() {
         let mut sum = Sum::new(vec![Figure::parse("jsonl:.a").unwrap(), Figure::parse("json:.a").unwrap()]);
         sum.pass(b"{\"a\": 1, \"b\": \"");
@@ -180,6 +220,11 @@ mod tests {
         }
         sum.pass(b"\"}\n{\"a\": 2}\n");
         assert_eq!(sum.end(), [Some(2.0), None]);
+
+        let mut sum = Sum::new(vec![Figure::parse("json:.a").unwrap()]);
+        assert!(!sum.is_over());
+        sum.pass(&vec![b' '; VALUE_BYTES_MAX + 1]);
+        assert!(sum.is_over(), "nothing more need be read");
     }
 
     #[test]

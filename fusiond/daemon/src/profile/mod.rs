@@ -7,6 +7,7 @@ pub mod figure;
 mod library;
 mod parse;
 pub mod result;
+mod seek;
 #[cfg(test)]
 mod tests;
 

@@ -23,10 +23,12 @@ pub enum ResultFormat {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path(Vec<Step>);
 
+/// One step into a JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
+    /// Into an object.
     Key(String),
-    /// Negative: from the end.
+    /// Into a list; negative: from the end.
     Index(i64),
 }
 
@@ -152,7 +154,7 @@ impl Path {
         Ok(Self(steps))
     }
 
-    pub(super) fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+    fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(value, |value, step| match step {
             Step::Key(key) => value.get(key),
             Step::Index(index) => {
@@ -160,6 +162,23 @@ impl Path {
                 let from = if *index < 0 { i64::try_from(list.len()).ok()? } else { 0 };
                 list.get(usize::try_from(from + index).ok()?)
             }
+        })
+    }
+}
+
+impl Path {
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// A word that stands in every text of a value in which there is this place: of the names, the last that JSON writes
+    /// in one way alone.
+    pub(super) fn word(&self) -> Option<&str> {
+        let is_plain =
+            |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-. ".contains(&byte));
+        self.0.iter().rev().find_map(|step| match step {
+            Step::Key(key) => is_plain(key).then_some(key.as_str()),
+            Step::Index(_) => None,
         })
     }
 }

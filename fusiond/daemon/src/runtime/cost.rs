@@ -1,27 +1,42 @@
 //! What attempts cost, read from their output before their end is told: so a cost is stored with the end, or neither is.
 //!
-//! Only for agents whose profile says where the figures stand. An output that cannot be read says nothing. Not here: how
+//! Only for agents whose profile says where the figures stand. An output that cannot be read says nothing; one that says
+//! more than can be counted costs the most that can, so that nonsense ends a budget and does not evade it. Not here: how
 //! figures look (`profile::figure`), what may be used (`fusion_core::workflow::budget`).
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use fusion_core::agent::Recipe;
 use fusion_core::task::Exit;
 use fusion_core::{AgentId, Cost, Outcome, Usd};
 
 use super::Shared;
-use super::logs::{Log, LogError, Stream};
+use super::logs::{Log, LogError};
 use crate::profile::figure::{Figure, Sum};
 
+/// The most that one attempt counts as, US dollars.
+const DOLLARS_MAX: f64 = 1e6;
+/// The most that one attempt counts as, 2^53: above, not every whole number is an f64.
+const TOKENS_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// Puts into an outcome what those attempts cost whose ends it tells.
-pub(super) async fn price(shared: &Shared, recipe: &Recipe, mut outcome: Outcome) -> Outcome {
+pub(super) async fn price(shared: &Arc<Shared>, recipe: &Recipe, mut outcome: Outcome) -> Outcome {
     if recipe.usage.is_empty() && recipe.tokens.is_empty() {
         return outcome;
     }
+    let figures = Figures::of(recipe);
     for (agent, incarnation, serial, exit) in ends(&mut outcome) {
         if exit.out_bytes == 0 {
             continue;
         }
-        match read(shared, recipe, agent, incarnation, serial).await {
-            Ok(cost) => exit.cost = cost,
+        let figures = figures.clone();
+        let read = shared.blocking(move |shared| {
+            let log = Log::open(&shared.config.state_dir, agent, incarnation, serial)?;
+            figures.read(log)
+        });
+        match read.await {
+            Ok(said) => exit.cost = said.cost(agent, serial),
             Err(error) => {
                 tracing::warn!(%agent, serial, "it is not known what an attempt cost: {error}");
             }
@@ -52,31 +67,84 @@ fn ends(outcome: &mut Outcome) -> Vec<(AgentId, u32, u32, &mut Exit)> {
     }
 }
 
-async fn read(
-    shared: &Shared,
-    recipe: &Recipe,
-    agent: AgentId,
-    incarnation: u32,
-    serial: u32,
-) -> Result<Cost, LogError> {
-    // They were read when the profile was: one that is none any more says nothing.
-    let figures = |words: &[String]| -> Vec<Figure> {
-        words.iter().filter_map(|word| Figure::parse(word).ok()).collect()
-    };
-    let usd = figures(std::slice::from_ref(&recipe.usage));
-    let usd_count = usd.len();
-    let mut sum = Sum::new(usd.into_iter().chain(figures(&recipe.tokens)).collect());
-    let mut log = Log::open(&shared.config.state_dir, agent, incarnation, serial)?;
-    while let Some(chunk) = log.next().await? {
-        if chunk.stream == Stream::Out {
-            sum.pass(&chunk.bytes);
+/// Where the numbers stand.
+#[derive(Clone)]
+struct Figures {
+    usd: Option<Figure>,
+    tokens: Vec<Figure>,
+}
+
+/// What an output said.
+#[derive(Debug, Default, PartialEq)]
+struct Said {
+    dollars: Option<f64>,
+    tokens: Option<f64>,
+    /// Bytes of it that were dropped: they may have said more.
+    missing_bytes: u64,
+}
+
+impl Figures {
+    /// They were read when the profile was: one that is none any more says nothing.
+    fn of(recipe: &Recipe) -> Self {
+        let read = |word: &String| Figure::parse(word).ok();
+        Self { usd: read(&recipe.usage), tokens: recipe.tokens.iter().filter_map(read).collect() }
+    }
+
+    /// Blocks.
+    fn read(&self, log: Log) -> Result<Said, LogError> {
+        let mut sum = Sum::new(self.usd.iter().chain(&self.tokens).cloned().collect());
+        let mut missing_bytes = 0;
+        log.pass_output(|bytes, missing| {
+            if missing > 0 {
+                missing_bytes += missing;
+                sum.gap();
+            }
+            sum.pass(&bytes);
+            if sum.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let found = sum.end();
+        let (usd, tokens) = found.split_at(usize::from(self.usd.is_some()));
+        let (dollars, tokens) = (usd.first().copied().flatten(), tokens.iter().flatten().copied());
+        Ok(Said { dollars, tokens: tokens.reduce(|a, b| a + b), missing_bytes })
+    }
+}
+
+impl Said {
+    /// What it counts as, with a word in the log where that is not all that is to be said.
+    fn cost(&self, agent: AgentId, serial: u32) -> Cost {
+        if self.missing_bytes > 0 {
+            let dropped = self.missing_bytes;
+            tracing::warn!(%agent, serial, dropped, "an attempt may have cost more than is known: output was dropped");
+        }
+        let most = |said: Option<f64>, most: f64, unit: &str| {
+            let said = said?;
+            if said > most {
+                tracing::warn!(%agent, serial, "an attempt says that it cost {said:e} {unit}: it counts as {most}");
+            }
+            Some(said.min(most))
+        };
+        Cost {
+            usd: most(self.dollars, DOLLARS_MAX, "USD").and_then(Usd::from_dollars),
+            tokens: most(self.tokens, TOKENS_MAX, "tokens").map(|tokens| tokens.round() as u64),
         }
     }
-    let found = sum.end();
-    let (usd, tokens) = found.split_at(usd_count);
-    let tokens = tokens.iter().flatten().copied().reduce(|a, b| a + b);
-    Ok(Cost {
-        usd: usd.iter().flatten().copied().next().and_then(Usd::from_dollars),
-        tokens: tokens.map(|tokens| tokens.round() as u64),
-    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_can_be_counted_counts_as_the_most_that_can() {
+        let cost = |dollars, tokens| {
+            let said = Said { dollars, tokens, missing_bytes: 0 };
+            let cost = said.cost(AgentId(1), 1);
+            (cost.usd.map(Usd::dollars), cost.tokens)
+        };
+        assert_eq!(cost(Some(0.25), Some(7.4)), (Some(0.25), Some(7)));
+        assert_eq!(cost(None, None), (None, None));
+        for nonsense in [1e20, 1e300, f64::INFINITY] {
+            assert_eq!(cost(Some(nonsense), Some(nonsense)), (Some(1e6), Some(1 << 53)), "{nonsense}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -199,6 +200,19 @@ impl Log {
         read.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(|source| self.failure(source))
     }
 
+    /// Hands on the standard output alone, piece by piece, each with how many bytes are missing before it, until it is
+    /// over or was enough. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::Read`].
+    pub(super) fn pass_output(
+        self,
+        act: impl FnMut(Vec<u8>, u64) -> ControlFlow<()>,
+    ) -> Result<(), LogError> {
+        let Self { path, folder, serial, .. } = self;
+        pass_output(folder, serial, act).map_err(|source| LogError::Read { path, source })
+    }
+
     /// Finishes the read under way, or begins and finishes this one.
     async fn read(
         &mut self,
@@ -319,18 +333,29 @@ fn next_chunk(reader: &mut Reader) -> io::Result<Option<Chunk>> {
     }))
 }
 
-/// Standard error counts as read, so that only standard output comes.
 fn read_output(folder: OwnedFd, serial: u32, bytes_max: usize) -> io::Result<Output> {
-    let mut reader = Reader::at(folder, serial, Cursor { out: 0, err: u64::MAX });
     let mut output = Output::default();
-    while let Some(piece) = reader.next(CHUNK_BYTES_MAX)? {
-        output.dropped_bytes += piece.missing_bytes;
+    pass_output(folder, serial, |bytes, missing_bytes| {
+        output.dropped_bytes += missing_bytes;
         let room = bytes_max - output.bytes.len();
-        output.bytes.extend_from_slice(&piece.bytes[..piece.bytes.len().min(room)]);
-        if piece.bytes.len() > room {
-            output.truncated = true;
+        output.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        output.truncated = bytes.len() > room;
+        if output.truncated { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(output)
+}
+
+/// Standard error counts as read, so that only standard output comes.
+fn pass_output(
+    folder: OwnedFd,
+    serial: u32,
+    mut act: impl FnMut(Vec<u8>, u64) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let mut reader = Reader::at(folder, serial, Cursor { out: 0, err: u64::MAX });
+    while let Some(piece) = reader.next(CHUNK_BYTES_MAX)? {
+        if act(piece.bytes, piece.missing_bytes).is_break() {
             break;
         }
     }
-    Ok(output)
+    Ok(())
 }
