@@ -17,6 +17,7 @@ mod client;
 mod colour;
 mod commands;
 mod complete;
+mod elsewhere;
 mod env_file;
 mod error;
 mod files;

@@ -5,6 +5,7 @@
 use clap::CommandFactory;
 
 use crate::args::Args;
+use crate::elsewhere;
 use crate::error::Complaint;
 
 /// What clap complains about in a command line of these words.
@@ -55,6 +56,11 @@ impl Parts {
 
     fn complaint(self, verb: &str) -> Complaint {
         let Self { message, details, mut tips, .. } = self;
+        let unknown =
+            message.strip_prefix("unrecognized subcommand '").and_then(|rest| rest.strip_suffix('\''));
+        if let Some(instead) = unknown.and_then(|word| elsewhere::instead(verb, word)) {
+            tips = vec![instead.to_owned()];
+        }
         tips.push(format!("`{verb} --help` shows what it takes, with examples"));
         let complaint = Complaint::usage(message.trim_end_matches(':')).hint(tips.join("; "));
         match details.is_empty() {
@@ -107,6 +113,14 @@ mod tests {
         assert!(
             wrong.hint.unwrap().ends_with("`fusionctl task list --help` shows what it takes, with examples")
         );
+    }
+
+    #[test]
+    fn a_verb_of_other_tools_is_told_as_ours() {
+        let hint = of("fusionctl workflow reject run_1 gate").hint.unwrap();
+        assert!(hint.starts_with("`fusionctl workflow approve RUN NODE --reject` says no; "), "{hint}");
+        let hint = of("fusionctl ps").hint.unwrap();
+        assert!(hint.starts_with("`fusionctl agent list` shows agents; "), "{hint}");
     }
 
     #[test]

@@ -45,7 +45,13 @@ impl Explanation {
     /// The lines for people: the summary, then each reason with what would change it. What the summary says already is
     /// not said again.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("{} is {}: {}", self.subject, self.state, self.summary)];
+        let state = match self.state.as_str() {
+            "succeeded" | "failed" => format!("has {}", self.state),
+            "timed_out" => "has timed out".to_owned(),
+            "cancelled" | "skipped" => format!("was {}", self.state),
+            state => format!("is {state}"),
+        };
+        let mut lines = vec![format!("{} {state}: {}", self.subject, self.summary)];
         for reason in &self.reasons {
             let is_said = reason.text == self.summary;
             if !is_said {

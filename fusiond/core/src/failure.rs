@@ -80,7 +80,7 @@ macro_rules! failures {
 failures! {
     ExitNonzero, "exit_nonzero", Request,
         "the program ended with an exit code other than 0",
-        "read `fusionctl task logs`; submit with --retries to try again automatically";
+        "read `fusionctl task logs`; --retries of a task, or `retries` of a node, tries again by itself";
     Signaled, "signaled", Request,
         "a signal that fusiond did not send ended the program",
         "read `fusionctl task logs`; a SIGSEGV or SIGABRT is a bug in the program";
@@ -100,11 +100,11 @@ failures! {
         "the program ended with exit code 75 (EX_TEMPFAIL): it asked to be run again later",
         "nothing: it is tried again, at most 100 times";
     TimeoutRun, "timeout_run", Request,
-        "the attempt ran longer than --timeout",
-        "raise --timeout or split the task";
+        "the attempt ran longer than its timeout",
+        "raise --timeout of the task, or `timeout` of the node, or split the work";
     TimeoutIdle, "timeout_idle", Request,
         "the attempt wrote nothing and used no CPU for longer than --idle-timeout",
-        "look for a prompt that waits for input in `fusionctl task logs`, or raise --idle-timeout";
+        "look for a prompt that waits for input in `fusionctl task logs`, or raise --idle-timeout (`idle_timeout` of a node)";
     TimeoutQueue, "timeout_queue", Never,
         "the task did not start within --queue-timeout",
         "ask `fusionctl why` while it waits; spawn an agent with the capabilities it needs";
