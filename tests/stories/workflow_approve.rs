@@ -19,6 +19,9 @@ fn workflow_approve_lets_a_run_go_on_and_keeps_who_said_what() {
     let shown = ctl.json(&["workflow", "show", &run]);
     assert_eq!(node(&shown, "gate")["state"], "waiting_approval", "{shown}");
     assert_eq!(node(&shown, "gate")["reason"], "Merge 2 changes?");
+    assert!(ctl.ok(&["workflow", "list"]).contains("running, gate waits for a person"));
+    let asking = ctl.json(&["workflow", "list", "--asking"]);
+    assert_eq!((&asking[0]["id"], &asking[0]["asking"]), (&json!(run), &json!(["gate"])), "{asking}");
     let why = ctl.json(&["why", &run]);
     assert_eq!((&why["state"], &why["reasons"][0]["code"]), (&json!("running"), &json!("approval")), "{why}");
     let why = ctl.json(&["why", &format!("{run}/report")]);
@@ -33,6 +36,7 @@ fn workflow_approve_lets_a_run_go_on_and_keeps_who_said_what() {
     assert_eq!(ctl.ok(&["workflow", "approve", &run, "gate", "--comment", "fine"]), "gate approved");
     let ended = ctl.run_ended(&run);
     assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(ctl.json(&["workflow", "list", "--asking"]), json!([]));
     let said = node(&ended, "gate")["reason"].as_str().unwrap_or_default();
     assert!(said.starts_with("approved by ") && said.ends_with(": fine"), "{said}");
     let decision = &node(&ended, "gate")["output"];

@@ -30,3 +30,21 @@ fn workflow_cancel_ends_what_runs_and_skips_the_rest() {
     ctl.ok(&["workflow", "cancel", &run]);
     assert_eq!(ctl.refused(4, &["workflow", "pause", &run])["code"], "run_state");
 }
+
+#[test]
+fn workflow_cancel_of_items_is_no_failure() {
+    let (daemon, ctl) = daemon_with_agent();
+    let mut bell = daemon.fifo("bell");
+    let text = format!(
+        "name: c\nnodes:\n- {{id: each, foreach: [1, 2], max_parallel: 1, prompt: \"ring {}\\nstall\"}}\n",
+        bell.path()
+    );
+    let run = ctl.start_run(&daemon.flow("c", &text), &[]);
+    bell.next_line();
+    ctl.ok(&["workflow", "cancel", &run]);
+    let ended = ctl.run_ended(&run);
+    assert_eq!((&ended["state"], &node(&ended, "each")["state"]), (&json!("cancelled"), &json!("cancelled")));
+    assert_eq!(ended.get("failure"), None, "{ended}");
+    let none = ctl.refused(4, &["workflow", "show", &run, "--result", "each"]);
+    assert!(none["hint"].as_str().unwrap_or_default().contains("fusionctl why"), "{none}");
+}

@@ -97,9 +97,43 @@ fn workflow_cost_of_failed_attempts_counts_and_with_nothing_left_there_is_no_fur
     let failed = node(&ended, "x");
     assert_eq!(
         failed["failure"]["message"],
-        "exit code 3; no further attempt: it has used up its budget of 1 USD: attempts cost 1 USD"
+        "exit code 3; no further attempt: the node has used up its budget of 1 USD: attempts cost 1 USD"
     );
     assert_eq!((&failed["usage"]["attempts"], &failed["usage"]["usd"]), (&json!(2), &json!(1.0)), "{ended}");
+}
+
+#[test]
+fn workflow_cost_of_items_is_summed_and_what_waits_begins_no_more() {
+    let (daemon, ctl) = daemon_that_counts();
+    ctl.ok(&["agent", "spawn", "solo", "--profile", "one"]);
+    let each = json!([{"id": "each", "foreach": [1, 2, 3], "prompt": says(0.3, 10, 0)}]);
+    let text = format!("name: items\ndefaults: {{agent: solo}}\nbudget: {{usd: 0.5}}\nnodes: {each}\n");
+    let run = ctl.start_run(&daemon.flow("items", &text), &[]);
+    let ended = ctl.run_ended(&run);
+    assert_eq!((&ended["state"], &ended["failure"]["code"]), (&json!("failed"), &json!("budget_exhausted")));
+    let used = node(&ended, "each")["usage"].clone();
+    assert_eq!(
+        (&used["usd"], &used["attempts"], &ended["usage"]["usd"]),
+        (&json!(0.6), &json!(2), &json!(0.6))
+    );
+    ctl.ok(&["workflow", "rerun", &run]);
+    let again = ctl.run_ended(&run);
+    assert_eq!(
+        (&again["state"], &again["usage"]["usd"]),
+        (&json!("failed"), &json!(0.6)),
+        "what was used is used"
+    );
+}
+
+#[test]
+fn workflow_cost_of_a_run_within_is_held_by_what_is_left() {
+    let (daemon, ctl) = daemon_that_counts();
+    let nodes = [("a", "", says(0.3, 1, 0)), ("b", "a", says(0.3, 1, 0)), ("c", "b", says(0.3, 1, 0))];
+    ctl.ok(&["workflow", "apply", &daemon.flow("costly", &definition("{attempts: 9}", &nodes))]);
+    let text = "name: outer\nbudget: {usd: 0.5}\nnodes:\n- {id: call, workflow: costly}\n";
+    let ended = ctl.run_ended(&ctl.start_run(&daemon.flow("outer", text), &[]));
+    assert_eq!((&ended["state"], &ended["failure"]["code"]), (&json!("failed"), &json!("budget_exhausted")));
+    assert_eq!(ended["usage"]["usd"], 0.6, "{ended}");
 }
 
 #[test]

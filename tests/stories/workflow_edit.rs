@@ -133,6 +133,31 @@ fn workflow_edit_refuses_to_change_what_has_begun() {
 }
 
 #[test]
+fn workflow_edit_changes_what_still_waits_for_an_agent() {
+    let (daemon, ctl) = daemon_with_agent();
+    let (mut bell, mut gate) = (daemon.fifo("bell"), daemon.fifo("gate"));
+    let text = format!(
+        "name: w\nnodes:\n- {{id: one, priority: 9, prompt: \"ring {}\\nawait {}\"}}\n- {{id: two, prompt: say old}}\n",
+        bell.path(),
+        gate.path()
+    );
+    let run = ctl.start_run(&daemon.flow("w", &text), &[]);
+    bell.next_line();
+    let before = ctl.json(&["workflow", "show", &run]);
+    assert_eq!(node(&before, "two")["reason"], "waits for an agent", "{before}");
+    ctl.ok(&["workflow", "edit", &run, "-f", &daemon.flow("w2", &text.replace("old", "new")), "--yes"]);
+    gate.open_gate(1);
+    let ended = ctl.run_ended(&run);
+    assert_eq!(
+        (&ended["state"], &node(&ended, "two")["output"]),
+        (&json!("succeeded"), &json!("new")),
+        "{ended}"
+    );
+    let old = ctl.json(&["task", "show", node(&before, "two")["task"].as_str().expect("a task")]);
+    assert_eq!(old["state"], "cancelled", "{old}");
+}
+
+#[test]
 fn workflow_edit_mends_what_failed_before_it_is_run_again() {
     let (daemon, ctl) = daemon_with_agent();
     let text = "name: m\nnodes:\n\
@@ -155,6 +180,21 @@ fn workflow_edit_mends_what_failed_before_it_is_run_again() {
     let again =
         ctl.refused(4, &["workflow", "edit", &run, "-f", &daemon.flow("m3", &mended.replace("tested", "x"))]);
     assert_eq!(again["code"], "node_begun", "{again}");
+}
+
+#[test]
+fn workflow_edit_lets_a_run_go_on_without_what_failed() {
+    let (daemon, ctl) = daemon_with_agent();
+    let text =
+        "name: m\nnodes:\n- {id: test, prompt: exit 3}\n- {id: ship, needs: test, prompt: say shipped}\n";
+    let run = ctl.start_run(&daemon.flow("m", text), &[]);
+    let failed = ctl.run_ended(&run);
+    let without = text.replace("exit 3}", "exit 3, on_failure: continue}");
+    ctl.ok(&["workflow", "edit", &run, "-f", &daemon.flow("m2", &without), "--yes"]);
+    ctl.ok(&["workflow", "rerun", &run]);
+    let ended = ctl.run_ended(&run);
+    assert_eq!((&ended["state"], &node(&ended, "ship")["output"]), (&json!("succeeded"), &json!("shipped")));
+    assert_eq!(node(&ended, "test")["task"], node(&failed, "test")["task"], "it is not done again");
 }
 
 #[test]

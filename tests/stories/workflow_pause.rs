@@ -43,6 +43,34 @@ fn workflow_pause_lets_nothing_new_begin_also_over_a_crash() {
 }
 
 #[test]
+fn workflow_pause_keeps_what_waits_for_an_agent_from_beginning() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    let (mut bell, mut gate) = (daemon.fifo("bell"), daemon.fifo("gate"));
+    let text = format!(
+        "name: q\nnodes:\n- {{id: one, priority: 9, prompt: \"ring {}\\nawait {}\"}}\n- {{id: two, prompt: say 2}}\n",
+        bell.path(),
+        gate.path()
+    );
+    let run = ctl.start_run(&daemon.flow("q", &text), &[]);
+    bell.next_line();
+    ctl.ok(&["workflow", "pause", &run]);
+    let shown = ctl.json(&["workflow", "show", &run]);
+    let (one, two) = (node(&shown, "one")["task"].clone(), node(&shown, "two")["task"].clone());
+    let (one, two) = (one.as_str().expect("a task"), two.as_str().expect("a task"));
+    assert_eq!(node(&shown, "two")["reason"], "is held", "{shown}");
+    gate.open_gate(1);
+    assert_eq!(ctl.ended(one)["state"], "succeeded");
+    daemon.kill9();
+    daemon.start_again();
+    let held = ctl.json(&["task", "show", two]);
+    assert_eq!((&held["state"], &held["attempts"]), (&json!("held"), &json!([])), "{held}");
+    assert!(ctl.ok(&["why", two]).contains(&format!("fusionctl workflow resume {run}")));
+    assert_eq!(ctl.refused(4, &["task", "release", two])["code"], "task_state");
+    ctl.ok(&["workflow", "resume", &run]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+}
+
+#[test]
 fn workflow_pause_freeze_lets_agents_stand_still_until_the_run_goes_on() {
     let (mut daemon, ctl) = daemon_with_agent();
     ctl.spawn_fake("b", &[]);
@@ -66,6 +94,9 @@ fn workflow_pause_freeze_lets_agents_stand_still_until_the_run_goes_on() {
     assert_eq!((&frozen["state"], &frozen["frozen"]), (&json!("paused"), &json!(true)), "{frozen}");
     let waits = node(&frozen, "waits")["task"].as_str().unwrap().to_owned();
     ctl.task_in(&waits, "held");
+    let one = node(&frozen, "one")["task"].as_str().unwrap().to_owned();
+    let why = ctl.json(&["why", &one]);
+    assert_eq!(why["reasons"][0]["remedy"], format!("`fusionctl workflow resume {run}`"), "{why}");
     gate.open_gate(2);
     daemon.kill9();
     daemon.start_again();

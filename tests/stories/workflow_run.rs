@@ -189,6 +189,74 @@ fn workflow_run_of_a_workflow_within_another_is_one_step() {
 }
 
 #[test]
+fn workflow_run_does_a_workflow_for_each_item_also_over_a_crash() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    let (mut bell, mut gate) = (daemon.fifo("bell"), daemon.fifo("gate"));
+    let inner = format!(
+        "name: inner\ninputs: {{n: {{type: integer}}}}\nnodes:\n\
+         - {{id: double, prompt: \"ring {}\\nawait {}\\nsay {{{{ inputs.n * 2 }}}}\", output: json}}\n",
+        bell.path(),
+        gate.path()
+    );
+    ctl.ok(&["workflow", "apply", &daemon.flow("inner", &inner)]);
+    let outer = daemon.flow(
+        "outer",
+        "name: outer\nnodes:\n\
+         - {id: each, foreach: [1, 2, 3], max_parallel: 2, workflow: {name: inner, inputs: {n: '{{ item }}'}}}\n\
+         - {id: use, needs: each, prompt: \"say {{ nodes.each.output | map(attribute='nodes.double') | join('+') }}\"}\n",
+    );
+    let run = ctl.start_run(&outer, &[]);
+    bell.next_line();
+    let begun = ctl.json(&["workflow", "show", &run]);
+    let items = node(&begun, "each")["items"].as_array().expect("items").clone();
+    assert_eq!(items.len(), 2, "two at a time: {begun}");
+    let part = ctl.json(&["workflow", "show", items[1]["run"].as_str().expect("a run")]);
+    assert_eq!(part["parent"], json!(run), "{part}");
+    daemon.kill9();
+    daemon.start_again();
+    gate.open_gate(1);
+    for _ in 0..2 {
+        bell.next_line();
+        gate.open_gate(1);
+    }
+    let ended = ctl.run_ended(&run);
+    assert_eq!(
+        (&ended["state"], &node(&ended, "use")["output"]),
+        (&json!("succeeded"), &json!("2+4+6")),
+        "{ended}"
+    );
+    let each = node(&ended, "each");
+    assert_eq!((&each["output"][2]["state"], &each["usage"]["attempts"]), (&json!("succeeded"), &json!(3)));
+    let second = ctl.ok(&["workflow", "show", &run, "--result", "each[1]"]);
+    assert!(second.contains("\"double\""), "{second}");
+}
+
+#[test]
+fn workflow_run_that_fails_begins_nothing_more_that_waits_for_an_agent() {
+    let (daemon, ctl) = daemon_with_agent();
+    let (mut bell, mut gate) = (daemon.fifo("bell"), daemon.fifo("gate"));
+    let text = format!(
+        "name: f\nnodes:\n- {{id: bad, priority: 9, prompt: \"ring {}\\nawait {}\\nexit 3\"}}\n\
+         - {{id: each, foreach: [1, 2], prompt: say no}}\n- {{id: sweep, always: true, prompt: say swept}}\n",
+        bell.path(),
+        gate.path()
+    );
+    let run = ctl.start_run(&daemon.flow("f", &text), &[]);
+    bell.next_line();
+    gate.open_gate(1);
+    let ended = ctl.run_ended(&run);
+    let states = ["bad", "each", "sweep"].map(|id| node(&ended, id)["state"].clone());
+    assert_eq!(
+        (&ended["state"], states),
+        (&json!("failed"), ["failed", "failed", "succeeded"].map(|word| json!(word)))
+    );
+    for item in node(&ended, "each")["items"].as_array().expect("items") {
+        let task = ctl.json(&["task", "show", item["task"].as_str().expect("a task")]);
+        assert_eq!((&task["state"], &task["attempts"]), (&json!("cancelled"), &json!([])), "{task}");
+    }
+}
+
+#[test]
 fn workflow_run_that_takes_too_long_is_ended() {
     let (daemon, ctl) = daemon_with_agent();
     let file = daemon.flow("slow", "name: slow\ntimeout: 200ms\nnodes: [{id: a, prompt: stall}]\n");

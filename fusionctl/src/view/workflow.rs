@@ -118,6 +118,8 @@ pub(crate) struct Run {
     #[serde(skip_serializing_if = "Option::is_none")]
     budget: Option<Budget>,
     usage: Usage,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    asking: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inputs: Option<Value>,
     node_count: u32,
@@ -219,6 +221,7 @@ impl From<v1::Run> for Run {
             frozen: run.frozen,
             budget: run.budget.map(Budget::from),
             usage: Usage::from(run.usage.unwrap_or_default()),
+            asking: run.asking,
             inputs: serde_json::from_str(&run.inputs).ok(),
             node_count: run.node_count,
             ended_count: run.ended_count,
@@ -289,7 +292,12 @@ impl Run {
     fn shown_state(&self) -> String {
         let frozen = if self.frozen { ", what runs stands still" } else { "" };
         let failing = if self.failure.is_some() && self.end_time.is_none() { ", failing" } else { "" };
-        format!("{}{failing}{frozen}", self.state)
+        let asking = match self.asking.as_slice() {
+            [] => String::new(),
+            [node] => format!(", {node} waits for a person"),
+            nodes => format!(", {} nodes wait for a person", nodes.len()),
+        };
+        format!("{}{failing}{frozen}{asking}", self.state)
     }
 
     /// For a run that does not do what it began with.

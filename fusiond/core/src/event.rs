@@ -152,7 +152,7 @@ pub enum EventKind {
     NodeAsked { run: RunId, node: String, expires_at: Option<Time> },
     /// A person has decided about a node, or the time for that is over.
     NodeDecided { run: RunId, node: String, approved: bool, comment: String },
-    /// The result of a node was not what it should be; it is done again.
+    /// The result of a node was not what it should be, or an edit came before an agent began it; it is done again.
     NodeRetried { run: RunId, node: String, item: Option<u32>, reason: String },
     /// A node of a run, or an item of it, is done.
     NodeSucceeded { run: RunId, node: String, item: Option<u32> },

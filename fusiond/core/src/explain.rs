@@ -93,7 +93,7 @@ fn explain_held(state: &State, task: &Task, held: &Held, now: Time) -> Explanati
             format!("`fusionctl task release {}`", task.id),
         ),
         Some(run) => (
-            format!("it stands still with run {run}, which was frozen {ago} ago"),
+            format!("it stands still with run {run}, which was paused {ago} ago"),
             format!("`fusionctl workflow resume {run}`"),
         ),
     };
@@ -220,11 +220,19 @@ fn all_taken(fitting: &[&Agent]) -> Reason {
     let paused = fitting.iter().find(|agent| matches!(agent.life, AgentLife::Paused { .. }));
     let quarantined = fitting.iter().find(|agent| matches!(agent.life, AgentLife::Quarantined { .. }));
     let remedy = match (paused, quarantined) {
-        (Some(agent), _) => format!("`fusionctl agent resume {}`, or wait for another", agent.spec.name),
+        (Some(agent), _) => format!("{}, or wait for another", resume(agent)),
         (None, Some(agent)) => format!("`fusionctl agent restart {}`, or wait for another", agent.spec.name),
         (None, None) => "wait, or spawn one more agent".to_owned(),
     };
     Reason::new("agents_busy", format!("no fitting agent is free: {}{more}", words.join(", ")), remedy)
+}
+
+/// What lets a paused agent go on.
+fn resume(agent: &Agent) -> String {
+    match agent.frozen_for {
+        None => format!("`fusionctl agent resume {}`", agent.spec.name),
+        Some(run) => format!("`fusionctl workflow resume {run}`"),
+    }
 }
 
 /// An idle agent that is kept from work by its disk limit.
@@ -273,12 +281,11 @@ fn active_reasons(state: &State, task: &Task, active: &Active) -> Vec<Reason> {
     if let Some(agent) = agent
         && matches!(agent.life, AgentLife::Paused { .. })
     {
-        let name = &agent.spec.name;
-        reasons.push(Reason::new(
-            "paused",
-            format!("{name} is paused"),
-            format!("`fusionctl agent resume {name}`"),
-        ));
+        let text = match agent.frozen_for {
+            Some(run) => format!("{} stands still as run {run} was frozen", agent.spec.name),
+            None => format!("{} is paused", agent.spec.name),
+        };
+        reasons.push(Reason::new("paused", text, resume(agent)));
     }
     if let Some(question) = active.open_question() {
         reasons.push(asks(task.id, question));
@@ -330,11 +337,11 @@ pub fn explain_agent(state: &State, id: AgentId, now: Time) -> Option<Explanatio
             )],
         ),
         AgentLife::Paused { .. } => {
-            let (text, remedy) = match agent.frozen_for {
-                None => ("it was paused".to_owned(), format!("`fusionctl agent resume {name}`")),
-                Some(run) => (format!("run {run} was frozen"), format!("`fusionctl workflow resume {run}`")),
+            let text = match agent.frozen_for {
+                None => "it was paused".to_owned(),
+                Some(run) => format!("run {run} was frozen"),
             };
-            answer(text, vec![Reason::new("paused", "its whole tree stands still", remedy)])
+            answer(text, vec![Reason::new("paused", "its whole tree stands still", resume(agent))])
         }
         AgentLife::Backoff { until, .. } => answer(
             format!("{trouble}; it is started again in {}", until.since(now)),

@@ -270,10 +270,9 @@ impl State {
 
     /// For a run stands still only what works on it, and only while the run does.
     fn check_frozen(&self, broken: &mut Vec<String>) {
-        let is_frozen = |run| {
-            let state = self.run(run).map(|run| &run.state);
-            matches!(state, Some(RunState::Paused { how: PauseHow::Freeze, .. }))
-        };
+        let state = |run| self.run(run).map(|run| &run.state);
+        let is_frozen = |run| matches!(state(run), Some(RunState::Paused { how: PauseHow::Freeze, .. }));
+        let is_paused = |run| matches!(state(run), Some(RunState::Paused { .. }));
         for agent in self.agents.values() {
             let Some(run) = agent.frozen_for else { continue };
             if !is_frozen(run) || !matches!(agent.life, AgentLife::Paused { .. }) {
@@ -282,7 +281,7 @@ impl State {
         }
         for task in self.tasks.values() {
             if let TaskState::Held(Held { run: Some(run), .. }) = &task.state
-                && !is_frozen(*run)
+                && !is_paused(*run)
             {
                 broken.push(format!("{} is held for {run}, which goes on", task.id));
             }

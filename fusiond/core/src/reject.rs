@@ -227,7 +227,10 @@ rejects! {
         => "they are removed with the agent when its retention ends";
     NoResult { task: String, state: &'static str }: State "no_result"
         "task {task} has no result: it is {state}"
-        => format!("`fusionctl task wait {task}` waits for its end");
+        => match *state {
+            "failed" | "cancelled" | "timed_out" => format!("`fusionctl why {task}` tells why"),
+            _ => format!("`fusionctl task wait {task}` waits for its end"),
+        };
     InputNotFound { input: String }: NotFound "input_not_found"
         "no stored prompt {input:?}"
         => "send it again: one that no task names is kept for an hour";
@@ -287,7 +290,10 @@ rejects! {
         => format!("run that node again: `fusionctl workflow rerun {parent} --from NODE`");
     NodeNoResult { run: String, node: String, state: &'static str }: State "node_no_result"
         "node {node:?} of run {run} has no result: it is {state}"
-        => format!("`fusionctl workflow show {run} --wait` waits for the end of the run");
+        => match *state {
+            "failed" | "cancelled" | "skipped" => format!("`fusionctl why {run}/{node}` tells why"),
+            _ => format!("`fusionctl workflow show {run} --wait` waits for the end of the run"),
+        };
     NodeBegun { run: String, node: String, state: &'static str, act: &'static str, others: String }: State "node_begun"
         "node {node:?} of run {run} is {state}: it cannot be {act}"
         => format!("leave it as `fusionctl workflow show {run} --definition` has it; `fusionctl workflow rerun {run} --from {node}` does it again as it is");

@@ -6930,6 +6930,9 @@ pub struct Run {
     /// What attempts have used, those of runs within it too.
     #[prost(message, optional, tag = "20")]
     pub usage: ::core::option::Option<RunUsage>,
+    /// The nodes, or items of them, that wait for a person.
+    #[prost(string, repeated, tag = "21")]
+    pub asking: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What a run may use. What is not said has no limit.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -7074,6 +7077,9 @@ pub struct ListRunsRequest {
     >,
     #[prost(string, tag = "5")]
     pub workflow: ::prost::alloc::string::String,
+    /// Only runs in which a node waits for a person.
+    #[prost(bool, tag = "6")]
+    pub asking: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRunsResponse {

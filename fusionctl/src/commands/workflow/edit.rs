@@ -21,9 +21,9 @@ use crate::view::workflow::Run;
 
 const AFTER: &str = "\
 The file is a whole definition, as `workflow show RUN --definition` prints it; the change is
-shown before it is made. What has begun stays as it is, and new nodes may need it. Of an ended
-run, what `workflow rerun` would do once more can be changed before. An edit that somebody else
-made meanwhile is not overwritten.
+shown before it is made. What has begun stays as it is, and new nodes may need it; a task that
+waits for its first agent has not begun. Of an ended run, what `workflow rerun` would do once more
+can be changed before. An edit that somebody else made meanwhile is not overwritten.
 
 Examples:
   fusionctl workflow show 4f2k9x0a --definition > run.yaml

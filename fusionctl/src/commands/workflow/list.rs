@@ -13,6 +13,7 @@ const AFTER: &str = "\
 Examples:
   fusionctl workflow list --state running
   fusionctl workflow list --label batch=7
+  fusionctl workflow list --asking
   fusionctl workflow list --definitions";
 
 /// Arguments of `workflow list`.
@@ -28,11 +29,14 @@ pub(crate) struct Args {
     /// Only runs of this workflow
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     workflow: String,
+    /// Only runs in which a node waits for a person
+    #[arg(long)]
+    asking: bool,
     /// At most so many runs
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
     /// The newest versions of the definitions that were applied, not runs
-    #[arg(long, conflicts_with_all = ["states", "labels", "workflow", "limit"])]
+    #[arg(long, conflicts_with_all = ["states", "labels", "workflow", "asking", "limit"])]
     definitions: bool,
 }
 
@@ -49,6 +53,7 @@ async fn list_runs(mut session: Session, args: Args) -> Result<Exit, Stop> {
         states: args.states.into_iter().map(i32::from).collect(),
         labels: args.labels.into_iter().collect(),
         workflow: args.workflow,
+        asking: args.asking,
         ..ListRunsRequest::default()
     };
     while left > 0 {

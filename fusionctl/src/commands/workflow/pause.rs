@@ -6,9 +6,9 @@ use crate::commands::Session;
 use crate::error::{Exit, Stop};
 
 const AFTER: &str = "\
-It stays paused over restarts of the daemon. Agents finish what they do; with --freeze they
-stand still where they are, their clocks too, until `workflow resume`. Agents that somebody
-paused by themselves stay paused.
+It stays paused over restarts of the daemon. Agents finish what they do; tasks that wait for an
+agent do not begin. With --freeze agents stand still where they are, their clocks too, until
+`workflow resume`. Agents that somebody paused by themselves stay paused.
 
 Examples:
   fusionctl workflow pause 4f2k9x0a

@@ -92,6 +92,7 @@ pub(crate) fn attempt_exited(state: &mut State, out: &mut Out, turn: Turn, id: T
             exit,
         };
         tell(state, out, turn, id, kind);
+        drive::attempt_ended(state, out, turn, id);
     }
     follow(state, out, turn, id, verdict);
 }
@@ -129,6 +130,7 @@ pub(crate) fn attempt_lost(
             EventKind::AttemptNotStarted { task, number, agent, incarnation, reason }
         };
         tell(state, out, turn, id, kind);
+        drive::attempt_ended(state, out, turn, id);
     }
     let verdict = match (asked, began) {
         (Some(StopWhy::Cancelled), _) => Verdict::Cancelled,
@@ -236,6 +238,9 @@ fn follow(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, verdict: Ver
         Verdict::Success => end(state, out, turn, id, Actor::Daemon, TaskState::Succeeded { at: turn.now }),
         Verdict::Cancelled => end(state, out, turn, id, Actor::Daemon, TaskState::Cancelled { at: turn.now }),
         Verdict::Again(failure) => {
+            if end_spent(state, out, turn, id, &failure) {
+                return;
+            }
             let refusals = state.task(id).map_or(0, never_began);
             if refusals > REFUSALS_AT_ONCE {
                 let nth = refusals - REFUSALS_AT_ONCE;
@@ -272,9 +277,7 @@ fn snooze(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Fai
         end(state, out, turn, id, Actor::Daemon, TaskState::Failed { at: turn.now, failure });
         return;
     }
-    if let Some(reached) = state.task(id).and_then(Task::cost_reached) {
-        let failure = over_budget(&failure, &reached);
-        end(state, out, turn, id, Actor::Daemon, TaskState::Failed { at: turn.now, failure });
+    if end_spent(state, out, turn, id, &failure) {
         return;
     }
     defer(state, out, turn, id, DeferWhy::Snooze, snoozes, failure.message);
@@ -296,10 +299,15 @@ fn defer(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, why: DeferWhy
     freeze::keep(state, out, turn, id);
 }
 
-/// A failure after which nothing is left for another attempt.
-fn over_budget(failure: &Failure, reached: &str) -> Failure {
-    let message = format!("{}; no further attempt: it has used up its budget of {reached}", failure.message);
-    Failure::new(FailureCode::BudgetExhausted, message)
+/// Ends a task that would be tried again where its budget has nothing left for that. Whether it did.
+fn end_spent(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: &Failure) -> bool {
+    let node = state.task(id).and_then(|task| task.spec.node.as_ref());
+    let reached = node.and_then(|node| state.run(node.run)?.spent_up(node.place));
+    let Some(reached) = reached else { return false };
+    let message = format!("{}; no further attempt: {}", failure.message, reached.message);
+    let failure = Failure::new(FailureCode::BudgetExhausted, message);
+    end(state, out, turn, id, Actor::Daemon, TaskState::Failed { at: turn.now, failure });
+    true
 }
 
 fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failure) {
@@ -318,14 +326,10 @@ fn fail(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failu
         RetriedBy::Default => task.spec.retries.max(TRANSIENT_RETRIES),
         RetriedBy::Always | RetriedBy::Never => 0,
     };
-    if failed <= allowed
-        && let Some(reached) = task.cost_reached()
-    {
-        let failure = over_budget(&failure, &reached);
-        end(state, out, turn, id, Actor::Daemon, TaskState::Failed { at: turn.now, failure });
-        return;
-    }
     if failed <= allowed {
+        if end_spent(state, out, turn, id, &failure) {
+            return;
+        }
         defer(state, out, turn, id, DeferWhy::Retry, failed, failure.message);
         return;
     }
@@ -388,6 +392,9 @@ fn lost(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: Failu
                 end(state, out, turn, id, Actor::Daemon, TaskState::Failed { at: turn.now, failure });
             } else {
                 let nth = u32::try_from(times).unwrap_or(u32::MAX).max(1);
+                if end_spent(state, out, turn, id, &failure) {
+                    return;
+                }
                 defer(state, out, turn, id, DeferWhy::Retry, nth, failure.message);
             }
         }

@@ -39,7 +39,6 @@ pub use run::RunTask;
 pub use submit::SubmitTask;
 pub use update::UpdateTask;
 
-use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::ids::{AgentId, Capabilities, TaskId, Uid};
 use crate::input::Actor;
@@ -365,19 +364,6 @@ impl Task {
     #[must_use]
     pub const fn parent(&self) -> Option<TaskId> {
         self.spec.parent
-    }
-
-    /// What its attempts cost together, as far as programs said it.
-    #[must_use]
-    pub fn cost(&self) -> Cost {
-        let exits = self.attempts.iter().filter_map(Attempt::exit);
-        exits.fold(Cost::default(), |sum, exit| sum.and(exit.cost))
-    }
-
-    /// Which limit of what it may cost is reached, in words.
-    #[must_use]
-    pub fn cost_reached(&self) -> Option<String> {
-        self.cost().reached(self.spec.node.as_ref()?.left)
     }
 
     /// The lease in force, if any.

@@ -8,7 +8,8 @@ use crate::input::{Actor, Caller};
 use crate::reject::Reject;
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
-use crate::task::{TaskState, retry};
+use crate::task::{Held, TaskState, retry};
+use crate::workflow::freeze;
 
 /// What an agent has no leave for.
 pub(crate) const LEAVE: &str = "releasing tasks";
@@ -23,7 +24,14 @@ pub(crate) fn decide(
     let found = retry::find_for_owner(state, caller, task, LEAVE)?;
     let id = found.id;
     match &found.state {
-        TaskState::Held(_) => let_go(state, out, turn, caller.actor(), id),
+        // It goes on with its run, and not before.
+        held @ TaskState::Held(Held { run: Some(_), .. }) => {
+            return Err(super::wrong_state(id, held, "released"));
+        }
+        TaskState::Held(_) => {
+            let_go(state, out, turn, caller.actor(), id);
+            freeze::keep(state, out, turn, id);
+        }
         TaskState::Blocked { .. }
         | TaskState::Deferred { .. }
         | TaskState::Queued { .. }

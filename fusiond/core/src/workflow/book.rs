@@ -147,8 +147,8 @@ impl Book {
                 let mut fan = Fan::new(*count, plan.node(at).fan.unwrap_or_default());
                 for ((_, item), node) in items.range((at, 0)..=(at, u32::MAX)) {
                     fan.enter(*item, node, plan.node(at).on_failure);
+                    self.busy += u32::from(node.state.is_busy());
                 }
-                self.busy += fan.active;
                 self.fans.insert(at, fan);
                 self.refan(at);
             }

@@ -3,16 +3,19 @@
 //! ```text
 //!  a place begins ── used up? ──► it fails with `budget_exhausted`; when it is the run's budget, so does the run
 //!       │
-//!       └─► its task gets at most what is left ── the task ends ──► what its attempts took is counted
+//!       └─► an attempt ends ──► what it took is counted ── used up? ──► there is no further one; what waits does not begin
 //! ```
 //! What is done always and hooks are done all the same. Attempts that run at once may together take more than was left
-//! when each of them began. What models cost is counted as programs say it, at the end of each attempt.
+//! when each of them began, and so may runs within it. What models cost is counted as programs say it.
 
 use crate::cost::Cost;
 use crate::failure::{Failure, FailureCode};
-use crate::task::{SubmitTask, Task};
+use crate::ids::TaskId;
+use crate::state::Key;
+use crate::task::attempt::Ended;
+use crate::task::{Attempt, Ending, SubmitTask};
 use crate::time::{Millis, Time};
-use crate::workflow::node::{How, Node, Place};
+use crate::workflow::node::{How, Node, NodeState, Place};
 use crate::workflow::plan::Occasion;
 use crate::workflow::run::Act;
 use crate::workflow::{Doom, Run};
@@ -48,15 +51,16 @@ pub(crate) struct Meter {
 }
 
 impl Spent {
-    /// What the attempts of a task used.
+    /// What an attempt used; one that never began is none.
     #[must_use]
-    pub fn of(task: &Task) -> Self {
-        let took = task.attempts.iter().filter_map(|attempt| {
-            let ended = attempt.ending.as_ref()?;
-            Some(ended.at.since(attempt.started_at?).0)
-        });
-        let attempts = u32::try_from(task.attempts.len()).unwrap_or(u32::MAX);
-        Self { time: Millis(took.sum()), attempts, cost: task.cost() }
+    pub fn of(attempt: &Attempt) -> Self {
+        let took = attempt.ending.as_ref().and_then(|ended| Some(ended.at.since(attempt.started_at?)));
+        let never_began = |ended: &Ended| ended.how == Ending::NotStarted;
+        Self {
+            time: took.unwrap_or_default(),
+            attempts: u32::from(!attempt.ending.as_ref().is_some_and(never_began)),
+            cost: attempt.exit().map(|exit| exit.cost).unwrap_or_default(),
+        }
     }
 
     /// Both together.
@@ -101,15 +105,30 @@ impl Meter {
         Some(format!("has used up its budget of {reached}"))
     }
 
-    /// Lets a task use no more than is left.
-    fn bound(self, budget: Budget, task: &mut SubmitTask) {
-        if let Some(limit) = budget.attempts {
-            let left = limit.saturating_sub(self.spent.attempts.saturating_add(self.underway));
-            task.retries = task.retries.min(left.saturating_sub(1));
+    /// What is left.
+    fn left(self, budget: Budget) -> Budget {
+        let used = self.spent.attempts.saturating_add(self.underway);
+        Budget {
+            time: budget.time.map(|limit| Millis(limit.0.saturating_sub(self.spent.time.0))),
+            attempts: budget.attempts.map(|limit| limit.saturating_sub(used)),
+            cost: budget.cost.less(self.spent.cost),
         }
-        if let Some(limit) = budget.time {
-            let left = Millis(limit.0.saturating_sub(self.spent.time.0));
-            task.timeouts.run = Some(task.timeouts.run.map_or(left, |timeout| timeout.min(left)));
+    }
+
+    /// The same without one that is on its way.
+    const fn but_one(self) -> Self {
+        Self { underway: self.underway.saturating_sub(1), ..self }
+    }
+}
+
+impl Budget {
+    /// The tighter of two.
+    #[must_use]
+    pub fn tighter(self, other: Self) -> Self {
+        Self {
+            time: self.time.into_iter().chain(other.time).min(),
+            attempts: self.attempts.into_iter().chain(other.attempts).min(),
+            cost: self.cost.tighter(other.cost),
         }
     }
 }
@@ -129,47 +148,76 @@ impl Run {
 
     /// Whether a place cannot begin as too much was used before.
     pub(super) fn reached(&self, place: Place) -> Option<Reached> {
+        self.reached_by(place, self.book.meter(), self.meter(place))
+    }
+
+    /// Why the task of a place that has begun is not tried again: too much was used.
+    pub(crate) fn spent_up(&self, place: Place) -> Option<Failure> {
+        let reached = self.reached_by(place, self.book.meter().but_one(), self.meter(place).but_one());
+        reached.map(|reached| match reached {
+            Reached::Node(failure) | Reached::Run(failure) => failure,
+        })
+    }
+
+    fn reached_by(&self, place: Place, run: Meter, node: Meter) -> Option<Reached> {
         let plan = self.plan.node(place.node);
         if plan.occasion != Occasion::Needs {
             return None;
         }
         let failure = |what: &str, why| Failure::new(FailureCode::BudgetExhausted, format!("{what} {why}"));
-        if let Some(why) = self.book.meter().reached(self.plan.budget) {
+        if let Some(why) = run.reached(self.plan.budget) {
             return Some(Reached::Run(failure("the run", why)));
         }
-        let why = self.meter(place).reached(plan.budget)?;
-        Some(Reached::Node(failure("the node", why)))
+        Some(Reached::Node(failure("the node", node.reached(plan.budget)?)))
     }
 
-    /// Lets the task of a place use no more than is left.
-    pub(super) fn bound(&self, place: Place, task: &mut SubmitTask) {
-        let plan = self.plan.node(place.node);
-        if plan.occasion == Occasion::Needs {
-            self.book.meter().bound(self.plan.budget, task);
-            self.meter(place).bound(plan.budget, task);
-        }
-    }
-
-    /// What the task of a place may cost.
-    pub(super) fn cost_left(&self, place: Place) -> Cost {
+    /// What a place may use.
+    pub(super) fn left(&self, place: Place) -> Budget {
         let plan = self.plan.node(place.node);
         if plan.occasion != Occasion::Needs {
-            return Cost::default();
+            return Budget::default();
         }
-        let left = |budget: Budget, meter: Meter| budget.cost.less(meter.spent.cost);
-        left(self.plan.budget, self.book.meter()).tighter(left(plan.budget, self.meter(place)))
+        self.book.meter().left(self.plan.budget).tighter(self.meter(place).left(plan.budget))
     }
 
-    /// What a node has used, with all its items.
+    /// Lets an attempt of the task of a place take no longer than what is left.
+    pub(super) fn bound(&self, place: Place, task: &mut SubmitTask) {
+        if let Some(left) = self.left(place).time {
+            task.timeouts.run = Some(task.timeouts.run.map_or(left, |timeout| timeout.min(left)));
+        }
+    }
+
+    /// What a node has used, with all its items, or what one item has.
     #[must_use]
     pub fn spent_by(&self, place: Place) -> Spent {
-        self.meter(place).spent
+        let own = self.node(place).map(|node| node.spent).unwrap_or_default();
+        let items = self.items(place.node).filter(|_| place.item.is_none());
+        items.fold(own, |sum, (_, item)| sum.and(item.spent))
     }
 
+    /// What a node with items has used, and what is on its way, as long as some of them are.
     fn meter(&self, place: Place) -> Meter {
         let mut meter = self.book.fan(place.node).map(|fan| fan.meter).unwrap_or_default();
         meter.enter(&self.nodes[place.node as usize]);
         meter
+    }
+
+    /// An attempt of the task of a place has ended.
+    pub(super) fn spend(&mut self, place: Place, id: TaskId, spent: Spent, acts: &mut Vec<Act>) {
+        if matches!(self.state_of(place), NodeState::Active { task, .. } if task == id) {
+            self.charge(place, spent);
+            acts.push(Act::Touch(Key::Node(self.id, place.node, place.item)));
+            self.tell_exhausted(place, acts);
+        }
+    }
+
+    /// Where nothing of money or time is left, what waits must hear of it; attempts are counted before they begin.
+    pub(super) fn tell_exhausted(&self, place: Place, acts: &mut Vec<Act>) {
+        let left = self.left(place);
+        let is_nothing = left.time == Some(Millis(0)) || left.cost.is_used_up();
+        if is_nothing && self.doom.is_none() {
+            acts.push(Act::Exhausted(place));
+        }
     }
 
     /// A place ends before it begins.

@@ -11,8 +11,9 @@ use crate::state::State;
 use crate::step::{Out, Turn};
 use crate::task::submit::{self, Place as At, SubmitTask};
 use crate::task::{TaskState, cancel, ending};
-use crate::workflow::budget::Spent;
+use crate::workflow::budget::{Reached, Spent};
 use crate::workflow::node::{How, NodeRef, Output, Place};
+use crate::workflow::plan::Occasion;
 use crate::workflow::run::{Act, News};
 use crate::workflow::{Prepared, RunState, freeze, start, watch};
 
@@ -59,7 +60,10 @@ pub(crate) fn drive(state: &mut State, out: &mut Out, turn: Turn, id: RunId, act
 /// Does what follows from a run's news.
 pub(crate) fn perform(state: &mut State, out: &mut Out, turn: Turn, id: RunId, actor: Actor, acts: Vec<Act>) {
     let Some(owner) = state.run(id).map(|run| run.owner) else { return };
-    for act in acts {
+    // What they end is news for the run, and comes after all that is told of it now.
+    let is_late = |act: &Act| matches!(act, Act::Withdraw(_) | Act::Exhausted(_));
+    let (late, acts): (Vec<Act>, Vec<Act>) = acts.into_iter().partition(is_late);
+    for act in acts.into_iter().chain(late) {
         match act {
             Act::Touch(key) => out.touch(key),
             Act::Tell(kind) => state.tell(out, turn.now, actor, Some(owner), kind),
@@ -73,12 +77,14 @@ pub(crate) fn perform(state: &mut State, out: &mut Out, turn: Turn, id: RunId, a
                 }
             }
             Act::CancelTask(task) => cancel::order(state, out, turn, actor, task),
-            Act::Start { node, run } => {
+            Act::Withdraw(task) => freeze::withdraw(state, out, turn, actor, task),
+            Act::Exhausted(place) => exhaust(state, out, turn, id, place),
+            Act::Start { place, run } => {
                 let inner = run.id;
                 if let Err(reject) = start::begin(state, out, turn, actor, *run) {
                     let failure = Failure::new(FailureCode::NodeRefused, reject.to_string());
                     let how = How::Failed(Box::new(failure));
-                    let news = News::InnerEnded { node, run: inner, how, spent: Spent::default() };
+                    let news = News::InnerEnded { place, run: inner, how, spent: Spent::default() };
                     drive(state, out, turn, id, Actor::Daemon, news);
                 }
             }
@@ -101,7 +107,7 @@ pub(crate) fn cancel_run(state: &mut State, out: &mut Out, turn: Turn, actor: Ac
 /// A run has ended: so has the node that it is the work of.
 fn over(state: &mut State, out: &mut Out, turn: Turn, id: RunId) {
     let Some(run) = state.run(id) else { return };
-    let Some((parent, node)) = run.spec.parent else { return };
+    let Some((parent, place)) = run.spec.parent else { return };
     let spent = run.spent();
     let how = match &run.state {
         RunState::Succeeded { .. } => How::Succeeded(Output::Run(id)),
@@ -112,7 +118,7 @@ fn over(state: &mut State, out: &mut Out, turn: Turn, id: RunId) {
         RunState::Cancelled { .. } => How::Cancelled,
         RunState::Running | RunState::Paused { .. } => return,
     };
-    drive(state, out, turn, parent, Actor::Daemon, News::InnerEnded { node, run: id, how, spent });
+    drive(state, out, turn, parent, Actor::Daemon, News::InnerEnded { place, run: id, how, spent });
 }
 
 fn submit_task(
@@ -137,8 +143,7 @@ fn submit_task(
     let target = submit::find_target(state, caller, &ask.agent)?;
     submit::check_target(state, target, ask.kind, ask.input_bytes)?;
     let needed = submit::check(state, caller, &ask)?;
-    let left = found.map(|run| run.cost_left(place)).unwrap_or_default();
-    ask.node = Some(Box::new(NodeRef { run, place, id, left }));
+    ask.node = Some(Box::new(NodeRef { run, place, id }));
     submit::accept(state, out, turn, caller, ask, At { parent: None, target, needed });
     Ok(())
 }
@@ -175,8 +180,40 @@ pub(crate) fn task_ended(state: &mut State, out: &mut Out, turn: Turn, id: TaskI
         | TaskState::Held(_)
         | TaskState::Lost { .. } => return,
     };
-    let spent = Spent::of(task);
-    drive(state, out, turn, run, Actor::Daemon, News::TaskEnded { place, task: id, how, spent });
+    drive(state, out, turn, run, Actor::Daemon, News::TaskEnded { place, task: id, how });
+}
+
+/// An attempt of a task has ended: if it was a node's, its run counts what it used.
+pub(crate) fn attempt_ended(state: &mut State, out: &mut Out, turn: Turn, id: TaskId) {
+    let Some(task) = state.task(id) else { return };
+    let (Some(node), Some(attempt)) = (&task.spec.node, task.attempts.last()) else { return };
+    let (run, place, spent) = (node.run, node.place, Spent::of(attempt));
+    drive(state, out, turn, run, Actor::Daemon, News::Spent { place, task: id, spent });
+}
+
+/// A budget is used up: what waits in a run, or in a node with items, does not begin any more.
+fn exhaust(state: &mut State, out: &mut Out, turn: Turn, id: RunId, place: Place) {
+    let Some(run) = state.run(id) else { return };
+    let Some(reached) = run.reached(place) else { return };
+    let is_bound = |at: &Place| run.plan.node(at.node).occasion == Occasion::Needs;
+    let waiting = run.places().filter(|(at, _)| is_bound(at)).filter_map(|(at, node)| {
+        let task =
+            node.state.task().filter(|task| node.state.is_active() && freeze::is_waiting(state, *task))?;
+        Some((at, task))
+    });
+    let waiting: Vec<(Place, TaskId)> = waiting.collect();
+    match reached {
+        Reached::Run(failure) if !waiting.is_empty() => {
+            drive(state, out, turn, id, Actor::Daemon, News::Exhausted { failure });
+        }
+        Reached::Node(failure) => {
+            for (_, task) in waiting.into_iter().filter(|(at, _)| at.node == place.node) {
+                let failed = TaskState::Failed { at: turn.now, failure: failure.clone() };
+                ending::end(state, out, turn, task, Actor::Daemon, failed);
+            }
+        }
+        Reached::Run(_) => {}
+    }
 }
 
 /// The engine knows what a place will be.

@@ -5,10 +5,12 @@
 //! definitions say; the engine compares them, and keeps all that a run ever had.
 
 use crate::event::EventKind;
+use crate::ids::TaskId;
 use crate::input::Caller;
 use crate::reject::Reject;
 use crate::state::{Key, State};
 use crate::step::{Done, Out, Turn};
+use crate::task::cancel;
 use crate::time::{Millis, Time};
 use crate::workflow::book::Book;
 use crate::workflow::drive::drive;
@@ -16,8 +18,9 @@ use crate::workflow::node::{End, How, Node, NodeState, Place, SkipWhy};
 use crate::workflow::plan::{Occasion, Plan};
 use crate::workflow::run::{Act, News};
 use crate::workflow::start::{NODES_MAX, check_caller};
-use crate::workflow::{Doom, Run, RunClock, RunState, rerun};
+use crate::workflow::{Doom, Run, RunClock, RunState, freeze, rerun};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The most definitions that one run may have had.
@@ -78,20 +81,45 @@ pub(crate) fn decide(
         None => state.find_run(caller, &ask.run)?,
     };
     check_caller(caller, found.owner)?;
-    check(found, &ask)?;
+    check(state, found, &ask)?;
     let id = found.id;
+    let given = untouched(state, found, &ask);
     if ask.mode == EditMode::Try {
         return Ok(Done::Run(id));
     }
     if let Some(recalled) = ask.recalled.filter(|run| run.id == id && state.run(id).is_none()) {
         state.recall_run(*recalled);
     }
+    for (node, task) in given {
+        drive(state, out, turn, id, caller.actor(), News::Recalled { node });
+        cancel::order(state, out, turn, caller.actor(), task);
+    }
     let news = News::Edited { plan: Arc::new(ask.plan), changes: ask.changes };
     drive(state, out, turn, id, caller.actor(), news);
     Ok(Done::Run(id))
 }
 
-fn check(run: &Run, ask: &EditRun) -> Result<(), Reject> {
+/// Nodes that say something else, or are gone, whose tasks wait for an agent that never began them.
+fn untouched(state: &State, run: &Run, ask: &EditRun) -> Vec<(u32, TaskId)> {
+    let gone = (0..run.plan.graph.len()).filter(|node| is_gone(run, ask, *node));
+    let nodes: BTreeSet<u32> = ask.changed.iter().copied().chain(gone).collect();
+    let given = nodes.into_iter().filter_map(|node| Some((node, waits(state, run, node)?)));
+    given.collect()
+}
+
+/// The task of a node that no agent has begun.
+fn waits(state: &State, run: &Run, node: u32) -> Option<TaskId> {
+    let own = &run.nodes.get(node as usize)?.state;
+    let task = state.task(own.task().filter(|_| own.is_active())?)?;
+    (task.attempts.is_empty() && freeze::is_waiting(state, task.id)).then_some(task.id)
+}
+
+fn is_gone(run: &Run, ask: &EditRun, node: u32) -> bool {
+    let never = |plan: &Plan| plan.node(node).occasion == Occasion::Never;
+    !never(&run.plan) && never(&ask.plan)
+}
+
+fn check(state: &State, run: &Run, ask: &EditRun) -> Result<(), Reject> {
     let id = || run.id.to_string();
     if ask.base != run.revision {
         return Err(Reject::EditConflict { run: id(), revision: run.revision, base: ask.base });
@@ -108,7 +136,7 @@ fn check(run: &Run, ask: &EditRun) -> Result<(), Reject> {
     if ask.plan.nodes.len() > NODES_MAX {
         return Err(Reject::NodeLimit { count: ask.plan.nodes.len() });
     }
-    check_begun(run, ask)
+    check_begun(state, run, ask)
 }
 
 /// A run whose end is certain begins no node that is new: what is it doing instead?
@@ -122,13 +150,11 @@ pub(super) fn too_late(run: &Run) -> Option<&'static str> {
 }
 
 /// Nothing that a run has begun may say something else, or go.
-fn check_begun(run: &Run, ask: &EditRun) -> Result<(), Reject> {
-    let was = |node: u32| run.plan.node(node).occasion != Occasion::Never;
-    let gone = (0..run.plan.graph.len())
-        .filter(|node| was(*node) && ask.plan.node(*node).occasion == Occasion::Never)
-        .map(|node| (node, "removed"));
+fn check_begun(state: &State, run: &Run, ask: &EditRun) -> Result<(), Reject> {
+    let gone =
+        (0..run.plan.graph.len()).filter(|node| is_gone(run, ask, *node)).map(|node| (node, "removed"));
     let changed = ask.changed.iter().map(|node| (*node, "changed"));
-    let mut begun = changed.chain(gone).filter(|(node, _)| !may_change(run, *node));
+    let mut begun = changed.chain(gone).filter(|(node, _)| !may_change(state, run, *node));
     let Some((node, act)) = begun.next() else { return Ok(()) };
     let word = |node: u32| run.nodes[node as usize].state.word();
     let others: Vec<String> = begun
@@ -139,10 +165,12 @@ fn check_begun(run: &Run, ask: &EditRun) -> Result<(), Reject> {
     Err(Reject::NodeBegun { run: run_id, node: name, state: word(node), act, others: others.join("; ") })
 }
 
-/// Whether a node has not begun; of an ended run, whether a rerun would do it once more.
-fn may_change(run: &Run, node: u32) -> bool {
+/// Whether a node has not begun, or was given to nobody yet; of an ended run, whether a rerun would do it once more.
+fn may_change(state: &State, run: &Run, node: u32) -> bool {
     match run.state {
-        RunState::Running | RunState::Paused { .. } => run.nodes[node as usize].state == NodeState::Pending,
+        RunState::Running | RunState::Paused { .. } => {
+            run.nodes[node as usize].state == NodeState::Pending || waits(state, run, node).is_some()
+        }
         RunState::Succeeded { .. } | RunState::Failed { .. } | RunState::Cancelled { .. } => {
             rerun::is_done_again(run, node)
         }

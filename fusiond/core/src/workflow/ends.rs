@@ -5,7 +5,7 @@
 use crate::event::EventKind;
 use crate::failure::{Failure, FailureCode};
 use crate::time::Time;
-use crate::workflow::book::is_missed;
+use crate::workflow::book::{is_missed, is_over};
 use crate::workflow::node::{End, How, NodeState, Output, Place, SkipWhy};
 use crate::workflow::plan::{Occasion, OnFailure};
 use crate::workflow::run::Act;
@@ -15,6 +15,11 @@ impl Run {
     /// A place that had a slot is over.
     pub(super) fn end_busy(&mut self, now: Time, place: Place, how: How, acts: &mut Vec<Act>) {
         self.book.rest();
+        self.end(now, place, how, acts);
+    }
+
+    /// A place is over.
+    pub(super) fn end(&mut self, now: Time, place: Place, how: How, acts: &mut Vec<Act>) {
         match place.item {
             None => self.conclude(now, place.node, how, acts),
             Some(item) => self.end_item(now, place.node, item, how, acts),
@@ -29,9 +34,13 @@ impl Run {
         let end = End { since: state.since(), at: now, task: state.task(), how };
         self.set(place, NodeState::Ended(end), acts);
         let policy = self.plan.node(node).on_failure;
+        let was_stopped = self.book.fan(node).is_some_and(|fan| fan.stopped);
         let mut fan = self.book.end_item(node, went_well, policy);
         if fan.as_ref().is_some_and(|fan| fan.stopped) {
             fan = self.book.stop_fan(node);
+            if !was_stopped {
+                self.withdraw(node, acts);
+            }
         }
         if fan.is_some_and(|fan| fan.is_over()) {
             self.conclude_fan(now, node, acts);
@@ -41,7 +50,10 @@ impl Run {
     /// All items of a node have ended, or no more will begin.
     fn conclude_fan(&mut self, now: Time, node: u32, acts: &mut Vec<Act>) {
         let Some(fan) = self.book.fan(node) else { return };
-        let how = if fan.failed > 0 {
+        let is_ended = matches!(self.doom, Some(Doom::Cancelled | Doom::Killed));
+        let how = if is_ended && !self.has_failed_item(node) {
+            How::Cancelled
+        } else if fan.failed > 0 {
             let first =
                 self.items(node).find_map(|(item, node)| match node.state.end().map(|end| &end.how) {
                     Some(How::Failed(failure)) => Some((item, failure.message.clone())),
@@ -57,6 +69,11 @@ impl Run {
             How::Succeeded(Output::Items(fan.count))
         };
         self.conclude(now, node, how, acts);
+    }
+
+    /// Whether an item failed by itself.
+    fn has_failed_item(&self, node: u32) -> bool {
+        self.items(node).any(|(_, item)| matches!(item.state.end().map(|end| &end.how), Some(How::Failed(_))))
     }
 
     /// Ends what agents do for the run.
@@ -89,8 +106,22 @@ impl Run {
             };
             if !spared {
                 self.drop_node(now, node, acts);
+                self.withdraw(node, acts);
             }
         }
+    }
+
+    /// Tasks of a node and its items that wait for an agent do not begin any more.
+    fn withdraw(&self, node: u32, acts: &mut Vec<Act>) {
+        let places = self.nodes.get(node as usize).into_iter().chain(self.items(node).map(|(_, item)| item));
+        let active = places.filter(|own| own.state.is_active());
+        acts.extend(active.filter_map(|own| own.state.task()).map(Act::Withdraw));
+    }
+
+    /// Whether a task of a place may begin once more.
+    pub(crate) fn goes_on_with(&self, place: Place) -> bool {
+        let is_stopped = place.item.is_some() && self.book.fan(place.node).is_none_or(|fan| fan.stopped);
+        !is_over(self.plan.node(place.node).occasion, self.doom.as_ref()) && !is_stopped
     }
 
     /// A node that no agent works on is over, and no further item of it begins.

@@ -3,6 +3,7 @@
 //! Not for: tasks; theirs are explained by the rules that decide about them.
 
 use crate::explain::{Explanation, Reason, explain_task};
+use crate::failure::FailureCode;
 use crate::ids::RunId;
 use crate::input::PauseHow;
 use crate::state::State;
@@ -55,6 +56,21 @@ pub fn explain_run(state: &State, id: RunId, now: Time) -> Option<Explanation> {
     Some(Explanation { summary, reasons })
 }
 
+impl Run {
+    /// The places that wait for a person, by name: `gate`, `each[2]`.
+    pub fn asking(&self) -> impl Iterator<Item = String> {
+        let nodes = (0..self.plan.graph.len()).flat_map(|node| {
+            let items = self.items(node).map(move |(item, own)| (Some(item), own));
+            let whole = self.nodes.get(node as usize).map(|own| (None, own));
+            whole.into_iter().chain(items).map(move |(item, own)| (node, item, own))
+        });
+        nodes.filter(|(_, _, own)| matches!(own.state, NodeState::Asking { .. })).map(|(node, item, _)| {
+            let id = &self.plan.node(node).id;
+            item.map_or_else(|| id.to_string(), |item| format!("{id}[{item}]"))
+        })
+    }
+}
+
 /// Why a node of a run, or an item of it, is where it is.
 #[must_use]
 pub fn explain_node(state: &State, id: RunId, place: Place, now: Time) -> Option<Explanation> {
@@ -69,7 +85,12 @@ pub fn explain_node(state: &State, id: RunId, place: Place, now: Time) -> Option
         NodeState::Ended(end) => match &end.how {
             How::Succeeded(_) => answer("it is done", Vec::new()),
             How::Failed(failure) => {
-                let again = format!("`fusionctl workflow rerun {id} --from {name}`");
+                // With no more to use it would end in the same way.
+                let again = if failure.code == FailureCode::BudgetExhausted {
+                    failure.code.hint().to_owned()
+                } else {
+                    format!("`fusionctl workflow rerun {id} --from {name}`")
+                };
                 answer(
                     &failure.message,
                     vec![Reason::new(failure.code.code(), failure.code.meaning(), again)],

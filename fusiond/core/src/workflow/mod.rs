@@ -31,6 +31,7 @@ pub mod rerun;
 pub mod resume;
 pub mod run;
 mod runs;
+mod standstill;
 pub mod start;
 #[cfg(test)]
 mod tests;
@@ -131,7 +132,7 @@ pub struct RunSpec {
     /// Hash of everything that was asked for.
     pub fingerprint: u64,
     /// The node that it is the work of.
-    pub parent: Option<(RunId, u32)>,
+    pub parent: Option<(RunId, Place)>,
     /// How many runs it stands within.
     pub depth: u8,
 }

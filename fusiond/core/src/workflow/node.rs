@@ -8,7 +8,6 @@
 //!
 //! Not for: what follows from an end (`run`).
 
-use crate::cost::Cost;
 use crate::failure::Failure;
 use crate::ids::{RunId, TaskId};
 use crate::input::Actor;
@@ -54,8 +53,6 @@ pub struct NodeRef {
     pub place: Place,
     /// The node's name in the definition.
     pub id: Box<str>,
-    /// What all its attempts together may cost: with nothing left, there is no further one.
-    pub left: Cost,
 }
 
 /// How far a node is.
@@ -247,6 +244,12 @@ impl NodeState {
             | Self::Fanned { .. }
             | Self::Ended(_) => false,
         }
+    }
+
+    /// Whether it takes one of the places that `concurrency` gives.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        self.is_active() || matches!(self, Self::Collecting { .. })
     }
 
     /// How it ended, if it did.

@@ -15,6 +15,7 @@ use crate::workflow::edit::Changes;
 use crate::workflow::node::{Decision, How, Node, NodeState, Output, Place, SkipWhy};
 use crate::workflow::plan::{Occasion, Plan, ResultUse};
 use crate::workflow::prepared::Prepared;
+use crate::workflow::standstill::thaw;
 use crate::workflow::start::StartRun;
 use crate::workflow::watch::Watch;
 use crate::workflow::{Doom, Run, RunClock, RunState};
@@ -33,14 +34,20 @@ pub(crate) enum News {
     Heard { node: u32, seq: u64 },
     /// Its task was not accepted.
     Refused { place: Place, failure: Failure },
+    /// An attempt of a task has ended.
+    Spent { place: Place, task: TaskId, spent: Spent },
+    /// Nothing more may be used, and something would.
+    Exhausted { failure: Failure },
+    /// A node was given to nobody yet and is taken back.
+    Recalled { node: u32 },
     /// A task has ended.
-    TaskEnded { place: Place, task: TaskId, how: How, spent: Spent },
+    TaskEnded { place: Place, task: TaskId, how: How },
     /// A result was looked at.
     Collected { place: Place, task: TaskId, what: Result<Output, Failure> },
     /// A person decided.
     Decided { node: u32, decision: Decision },
     /// A run within it has ended.
-    InnerEnded { node: u32, run: RunId, how: How, spent: Spent },
+    InnerEnded { place: Place, run: RunId, how: How, spent: Spent },
     /// Time has passed.
     Due,
     /// It shall stand still.
@@ -71,13 +78,17 @@ pub(crate) enum Act {
     /// End a task.
     CancelTask(TaskId),
     /// Start a run.
-    Start { node: u32, run: Box<StartRun> },
+    Start { place: Place, run: Box<StartRun> },
     /// End a run.
     CancelRun(RunId),
     /// Let a run stand still.
     PauseRun(RunId, PauseHow),
-    /// Let a task stand still.
+    /// Let a task stand still: one that waits for an agent does not begin, one that runs stands still with a frozen run.
     Freeze(TaskId),
+    /// A task that waits for an agent does not begin any more.
+    Withdraw(TaskId),
+    /// The budget that a place is held to is used up: what waits does not begin any more.
+    Exhausted(Place),
     /// Let go on what stands still for the run.
     Thaw,
     /// Let a run go on.
@@ -99,12 +110,19 @@ impl Run {
             News::Refused { place, failure } => {
                 self.end_busy(now, place, How::Failed(Box::new(failure)), acts)
             }
-            News::TaskEnded { place, task, how, spent } => {
-                self.task_ended(now, place, task, how, spent, acts)
+            News::Spent { place, task, spent } => self.spend(place, task, spent, acts),
+            News::Exhausted { failure } => {
+                if self.doom.is_none() {
+                    self.doom(now, Doom::Failed(Box::new(failure)), acts);
+                }
             }
+            News::Recalled { node } => self.recall(node, acts),
+            News::TaskEnded { place, task, how } => self.task_ended(now, place, task, how, acts),
             News::Collected { place, task, what } => self.collected(now, place, task, what, acts),
             News::Decided { node, decision } => self.decided(now, node, decision, acts),
-            News::InnerEnded { node, run, how, spent } => self.inner_ended(now, node, run, how, spent, acts),
+            News::InnerEnded { place, run, how, spent } => {
+                self.inner_ended(now, place, run, how, spent, acts);
+            }
             News::Due => self.due_now(now, acts),
             News::Pause(how) => self.pause(now, how, acts),
             News::Cancel => self.cancel(now, acts),
@@ -123,7 +141,7 @@ impl Run {
     }
 
     /// Begins what can begin, and ends when nothing is left.
-    fn advance(&mut self, now: Time, acts: &mut Vec<Act>) {
+    pub(super) fn advance(&mut self, now: Time, acts: &mut Vec<Act>) {
         while self.state.ended_at().is_none() {
             let has_slot = self.plan.concurrency == 0 || self.book.busy() < self.plan.concurrency;
             if self.state == RunState::Running && has_slot {
@@ -214,61 +232,6 @@ impl Run {
         }
     }
 
-    /// Lets a paused run go on.
-    pub(crate) fn resume(&mut self, now: Time, acts: &mut Vec<Act>) {
-        thaw(&self.state, acts);
-        self.state = RunState::Running;
-        if let RunClock::Left(left) = self.clock {
-            self.clock = RunClock::At(now.plus(left));
-        }
-        self.head(acts);
-        acts.push(Act::Tell(EventKind::RunResumed { run: self.id }));
-        let inner = self.inner_runs();
-        acts.extend(inner.into_iter().map(Act::ResumeRun));
-        self.advance(now, acts);
-    }
-
-    fn pause(&mut self, now: Time, how: PauseHow, acts: &mut Vec<Act>) {
-        let since = if let RunState::Paused { since, .. } = self.state { since } else { now };
-        self.state = RunState::Paused { since, how };
-        if let RunClock::At(at) = self.clock {
-            self.clock = RunClock::Left(at.since(now));
-        }
-        self.head(acts);
-        acts.push(Act::Tell(EventKind::RunPaused { run: self.id, how }));
-        if how == PauseHow::Freeze {
-            let tasks = self.places().filter_map(|(_, node)| match node.state {
-                NodeState::Active { task, .. } => Some(Act::Freeze(task)),
-                NodeState::Pending
-                | NodeState::Collecting { .. }
-                | NodeState::Asking { .. }
-                | NodeState::Sleeping { .. }
-                | NodeState::Watching { .. }
-                | NodeState::Inside { .. }
-                | NodeState::Fanned { .. }
-                | NodeState::Ended(_) => None,
-            });
-            acts.extend(tasks);
-        }
-        let inner = self.inner_runs();
-        acts.extend(inner.into_iter().map(|run| Act::PauseRun(run, how)));
-    }
-
-    fn inner_runs(&self) -> Vec<RunId> {
-        let inner = |node: &Node| match node.state {
-            NodeState::Inside { run, .. } => Some(run),
-            NodeState::Pending
-            | NodeState::Active { .. }
-            | NodeState::Collecting { .. }
-            | NodeState::Asking { .. }
-            | NodeState::Sleeping { .. }
-            | NodeState::Watching { .. }
-            | NodeState::Fanned { .. }
-            | NodeState::Ended(_) => None,
-        };
-        self.nodes.iter().filter_map(inner).collect()
-    }
-
     pub(super) fn set(&mut self, place: Place, state: NodeState, acts: &mut Vec<Act>) {
         let node = match place.item {
             None => &mut self.nodes[place.node as usize],
@@ -334,29 +297,37 @@ impl Run {
             }
             // What it is about is looked up first: see `Listens`.
             Prepared::Watch(_) => self.book.put_back(place),
-            Prepared::Inner(start) => {
+            Prepared::Inner(mut start) => {
+                start.plan.budget = start.plan.budget.tighter(self.left(place));
                 self.book.rest();
                 self.set(place, NodeState::Inside { since: now, run: start.id }, acts);
-                let kind = EventKind::NodeStarted { run, node, item: None, task: None };
-                acts.extend([Act::Tell(kind), Act::Start { node: place.node, run: start }]);
+                let kind = EventKind::NodeStarted { run, node, item: place.item, task: None };
+                acts.extend([Act::Tell(kind), Act::Start { place, run: start }]);
             }
         }
     }
 
-    fn task_ended(
-        &mut self,
-        now: Time,
-        place: Place,
-        id: TaskId,
-        how: How,
-        spent: Spent,
-        acts: &mut Vec<Act>,
-    ) {
+    /// A node whose task nobody has begun is as if it had not begun.
+    fn recall(&mut self, node: u32, acts: &mut Vec<Act>) {
+        let place = Place::whole(node);
+        if let NodeState::Active { .. } = self.state_of(place) {
+            self.set(place, NodeState::Pending, acts);
+            self.book.put_back(place);
+            let reason = "an edit came before an agent began it".to_owned();
+            acts.push(Act::Tell(EventKind::NodeRetried {
+                run: self.id,
+                node: self.name(node),
+                item: None,
+                reason,
+            }));
+        }
+    }
+
+    fn task_ended(&mut self, now: Time, place: Place, id: TaskId, how: How, acts: &mut Vec<Act>) {
         let NodeState::Active { since, task } = self.state_of(place) else { return };
         if task != id {
             return;
         }
-        self.charge(place, spent);
         let is_kept = self.plan.node(place.node).result == ResultUse::Kept;
         if matches!(how, How::Succeeded(_)) && is_kept {
             self.set(place, NodeState::Collecting { since, task }, acts);
@@ -407,10 +378,19 @@ impl Run {
         }
     }
 
-    fn inner_ended(&mut self, now: Time, node: u32, id: RunId, how: How, spent: Spent, acts: &mut Vec<Act>) {
-        if matches!(self.state_of(Place::whole(node)), NodeState::Inside { run, .. } if run == id) {
-            self.charge(Place::whole(node), spent);
-            self.conclude(now, node, how, acts);
+    fn inner_ended(
+        &mut self,
+        now: Time,
+        place: Place,
+        id: RunId,
+        how: How,
+        spent: Spent,
+        acts: &mut Vec<Act>,
+    ) {
+        if matches!(self.state_of(place), NodeState::Inside { run, .. } if run == id) {
+            self.charge(place, spent);
+            self.tell_exhausted(place, acts);
+            self.end(now, place, how, acts);
         }
     }
 
@@ -472,23 +452,18 @@ impl Run {
         self.clock = self.plan.timeout.map_or(RunClock::None, |span| RunClock::At(now.plus(span)));
         self.head(acts);
         for node in (0..self.plan.graph.len()).filter(|node| nodes[*node as usize]) {
+            // What was used is used.
+            let spent = self.spent_by(Place::whole(node));
             let items: Vec<u32> = self.items(node).map(|(item, _)| item).collect();
             for item in items {
                 self.items.remove(&(node, item));
                 acts.push(Act::Touch(Key::Node(self.id, node, Some(item))));
             }
-            self.nodes[node as usize] = Node::default();
+            self.nodes[node as usize] = Node { spent, ..Node::default() };
             acts.push(Act::Touch(Key::Node(self.id, node, None)));
         }
         self.book = Book::of(&self.plan, &self.nodes, &self.items, None);
         acts.push(Act::Tell(EventKind::RunRerun { run: self.id, generation: self.generation }));
         self.release(now, acts);
-    }
-}
-
-/// What stands still for a run in this state goes on.
-fn thaw(state: &RunState, acts: &mut Vec<Act>) {
-    if matches!(state, RunState::Paused { how: PauseHow::Freeze, .. }) {
-        acts.push(Act::Thaw);
     }
 }

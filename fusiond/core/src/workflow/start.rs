@@ -9,6 +9,7 @@ use crate::state::{Key, State};
 use crate::step::{Done, Out, Turn};
 use crate::task::submit;
 use crate::workflow::drive::{drive, started};
+use crate::workflow::node::Place;
 use crate::workflow::plan::Plan;
 use crate::workflow::run::News;
 use crate::workflow::{Run, RunClock, RunSpec, RunState};
@@ -45,7 +46,7 @@ pub struct StartRun {
     /// Hash of everything that is asked for.
     pub fingerprint: u64,
     /// The node that it is the work of.
-    pub parent: Option<(RunId, u32)>,
+    pub parent: Option<(RunId, Place)>,
 }
 
 pub(crate) fn decide(
@@ -58,10 +59,6 @@ pub(crate) fn decide(
     check_caller(caller, ask.owner)?;
     if let Some(same) = find_same(state, &ask)? {
         return Ok(Done::SameRun(same));
-    }
-    let limit = RUNS_MAX;
-    if state.index.open_runs.get(&ask.owner).copied().unwrap_or(0) >= limit {
-        return Err(Reject::RunLimit { limit, user: ask.owner_name });
     }
     begin(state, out, turn, caller.actor(), ask).map(Done::Run)
 }
@@ -104,6 +101,10 @@ pub(crate) fn begin(
     };
     if depth > DEPTH_MAX {
         return Err(Reject::WorkflowTooDeep { limit: DEPTH_MAX });
+    }
+    let limit = RUNS_MAX;
+    if state.index.open_runs.get(&ask.owner).copied().unwrap_or(0) >= limit {
+        return Err(Reject::RunLimit { limit, user: ask.owner_name });
     }
     submit::check_key(&ask.key)?;
     submit::check_labels(ask.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())))?;

@@ -150,8 +150,19 @@ impl World {
                     self.tasks.insert(task.id, place);
                 }
                 Act::CancelTask(task) => self.open.push(Act::CancelTask(task)),
+                // Half of the tasks have an agent by then, and go on.
+                Act::Withdraw(task) => {
+                    let waits = self.tasks.get(&task).is_some_and(|place| fate(self.seed, *place, 30) < 50);
+                    self.open.extend(waits.then_some(Act::CancelTask(task)));
+                }
                 act @ (Act::Prepare { .. } | Act::Collect { .. }) => self.open.push(act),
-                Act::Touch(_) | Act::Tell(_) | Act::Keep { .. } | Act::Freeze(_) | Act::Thaw | Act::Over => {}
+                Act::Touch(_)
+                | Act::Tell(_)
+                | Act::Keep { .. }
+                | Act::Freeze(_)
+                | Act::Thaw
+                | Act::Exhausted(_)
+                | Act::Over => {}
                 Act::Start { .. } | Act::CancelRun(_) | Act::PauseRun(..) | Act::ResumeRun(_) => {
                     unreachable!()
                 }
@@ -198,7 +209,7 @@ impl World {
             0..15 => How::Failed(Box::new(Failure::new(FailureCode::ExitNonzero, "x"))),
             _ => How::Succeeded(Output::Task),
         };
-        self.tell(News::TaskEnded { place, task: id, how, spent: Spent::default() });
+        self.tell(News::TaskEnded { place, task: id, how });
     }
 
     /// One thing that may happen. `false`: nothing is left.
@@ -243,6 +254,8 @@ impl World {
             | Act::ResumeRun(_)
             | Act::Freeze(_)
             | Act::Thaw
+            | Act::Withdraw(_)
+            | Act::Exhausted(_)
             | Act::Over => unreachable!("only those above are kept"),
         }
     }
@@ -304,6 +317,8 @@ impl World {
             | Act::ResumeRun(_)
             | Act::Freeze(_)
             | Act::Thaw
+            | Act::Withdraw(_)
+            | Act::Exhausted(_)
             | Act::Over => unreachable!("only those above are kept"),
         };
         if let Some(first) = (0..self.open.len()).min_by_key(|at| rank(&self.open[*at])) {

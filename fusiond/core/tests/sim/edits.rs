@@ -24,15 +24,15 @@ pub(crate) fn draw(rng: &mut Rng, state: &State, of_ended: u64) -> Command {
         EditRun { run, base: 1, plan, changed, changes, mode: EditMode::Do, recalled: None }
     } else {
         let run = *rng.pick(&runs);
-        draw_edit(rng, run)
+        draw_edit(rng, state, run)
     };
     Command::EditRun(Box::new(ask))
 }
 
-fn draw_edit(rng: &mut Rng, run: &Run) -> EditRun {
+fn draw_edit(rng: &mut Rng, state: &State, run: &Run) -> EditRun {
     // Some edits touch what has begun, too: those are refused.
     let is_bold = rng.permille(150);
-    let may_touch = |node: u32| is_bold || is_left(run, node);
+    let may_touch = |node: u32| is_bold || is_left(state, run, node);
     let nodes = draw_nodes(rng, run, &may_touch);
     let graph = draw_graph(rng, &run.plan, &nodes, &may_touch);
     let old = &run.plan;
@@ -49,12 +49,16 @@ fn draw_edit(rng: &mut Rng, run: &Run) -> EditRun {
 }
 
 /// Whether a node is still to be done, or would be once more.
-fn is_left(run: &Run, node: u32) -> bool {
+fn is_left(world: &State, run: &Run, node: u32) -> bool {
     let plan = run.plan.node(node);
     let state = &run.nodes()[node as usize].state;
     let is_missing = plan.occasion == Occasion::Never;
     match run.state {
-        RunState::Running | RunState::Paused { .. } => is_missing || *state == NodeState::Pending,
+        RunState::Running | RunState::Paused { .. } => {
+            let task = state.task().and_then(|task| world.task(task)).filter(|_| state.is_active());
+            let is_new = task.is_some_and(|task| task.attempts.is_empty());
+            is_missing || is_new || *state == NodeState::Pending
+        }
         RunState::Succeeded { .. } | RunState::Failed { .. } | RunState::Cancelled { .. } => {
             is_missing
                 || plan.occasion.is_hook()

@@ -168,7 +168,7 @@ pub(crate) fn draw_node(rng: &mut Rng, at: u32, depth: u8) -> NodePlan {
         5 | 6 if depth < DEPTH => NodeKind::Workflow,
         _ => NodeKind::Task,
     };
-    let fans = matches!(kind, NodeKind::Task) && rng.permille(200);
+    let fans = matches!(kind, NodeKind::Task | NodeKind::Workflow) && rng.permille(200);
     NodePlan {
         id: format!("n{at}").into(),
         kind,
@@ -218,7 +218,7 @@ fn prepare(rng: &mut Rng, run: &Run, now: Time, place: Place) -> Prepared {
         NodeKind::Wait if rng.permille(150) => Prepared::Done,
         NodeKind::Wait if rng.permille(700) => Prepared::Watch(Box::new(draw_watch(rng, run))),
         NodeKind::Wait => Prepared::Sleep(now.plus(Millis(rng.below(5000)))),
-        NodeKind::Task if plan.fan.is_some() && place.item.is_none() => {
+        NodeKind::Task | NodeKind::Workflow if plan.fan.is_some() && place.item.is_none() => {
             Prepared::Items(u32::try_from(rng.below(4)).expect("small"))
         }
         NodeKind::Task => {
@@ -235,7 +235,7 @@ fn prepare(rng: &mut Rng, run: &Run, now: Time, place: Place) -> Prepared {
         NodeKind::Workflow => {
             let inner = draw_plan(rng, run.spec.depth + 1);
             let mut ask = start(RunId(fresh(rng, now)), run.owner, inner);
-            ask.parent = Some((run.id, place.node));
+            ask.parent = Some((run.id, place));
             Prepared::Inner(Box::new(ask))
         }
     }

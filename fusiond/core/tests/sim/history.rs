@@ -124,6 +124,7 @@ impl History {
 
     /// No run waits for an event that has come.
     pub(crate) fn missed(&self, store: &Store) -> Result<(), String> {
+        self.runs.miscounted(store)?;
         self.runs.missed(store)
     }
 

@@ -7,7 +7,7 @@
 use crate::store::Store;
 use fusion_core::event::Subject;
 use fusion_core::workflow::{How, NodeState, Occasion, OnFailure, Output, Place, Plan, Watch};
-use fusion_core::{Event, EventKind, RunId, TaskId};
+use fusion_core::{Cost, Event, EventKind, Run, RunId, TaskId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub(crate) struct Runs {
     runs: BTreeMap<RunId, Story>,
     /// For which place each task was begun.
     tasks: BTreeMap<TaskId, (RunId, Name)>,
+    /// What attempts of each run said that they cost.
+    costs: BTreeMap<RunId, Cost>,
 }
 
 /// A node by its name, and the item of it.
@@ -26,6 +28,7 @@ struct Story {
     revision: u32,
     generation: u32,
     is_paused: bool,
+    paused_at: Option<Time>,
     ended: bool,
     /// Places that were begun in this version of the run and are not to be begun again.
     begun: BTreeSet<Name>,
@@ -47,7 +50,8 @@ enum Ending {
 impl Runs {
     /// One more event.
     pub(crate) fn record(&mut self, event: &Event, store: &Store) -> Result<(), String> {
-        self.record_task(event)?;
+        self.record_task(event, store)?;
+        self.record_cost(event);
         let Subject::Run(id) = event.kind.subject() else { return Ok(()) };
         let told = self.record_run(id, event, store);
         told.map_err(|broken| format!("{broken}: {id}, {:?}", event.kind))
@@ -70,15 +74,48 @@ impl Runs {
         if let EventKind::RunEdited { revision, .. } = &event.kind {
             return story.edit(*revision, store.plan(id, *revision).ok_or("it has no such plan")?);
         }
+        if let EventKind::RunPaused { .. } = &event.kind
+            && !story.is_paused
+        {
+            story.paused_at = Some(event.at);
+        }
         story.record(&event.kind)?;
         story.record_wait(id, event, store)
     }
 
+    fn record_cost(&mut self, event: &Event) {
+        if let EventKind::AttemptExited { task, exit, .. } = &event.kind
+            && let Some((run, _)) = self.tasks.get(task)
+        {
+            let cost = self.costs.entry(*run).or_default();
+            *cost = cost.and(exit.cost);
+        }
+    }
+
+    /// Each run that has ended has used what its attempts said, in all its generations, and what runs within it have.
+    pub(crate) fn miscounted(&self, store: &Store) -> Result<(), String> {
+        let runs: Vec<Run> = self.runs.keys().filter_map(|id| store.run(*id)).collect();
+        for run in runs.iter().filter(|run| run.state.ended_at().is_some()) {
+            let inner =
+                runs.iter().filter(|inner| inner.spec.parent.is_some_and(|(parent, _)| parent == run.id));
+            let own = self.costs.get(&run.id).copied().unwrap_or_default();
+            let expected = inner.fold(own, |sum, inner| sum.and(inner.spent().cost));
+            if run.spent().cost != expected {
+                return Err(format!("{} has used {:?}, and {expected:?} was told", run.id, run.spent().cost));
+            }
+        }
+        Ok(())
+    }
+
     /// A node's task is given to an agent only when what the node needs has ended.
-    fn record_task(&self, event: &Event) -> Result<(), String> {
+    fn record_task(&self, event: &Event, store: &Store) -> Result<(), String> {
         let EventKind::TaskStarted { task, .. } = &event.kind else { return Ok(()) };
         let Some((run, (node, item))) = self.tasks.get(task) else { return Ok(()) };
         let story = self.runs.get(run).ok_or("a task of a run that never began")?;
+        let given = store.task(*task).and_then(|task| Some(task.attempts.last()?.dispatched_at));
+        if story.is_paused && given.zip(story.paused_at).is_some_and(|(given, paused)| given > paused) {
+            return Err(format!("{task} starts although {run} is paused"));
+        }
         let at = story.plan.find(node).ok_or("a node that does not exist")?;
         if story.ends.contains_key(&(node.clone(), *item)) {
             return Err(format!("{task} starts although {node} of {run} has ended"));
@@ -116,7 +153,18 @@ impl Runs {
 impl Story {
     fn new(plan: Arc<Plan>) -> Self {
         let (begun, ends, fresh, waits) = Default::default();
-        Self { plan, revision: 1, generation: 1, is_paused: false, ended: false, begun, ends, fresh, waits }
+        Self {
+            plan,
+            revision: 1,
+            generation: 1,
+            is_paused: false,
+            paused_at: None,
+            ended: false,
+            begun,
+            ends,
+            fresh,
+            waits,
+        }
     }
 
     fn record(&mut self, kind: &EventKind) -> Result<(), String> {

@@ -8,7 +8,7 @@ use super::{Door, view};
 use crate::engine::workflow::outputs::{self, ITEMS_BYTES_MAX};
 use crate::engine::workflow::{NodeOutput, output_of, question_of, script_of};
 use fusion_core::workflow::{Decision, Place, Run};
-use fusion_core::{Actor, Caller, Reject, Task, TaskId};
+use fusion_core::{Actor, Caller, Reject, State, Task, TaskId, TaskState};
 use fusion_proto::v1;
 use serde_json::Value;
 use tonic::Status;
@@ -55,7 +55,7 @@ impl Door {
             let mut left = Vec::new();
             for (at, node) in (0..).zip(&mut shown.nodes) {
                 let place = Place::whole(at);
-                let bytes = outputs::length(&run, place);
+                let bytes = outputs::length(&reader, &run, place)?;
                 if bytes > OUTPUT_BYTES_MAX as u64 {
                     node.output_bytes = Some(bytes);
                     node.output_preview = outputs::preview(&reader, run.id, place)?;
@@ -77,8 +77,40 @@ impl Door {
         for (at, decision) in view::run::decisions(&run) {
             shown.nodes[at as usize].reason = self.decided(decision);
         }
+        self.show_waiting(&run, &mut shown).await?;
         view::run::put_in_order(&mut shown.nodes, &run.plan);
         Ok(self.named_run(shown))
+    }
+
+    /// Says of nodes, and of their items, what their tasks wait for before they begin.
+    async fn show_waiting(&self, run: &Run, shown: &mut v1::Run) -> Result<(), Status> {
+        let begun = run.places().filter(|(_, node)| node.state.is_active());
+        let begun: Vec<(Place, TaskId)> =
+            begun.filter_map(|(place, node)| Some((place, node.state.task()?))).collect();
+        if begun.is_empty() {
+            return Ok(());
+        }
+        let look = move |state: &State, _| -> Vec<(Place, &'static str)> {
+            let waits =
+                begun.into_iter().filter_map(|(place, id)| Some((place, wait_of(&state.task(id)?.state)?)));
+            waits.collect()
+        };
+        let waits = self.engine.look(look).await.map_err(|reject| refuse(&reject))?;
+        for (place, why) in waits {
+            let Some(node) = shown.nodes.get_mut(place.node as usize) else { continue };
+            let number = |own: &v1::Node| own.id.parse().unwrap_or(u32::MAX);
+            let shown = match place.item {
+                None => Some(node),
+                Some(item) => {
+                    let at = node.items.binary_search_by_key(&item, number);
+                    at.ok().and_then(|at| node.items.get_mut(at))
+                }
+            };
+            if let Some(shown) = shown {
+                why.clone_into(&mut shown.reason);
+            }
+        }
+        Ok(())
     }
 
     /// Who decided, and what they said.
@@ -126,14 +158,16 @@ impl Door {
         let place = find_place(&run, &ask.node, ask.item).map_err(|reject| refuse(&reject))?;
         let state = run.node(place).map(|node| node.state.clone()).unwrap_or_default();
         let none = Reject::NodeNoResult { run: run.id.to_string(), node: ask.node, state: state.word() };
-        let bytes = usize::try_from(outputs::length(&run, place)).unwrap_or(usize::MAX);
-        if bytes > ITEMS_BYTES_MAX {
-            let what = "the result of all items together";
-            return Err(refuse(&Reject::TooLarge { what, bytes, limit: ITEMS_BYTES_MAX }));
-        }
         let reader = self.engine.reader().clone();
-        let found = aside(move || output_of(&reader, &run, place)).await?;
-        let text = match found {
+        let found = aside(move || {
+            let bytes = usize::try_from(outputs::length(&reader, &run, place)?).unwrap_or(usize::MAX);
+            Ok(if bytes > ITEMS_BYTES_MAX { Err(bytes) } else { Ok(output_of(&reader, &run, place)?) })
+        });
+        let too_long = |bytes| {
+            let what = "the result of all items together";
+            refuse(&Reject::TooLarge { what, bytes, limit: ITEMS_BYTES_MAX })
+        };
+        let text = match found.await?.map_err(too_long)? {
             NodeOutput::Value(value) => value.to_string(),
             NodeOutput::Task => {
                 let task = self.task_of_node(state.task()).await.ok_or_else(|| refuse(&none))?;
@@ -169,5 +203,21 @@ fn find_place(run: &Run, name: &str, item: Option<u32>) -> Result<Place, Reject>
     match item {
         Some(item) if run.node(place).is_none() => Err(not_found(format!("{name}[{item}]"))),
         Some(_) | None => Ok(place),
+    }
+}
+
+/// What a task that has not begun, or begins once more, waits for.
+const fn wait_of(state: &TaskState) -> Option<&'static str> {
+    match state {
+        TaskState::Blocked { .. } => Some("waits for other tasks"),
+        TaskState::Deferred { .. } => Some("waits to be tried again"),
+        TaskState::Queued { .. } => Some("waits for an agent"),
+        TaskState::Held(_) => Some("is held"),
+        TaskState::Lost { .. } => Some("is lost: `fusionctl task resolve` decides"),
+        TaskState::Active(_)
+        | TaskState::Succeeded { .. }
+        | TaskState::Failed { .. }
+        | TaskState::Cancelled { .. }
+        | TaskState::TimedOut { .. } => None,
     }
 }

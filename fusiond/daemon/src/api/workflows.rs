@@ -375,8 +375,9 @@ impl Door {
                 && (ask.workflow.is_empty() || *run.spec.workflow == *ask.workflow)
                 && ask.labels.iter().all(has)
         };
+        let takes_whole = move |run: &Run| !ask.asking || run.asking().next().is_some();
         let reader = self.engine.reader().clone();
-        let runs = aside(move || stored_runs(&reader, after, size, takes)).await?;
+        let runs = aside(move || stored_runs(&reader, after, size, takes, takes_whole)).await?;
         let last = runs.last().filter(|_| runs.len() == size);
         let next_page_token = last.map(|last| last.id.to_string()).unwrap_or_default();
         let runs = runs.iter().map(|run| self.named_run(view::run::brief(run))).collect();

@@ -58,7 +58,9 @@ pub(super) fn check(check: &mut Check<'_>, node: &Node, tree: &Tree) {
 
 fn options(check: &mut Check<'_>, node: &Node, tree: &Tree) {
     if let Some(work) = node.work().filter(|_| !node.is_task()) {
-        for word in OF_TASKS.into_iter().filter(|word| tree.get(word).is_some()) {
+        let is_mapped = |word: &str| word == "foreach" && matches!(work, Work::Workflow(_));
+        let wrong = OF_TASKS.into_iter().filter(|word| tree.get(word).is_some() && !is_mapped(word));
+        for word in wrong {
             let message = format!("`{word}` makes no sense in node \"{}\", which no agent works on", node.id);
             check.problems.push(Problem::error(tree.key_span(word), message, instead(work, word)));
         }
@@ -126,10 +128,6 @@ fn instead(work: Work<'_>, word: &str) -> String {
     match (work, word) {
         (Work::Workflow(inner), "timeout" | "budget") => {
             format!("write `{word}` at the top of workflow \"{}\": it holds for its whole run", inner.name)
-        }
-        (Work::Workflow(inner), "foreach") => {
-            let name = &inner.name;
-            format!("give the list to workflow \"{name}\" as an input, and a node there the `foreach`")
         }
         (Work::Workflow(inner), "secrets" | "concurrency_key" | "output") => {
             format!("write it at the node of workflow \"{}\" that it is meant for", inner.name)

@@ -88,7 +88,9 @@ impl Session {
             (_, Some(Found::Fault)) => {
                 return Prepared::Failed(Failure::new(FailureCode::TemplateFailed, "no such word"));
             }
-            (NodeKind::Task, Some(Found::Items(count))) => return Prepared::Items(*count),
+            (NodeKind::Task | NodeKind::Workflow, Some(Found::Items(count))) => {
+                return Prepared::Items(*count);
+            }
             (_, Some(Found::Items(_) | Found::Bad | Found::Good) | None) => {}
         }
         self.desk.made += 1;
@@ -101,7 +103,8 @@ impl Session {
             },
             NodeKind::Workflow => {
                 let mut inner = flows::start(RunId(made), owner, self.parse_plan(&["x", "y<x"]));
-                inner.parent = Some((id, place.node));
+                inner.parent = Some((id, place));
+                let name = place.item.map_or(name.clone(), |item| format!("{name}[{item}]"));
                 self.telling.name(inner.id.to_string(), &name);
                 self.runs.insert(name, inner.id);
                 Prepared::Inner(Box::new(inner))
@@ -193,7 +196,7 @@ impl Session {
                 () if says.contains(&"failure") => Occasion::Failure,
                 () => Occasion::Needs,
             },
-            fan: how.strip_prefix('*').map(number),
+            fan: how.trim_start_matches('@').strip_prefix('*').map(number),
             result: if says.contains(&"kept") { ResultUse::Kept } else { ResultUse::Left },
             retries: u32::from(says.contains(&"retry")),
             budget: Budget { attempts: says.contains(&"once").then_some(1), ..Budget::default() },

@@ -58,6 +58,7 @@ pub(crate) fn brief(run: &Run) -> v1::Run {
         frozen: matches!(run.state, RunState::Paused { how: PauseHow::Freeze, .. }),
         budget: budget(run.plan.budget),
         usage: Some(usage(run.spent())),
+        asking: run.asking().collect(),
     }
 }
 

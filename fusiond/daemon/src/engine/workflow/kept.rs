@@ -125,7 +125,8 @@ pub fn stored_run(reader: &Reader, id: RunId) -> Result<Option<Run>, ReadError> 
     Ok(Some(run.with(Arc::new(plan), nodes.collect())))
 }
 
-/// Runs that are meant, newest first, older than `after`; no more than `size`.
+/// Runs that are meant, newest first, older than `after`; no more than `size`. `takes` sees a run without its nodes,
+/// `takes_whole` with them.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -134,6 +135,7 @@ pub fn stored_runs(
     after: Option<RunId>,
     size: usize,
     takes: impl Fn(&Run) -> bool,
+    takes_whole: impl Fn(&Run) -> bool,
 ) -> Result<Vec<Run>, ReadError> {
     let mut found = Vec::new();
     let mut after = after.map(run_key);
@@ -141,7 +143,7 @@ pub fn stored_runs(
         let page = reader.range(RUN, after.as_deref(), PAGE, Direction::Descending)?;
         for run in page.iter().filter_map(|entry| record::decode::<Run>(&entry.body)) {
             if takes(&run) {
-                found.extend(stored_run(reader, run.id)?);
+                found.extend(stored_run(reader, run.id)?.filter(&takes_whole));
             }
             if found.len() == size {
                 return Ok(found);
@@ -352,14 +354,14 @@ fn items_value(reader: &Reader, run: &impl Seen, node: u32, count: u32) -> Resul
     let mut values = Vec::new();
     for item in 0..count {
         let place = Place { node, item: Some(item) };
-        let is_kept = matches!(
-            run.found(place),
-            Some(NodeState::Ended(end)) if matches!(end.how, How::Succeeded(Output::Kept { .. }))
-        );
-        values.push(match run.late(place) {
-            Some(value) => value.clone(),
-            None if is_kept => read_value(reader, run.id(), place)?,
-            None => Value::Null,
+        let end = run.found(place).and_then(NodeState::end).map(|end| &end.how);
+        values.push(match (run.late(place), end) {
+            (Some(value), _) => value.clone(),
+            (None, Some(How::Succeeded(Output::Kept { .. }))) => read_value(reader, run.id(), place)?,
+            (None, Some(How::Succeeded(Output::Run(inner)))) => inner_value(reader, *inner)?,
+            (None, Some(How::Succeeded(_) | How::Failed(_) | How::Skipped(_) | How::Cancelled) | None) => {
+                Value::Null
+            }
         });
     }
     Ok(Value::Array(values))

@@ -8,11 +8,11 @@
 //! A result is written in the record in which its node ends, whole or not at all. Not for: what results must be
 //! (`collect`).
 
-use super::kept::{OUTPUT, Seen, place_key};
+use super::kept::{self, OUTPUT, Seen, place_key};
 use crate::engine::stored;
 use crate::runtime::StoredPrompt;
 use crate::store::{Batch, Direction, ReadError, Reader};
-use fusion_core::workflow::{End, How, NodeState, Output, Place};
+use fusion_core::workflow::{How, NodeState, Output, Place};
 use fusion_core::{RunId, Time, Uid};
 
 /// The longest result that stands with its run.
@@ -97,15 +97,30 @@ pub(crate) fn get(reader: &Reader, run: RunId, place: Place) -> Result<Option<Ve
     }
 }
 
-/// How long the result of a place is as JSON; of a node with items, all of them together.
-pub(crate) fn length(run: &impl Seen, place: Place) -> u64 {
-    let kept = |place| match run.found(place) {
-        Some(NodeState::Ended(End { how: How::Succeeded(Output::Kept { bytes }), .. })) => u64::from(*bytes),
-        Some(_) | None => 0,
-    };
+/// How long the result of a place is as JSON: of a node with items, all of them together; of a run within it, the results
+/// of all its nodes.
+///
+/// # Errors
+/// When the store does not answer.
+pub(crate) fn length(reader: &Reader, run: &impl Seen, place: Place) -> Result<u64, ReadError> {
     let begun = if place.item.is_none() { run.begun(place.node) } else { 0 };
-    let items = (0..begun).map(|item| kept(Place { node: place.node, item: Some(item) }) + 1);
-    kept(place) + items.sum::<u64>()
+    let mut bytes = own_length(reader, run, place)?;
+    for item in 0..begun {
+        bytes += own_length(reader, run, Place { node: place.node, item: Some(item) })? + 1;
+    }
+    Ok(bytes)
+}
+
+fn own_length(reader: &Reader, run: &impl Seen, place: Place) -> Result<u64, ReadError> {
+    match run.found(place).and_then(NodeState::end).map(|end| &end.how) {
+        Some(How::Succeeded(Output::Kept { bytes })) => Ok(u64::from(*bytes)),
+        Some(How::Succeeded(Output::Run(inner))) => {
+            let Some(inner) = kept::stored_run(reader, *inner)? else { return Ok(0) };
+            (0..inner.plan.graph.len())
+                .try_fold(0, |sum, node| Ok(sum + length(reader, &inner, Place::whole(node))?))
+        }
+        Some(How::Succeeded(_) | How::Failed(_) | How::Skipped(_) | How::Cancelled) | None => Ok(0),
+    }
 }
 
 /// How a result that is kept begins.
@@ -181,7 +196,7 @@ mod tests {
         rig.put(one, b"1");
         assert!(read(&rig, two).as_deref() == Some(&*long), "somebody else needs it");
         rig.change(|reader, batch, now| {
-            crate::engine::workflow::kept::delete_run(reader, batch, now, RUN).unwrap();
+            kept::delete_run(reader, batch, now, RUN).unwrap();
         });
         let left: usize = [&b"stored/"[..], b"storedpart/", b"storedby/", b"output/"]
             .map(|kind| rig.entries(kind))

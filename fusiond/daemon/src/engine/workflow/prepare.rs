@@ -85,7 +85,10 @@ pub(crate) fn literal(script: &Script, whom: &For) -> Prep {
 /// Prepares a place; `run` is what it uses of the run, as it was when the place was to begin. Reads the store.
 pub(crate) fn filled(script: &Script, whom: &For, run: &Part, reader: &Reader) -> Prep {
     for used in script.uses_of(whom.place) {
-        let bytes = outputs::length(run, Place::whole(*used));
+        let bytes = match outputs::length(reader, run, Place::whole(*used)) {
+            Ok(bytes) => bytes,
+            Err(problem) => return failed(format!("what the node uses could not be read: {problem}")),
+        };
         if bytes > ITEMS_BYTES_MAX as u64 {
             let node = &script.nodes[*used as usize].id;
             return failed(format!(
@@ -207,7 +210,7 @@ fn start_inner(
         key: String::new(),
         request: 0,
         fingerprint: 0,
-        parent: Some((whom.run, whom.place.node)),
+        parent: Some((whom.run, whom.place)),
     };
     Ok(Prep { what: Prepared::Inner(Box::new(start)), beside: Beside::Run(script) })
 }

@@ -170,6 +170,9 @@ fn looked_at(script: &Script) -> Vec<bool> {
     looked_at
 }
 
+/// How many items of a node are worked on at once by runs of their own when the node does not say.
+const INNER_PARALLEL: u32 = 16;
+
 fn node_plan(script: &Script, graph: &Graph, looked_at: &[bool], at: u32, node: &Node) -> NodePlan {
     let is_last = graph.dependents(at).is_empty() && !HOOK_IDS.contains(&node.id.as_str());
     let is_kept = looked_at[at as usize] || is_last || node.format() == Format::Json;
@@ -177,6 +180,8 @@ fn node_plan(script: &Script, graph: &Graph, looked_at: &[bool], at: u32, node: 
         let dependents = graph.dependents(at);
         !dependents.is_empty() && dependents.iter().all(|other| script.uses[*other as usize].contains(&at))
     };
+    // A run takes more than a task that waits in a queue.
+    let parallel = if matches!(node.work(), Some(Work::Workflow(_))) { INNER_PARALLEL } else { 0 };
     NodePlan {
         id: node.id.as_str().into(),
         kind: match node.work() {
@@ -204,7 +209,7 @@ fn node_plan(script: &Script, graph: &Graph, looked_at: &[bool], at: u32, node: 
             None if node.always => Occasion::Always,
             None => Occasion::Needs,
         },
-        fan: node.foreach.as_ref().map(|_| node.max_parallel.unwrap_or(0)),
+        fan: node.foreach.as_ref().map(|_| node.max_parallel.unwrap_or(parallel)),
         result: if is_kept { ResultUse::Kept } else { ResultUse::Left },
         retries: node.terms.retries.unwrap_or(0),
         budget: budget(node.budget),
