@@ -219,3 +219,20 @@ fn workflow_cost_is_not_read_across_what_the_quota_dropped() {
     assert_eq!(node(&ended, "x")["usage"]["usd"], 0.25, "{ended}");
     assert!(daemon.log().contains("an attempt may have cost more than is known"), "{}", daemon.log());
 }
+
+#[test]
+fn workflow_cost_cannot_be_limited_to_what_is_no_amount() {
+    let (daemon, ctl) = daemon_that_counts();
+    for (budget, said) in [
+        ("{usd: 0}", "`usd` must be a number from 0.000001 to 1000000, found 0"),
+        ("{usd: 1e300}", "`usd` must be a number from 0.000001 to 1000000, found 1e300"),
+        ("{tokens: 0.4}", "`tokens` must be a whole number from 1 to 1000000000000000, found 0.4"),
+    ] {
+        let file = daemon.flow("bad", &definition(budget, &[("a", "", says(0.25, 1, 0))]));
+        let done = ctl.run(&["workflow", "validate", &file]);
+        assert!(done.code == 2 && done.stdout.contains(said), "{budget}: {done:?}");
+        let refused = ctl.run(&["workflow", "run", &file]);
+        assert!(refused.code != 0 && refused.stderr.contains(said), "{budget}: {refused:?}");
+    }
+    assert_eq!(ctl.json(&["workflow", "list"]), json!([]));
+}

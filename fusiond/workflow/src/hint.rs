@@ -26,10 +26,10 @@ pub(crate) fn written(name: &str, shape: &Shape, found: &Tree) -> String {
         (_, Shape::List(..), Kind::Text(text)) if text.text.len() <= QUOTED_BYTES_MAX => {
             format!("write {name}: [{}]", quoted(&text.text))
         }
-        (_, Shape::Bool | Shape::Count(..) | Shape::Amount, Kind::Text(text)) => {
+        (_, Shape::Bool | Shape::Count(..) | Shape::Amount(..), Kind::Text(text)) => {
             let said = match (shape, text.text.as_str()) {
                 (Shape::Bool, "no" | "No" | "off" | "false") => "false".to_owned(),
-                (Shape::Count(..) | Shape::Amount, digits) if digits.parse::<u64>().is_ok() => {
+                (Shape::Count(..) | Shape::Amount(..), digits) if digits.parse::<u64>().is_ok() => {
                     format!("{digits}, without quotes")
                 }
                 (..) => example(shape),
@@ -60,7 +60,7 @@ pub(crate) fn example(shape: &Shape) -> String {
         Shape::Name => "build".to_owned(),
         Shape::Bool => "true".to_owned(),
         Shape::Count(least, most) => 3.clamp(*least, *most).to_string(),
-        Shape::Amount => "2.5".to_owned(),
+        Shape::Amount(least, most) => 2.5_f64.clamp(*least, *most).to_string(),
         Shape::Duration => "10m".to_owned(),
         Shape::Words(words) => words.first().copied().unwrap_or_default().to_owned(),
         Shape::List(of, _) => match of {
@@ -70,7 +70,7 @@ pub(crate) fn example(shape: &Shape) -> String {
             | Shape::Name
             | Shape::Bool
             | Shape::Count(..)
-            | Shape::Amount
+            | Shape::Amount(..)
             | Shape::Duration
             | Shape::Words(_)
             | Shape::List(..)
@@ -85,7 +85,7 @@ pub(crate) fn example(shape: &Shape) -> String {
             | Shape::Name
             | Shape::Bool
             | Shape::Count(..)
-            | Shape::Amount
+            | Shape::Amount(..)
             | Shape::Duration
             | Shape::Words(_)
             | Shape::List(..)
@@ -105,6 +105,14 @@ pub(crate) fn within(name: &str, found: &serde_json::Number, least: u64, most: u
         Some(value) if value > most as f64 => format!("the most is {name}: {most}"),
         Some(value) if value < least as f64 => format!("the least is {name}: {least}"),
         Some(_) | None => format!("write it without a fraction: {name}: {}", 3.clamp(least, most)),
+    }
+}
+
+/// The same of a number that may have a fraction.
+pub(crate) fn between(name: &str, found: &serde_json::Number, least: f64, most: f64) -> String {
+    match found.as_f64() {
+        Some(value) if value < least => format!("the least is {name}: {least}; without a limit, remove it"),
+        Some(_) | None => format!("the most is {name}: {most}; without a limit, remove it"),
     }
 }
 

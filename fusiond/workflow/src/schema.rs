@@ -46,7 +46,7 @@ fn of_shape(shape: &Shape) -> Value {
         }
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Count(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
-        Shape::Amount => json!({"type": "number", "minimum": 0}),
+        Shape::Amount(least, most) => json!({"type": "number", "minimum": least, "maximum": most}),
         Shape::Duration => json!({"type": "string", "pattern": "^([0-9.]+(ms|s|m|h|d))+$"}),
         Shape::Words(words) => json!({"enum": words}),
         Shape::List(of, most) => json!({"type": "array", "items": of_shape(of), "maxItems": most}),

@@ -23,8 +23,8 @@ pub enum Shape {
     Bool,
     /// A whole number between two.
     Count(u64, u64),
-    /// A number that is not negative.
-    Amount,
+    /// A number between two.
+    Amount(f64, f64),
     /// `10m`.
     Duration,
     /// One of some words.
@@ -142,17 +142,7 @@ impl Walk<'_> {
                 }
             },
             Shape::Count(least, most) => self.count(tree, shape, *least, *most),
-            Shape::Amount => match &tree.kind {
-                Kind::Number(number, _) if number.as_f64().is_some_and(|value| value >= 0.0) => {
-                    Value::Number(number.clone())
-                }
-                Kind::Null
-                | Kind::Bool(_)
-                | Kind::Number(..)
-                | Kind::Text(_)
-                | Kind::List(_)
-                | Kind::Map(_) => self.expected(tree, shape, "a number that is not negative"),
-            },
+            Shape::Amount(least, most) => self.amount(tree, shape, *least, *most),
             Shape::Duration => self.duration(tree, shape),
             Shape::Words(words) => self.word(tree, shape, words),
             Shape::List(of, most) => self.list(tree, shape, of, *most),
@@ -194,6 +184,17 @@ impl Walk<'_> {
             return self.fault(tree.span, message, &hint);
         }
         self.expected(tree, shape, &what)
+    }
+
+    fn amount(&mut self, tree: &Tree, shape: &Shape, least: f64, most: f64) -> Value {
+        let what = format!("a number from {least} to {most}");
+        let Kind::Number(number, letters) = &tree.kind else { return self.expected(tree, shape, &what) };
+        if number.as_f64().is_some_and(|value| (least..=most).contains(&value)) {
+            return Value::Number(number.clone());
+        }
+        let message = format!("`{}` must be {what}, found {letters}", self.name());
+        let hint = hint::between(self.name(), number, least, most);
+        self.fault(tree.span, message, &hint)
     }
 
     fn duration(&mut self, tree: &Tree, shape: &Shape) -> Value {
@@ -294,7 +295,7 @@ impl Shape {
             Self::Text | Self::Template | Self::Name => Value::String(String::new()),
             Self::Bool
             | Self::Count(..)
-            | Self::Amount
+            | Self::Amount(..)
             | Self::Duration
             | Self::Words(_)
             | Self::List(..)
@@ -310,7 +311,7 @@ impl Shape {
             Self::Text | Self::Template | Self::Name => tree.is_word(),
             Self::Duration | Self::Words(_) => matches!(tree.kind, Kind::Text(_) | Kind::Number(..)),
             Self::Bool => matches!(tree.kind, Kind::Bool(_)),
-            Self::Count(..) | Self::Amount => matches!(tree.kind, Kind::Number(..)),
+            Self::Count(..) | Self::Amount(..) => matches!(tree.kind, Kind::Number(..)),
             Self::List(..) => matches!(tree.kind, Kind::List(_)),
             Self::Map(_) | Self::Object(_) => matches!(tree.kind, Kind::Map(_)),
             Self::Either(shapes) => shapes.iter().any(|shape| shape.takes(tree)),
@@ -322,7 +323,7 @@ impl Shape {
             Self::Text | Self::Template => "a text",
             Self::Name => "a name",
             Self::Bool => "true or false",
-            Self::Count(..) | Self::Amount => "a number",
+            Self::Count(..) | Self::Amount(..) => "a number",
             Self::Duration => "a duration",
             Self::Words(_) => "a word",
             Self::List(..) => "a list",

@@ -76,8 +76,18 @@ static BUDGET: Object = Object {
     one_of: &[],
     elsewhere: elsewhere::BUDGET,
     fields: &[
-        field("usd", Shape::Amount, Optional, "US dollars that attempts may cost, as their programs say it."),
-        field("tokens", Shape::Amount, Optional, "Tokens that models may use, as programs say it."),
+        field(
+            "usd",
+            Shape::Amount(0.000_001, 1_000_000.0),
+            Optional,
+            "US dollars that attempts may cost, as their programs say it, to the millionth.",
+        ),
+        field(
+            "tokens",
+            Shape::Count(1, 1_000_000_000_000_000),
+            Optional,
+            "Tokens that models may use, as programs say it.",
+        ),
         field("time", Shape::Duration, Optional, "How long all attempts may take together."),
         field(
             "attempts",
@@ -354,7 +364,7 @@ pub(crate) fn tables(object: &'static Object) -> Vec<&'static Object> {
             | Shape::Name
             | Shape::Bool
             | Shape::Count(..)
-            | Shape::Amount
+            | Shape::Amount(..)
             | Shape::Duration
             | Shape::Words(_)
             | Shape::Any => Vec::new(),

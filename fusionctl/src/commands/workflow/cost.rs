@@ -46,7 +46,6 @@ impl Costs {
             Some(format!("earlier runs cost {} {unit}, and the budget is {}", words(known), words(limit)))
         };
         let Budget { usd: limit, tokens, .. } = definition.budget;
-        let tokens = tokens.map(|tokens| tokens.round() as u64);
         costs.warnings.extend(over(usd, limit.map(millionths), |usd| dollars(usd).to_string(), "USD"));
         costs.warnings.extend(over(costs.tokens, tokens, |tokens| tokens.to_string(), "tokens"));
         costs

@@ -12,7 +12,7 @@ pub struct Budget {
     pub usd: Option<f64>,
     /// Tokens of models, as programs say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<f64>,
+    pub tokens: Option<u64>,
     /// Milliseconds that all attempts take together.
     #[serde(default, with = "duration::text", skip_serializing_if = "Option::is_none")]
     pub time: Option<u64>,

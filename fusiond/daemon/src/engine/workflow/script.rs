@@ -154,10 +154,9 @@ fn order(script: &Script, numbers: &HashMap<&str, u32>) -> Box<[u32]> {
 }
 
 fn budget(said: definition::Budget) -> Budget {
-    let cost = Cost {
-        usd: said.usd.and_then(Usd::from_dollars),
-        tokens: said.tokens.map(|tokens| tokens.round() as u64),
-    };
+    // What is no amount was refused before; if not, it allows nothing rather than all.
+    let usd = said.usd.map(|usd| Usd::from_dollars(usd).unwrap_or_default());
+    let cost = Cost { usd, tokens: said.tokens };
     Budget { time: said.time.map(Millis), attempts: said.attempts, cost }
 }
 
