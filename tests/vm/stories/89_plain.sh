@@ -1,14 +1,25 @@
 # Agents that are in no scope, for want of systemd's help or by the settings, end with the package all the same.
 member ada
-mkdir -p /etc/fusiond/fusiond.toml.d
-printf '[runtime]\nbackend = "cgroup-v2"\n' >/etc/fusiond/fusiond.toml.d/backend.toml
-systemctl restart fusiond.service
-long=$(long_task ada plain)
-if grep -q 'fusion-agent-.*scope' "/proc/${long%%:*}/cgroup"; then fail "the agent is in a scope"; fi
-polite_task ada plain-polite
-dpkg -r fusiond
-was_polite ada plain-polite
-[ ! -e "/proc/${long%%:*}" ] || fail "the agent outlived the package"
-no_agents || fail "shims outlived the package: $(pgrep -a fusion-shim)"
-rm -r /etc/fusiond/fusiond.toml.d
-dpkg -i /vm/deb2/fusiond_*.deb
+setting=/etc/fusiond/fusiond.toml.d/backend.toml
+for backend in cgroup-v2 cgroup-v1 none; do
+    mkdir -p "${setting%/*}"
+    printf '[runtime]\nbackend = "%s"\n' "$backend" >"$setting"
+    if ! systemctl restart fusiond.service; then
+        # The machine has not got it, which no second start changes.
+        gave_up
+        continue
+    fi
+    long=$(long_task ada "plain-$backend")
+    is "$(as ada fusionctl -o json agent show "plain-$backend" | jq -r .backend)" "$backend" "the agent's backend"
+    if grep -q 'fusion-agent-.*scope' "/proc/${long%%:*}/cgroup"; then fail "the agent is in a scope"; fi
+    polite_task ada "polite-$backend"
+    dpkg -r fusiond
+    was_polite ada "polite-$backend"
+    [ ! -e "/proc/${long%%:*}" ] || fail "an agent ($backend) outlived the package"
+    no_agents || fail "shims ($backend) outlived the package: $(pgrep -a fusion-shim)"
+    left=$(find /sys/fs/cgroup -type d -path "*/fusion-$(cat /var/lib/fusiond/id)*")
+    [ -z "$left" ] || fail "cgroups ($backend) are left: $left"
+    rm -r "${setting%/*}"
+    dpkg -i /vm/deb2/fusiond_*.deb
+    echo "figure: ended with the package: $backend"
+done
