@@ -8,8 +8,16 @@ if [ -d /run/systemd/system ]; then
     systemctl daemon-reload || :
     if [ "$1" -eq 1 ]; then
         systemctl start fusiond.service || :
-    else
+    elif systemctl --quiet is-active fusiond.service; then
         # Agents live on meanwhile.
-        systemctl try-restart fusiond.service || :
+        systemctl restart fusiond.service || :
+    else
+        # What failed may have waited for this version; what somebody stopped has not failed. The socket first: it does not
+        # start beside a service that runs.
+        for unit in fusiond.socket fusiond.service; do
+            if systemctl --quiet is-failed "$unit"; then
+                systemctl start "$unit" || :
+            fi
+        done
     fi
 fi

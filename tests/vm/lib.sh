@@ -39,6 +39,12 @@ eventually() {
 main_pid() { systemctl show -P MainPID fusiond.service; }
 # Whether another process than OLD serves.
 served_anew() { local pid; pid=$(main_pid); [ "$pid" != 0 ] && [ "$pid" != "$1" ] && systemctl --quiet is-active fusiond.service; }
+# gave_up: the start ended because of what only a person can mend, and is not repeated.
+gave_up() {
+    is "$(systemctl show -P ExecMainStatus fusiond.service)" 78 "the daemon's exit code"
+    is "$(systemctl is-failed fusiond.service || true)" failed "the service"
+    is "$(systemctl show -P NRestarts fusiond.service)" 0 "the number of restarts"
+}
 # A process that cannot be mistaken for a later one of the same number.
 identity() { echo "$1:$(cut -d' ' -f22 "/proc/$1/stat")"; }
 # shims PATH: the shims whose cgroup has a name that ends so.

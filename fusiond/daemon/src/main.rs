@@ -5,6 +5,7 @@
 use clap::Parser;
 use fusiond::config::{self, Args, Command, Loaded, Origin, Problem};
 use fusiond::paths::PathsError;
+use fusiond::runtime::StartError;
 use fusiond::store::OpenError;
 use fusiond::vault::KeyError;
 use fusiond::{app, engine, store, telemetry};
@@ -84,6 +85,7 @@ fn exit_of_a_start(error: &anyhow::Error) -> u8 {
         cause.downcast_ref::<PathsError>().is_some_and(PathsError::is_lasting)
             || cause.downcast_ref::<OpenError>().is_some_and(OpenError::is_lasting)
             || cause.downcast_ref::<KeyError>().is_some_and(KeyError::is_lasting)
+            || cause.downcast_ref::<StartError>().is_some_and(StartError::is_lasting)
     });
     if is_lasting { EXIT_CONFIG } else { EXIT_FAILURE }
 }
@@ -118,4 +120,45 @@ fn abort_on_panic() {
         print(panic);
         std::process::abort();
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    /// With what is said around it on its way up.
+    fn exit_of(error: impl Into<anyhow::Error>) -> u8 {
+        exit_of_a_start(&error.into().context("the daemon does not start"))
+    }
+
+    #[test]
+    fn a_start_that_only_a_person_can_mend_is_not_repeated() {
+        let path = || "/x".into();
+        let lasting = [
+            exit_of(PathsError::NoHome),
+            exit_of(PathsError::Loose { path: path(), mode: 0o777, expected: 0o711 }),
+            exit_of(OpenError::NewerSchema { found: 200, known: 2 }),
+            exit_of(OpenError::JournalDamaged { segment: path(), offset: 7, reason: "x".to_owned() }),
+            exit_of(OpenError::NoCheckpoint { reason: "x".to_owned() }),
+            exit_of(KeyError::Malformed { path: path() }),
+            exit_of(StartError::Backend("cgroup-v1")),
+        ];
+        assert!(lasting.iter().all(|code| *code == EXIT_CONFIG), "{lasting:?}");
+    }
+
+    #[test]
+    fn a_start_that_may_succeed_the_next_time_is_repeated() {
+        let (path, full) = (|| "/x".into(), || io::Error::from(io::ErrorKind::StorageFull));
+        let passing = [
+            exit_of(PathsError::SocketInUse { path: path(), pid: 7 }),
+            exit_of(OpenError::Locked { dir: path(), pid: None }),
+            exit_of(OpenError::NoSpace { dir: path(), free_bytes: 1, need_bytes: 2 }),
+            exit_of(OpenError::Io { tried: "create", path: path(), source: full() }),
+            exit_of(StartError::Backend("systemd")),
+            exit_of(StartError::BootId(full())),
+            exit_of(full()),
+        ];
+        assert!(passing.iter().all(|code| *code == EXIT_FAILURE), "{passing:?}");
+    }
 }

@@ -36,12 +36,11 @@ systemctl stop fusiond
 install -m 640 "$kept" "$key"
 since=$(date +%s)
 systemctl start fusiond && fail "it started with a host key that others could read"
-systemctl stop fusiond
+gave_up
 journalctl --sync
 journalctl --no-pager -u fusiond --since "@$since" | grep "the host key $key .*expected a file of mode 0600" ||
     fail "the journal does not say why: $(journalctl --no-pager -u fusiond --since "@$since")"
 chmod 600 "$key"
-systemctl reset-failed fusiond
 systemctl start fusiond
 opens key-as-file-again
 shred -u "$kept"

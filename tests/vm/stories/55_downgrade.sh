@@ -1,4 +1,5 @@
-# State that a newer version wrote is refused by name, left as it is, and agents live on meanwhile.
+# State that a newer version wrote is refused by name, left as it is, and agents live on meanwhile; the version that can read
+# it brings the daemon back.
 member ada
 long=$(long_task ada through-downgrade)
 systemctl stop fusiond.service
@@ -19,8 +20,15 @@ perl -e '
 since=$(date +%s)
 systemctl start fusiond.service && fail "it started on state of a newer version"
 journalctl --no-pager -u fusiond.service --since "@$since" | grep 'newer than' || fail "the journal does not say why"
-systemctl stop fusiond.service
+gave_up
+# Another version that cannot read it is installed all the same.
+dpkg -i /vm/deb1/fusiond_*.deb
+is "$(dpkg-query --show --showformat='${db:Status-Status}' fusiond)" installed "the package"
+gave_up
+# Now it can be read.
 cp "$kept" "$newest"
-systemctl start fusiond.service
+rm "$kept"
+dpkg -i /vm/deb2/fusiond_*.deb
+is "$(systemctl is-active fusiond.service || true)" active "the service after the upgrade"
 lives "$long"
 as ada fusionctl agent terminate through-downgrade

@@ -147,6 +147,17 @@ pub enum StartError {
     BootId(#[source] std::io::Error),
 }
 
+impl StartError {
+    /// Whether it stays so until a person mends it. A service manager may only be late.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Backend(kind) => *kind != word(Kind::Systemd),
+            Self::Folder { .. } | Self::Workspaces(_) | Self::BootId(_) => false,
+        }
+    }
+}
+
 /// The hands. Cheap to clone; when the last clone is dropped the lanes end, and shims and agents go on.
 #[derive(Clone)]
 pub struct Runtime {
