@@ -11,7 +11,18 @@ no_agents || fail "shims outlived the package"
 dpkg -i /vm/deb2/fusiond_*.deb /vm/deb2/fusionctl_*.deb
 as ada fusionctl task show key:removed-long >/dev/null || fail "the state was lost"
 
+# What is mounted below the state is not the package's; what `systemctl set-property` wrote is.
+mkdir /var/lib/fusiond/mounted
+mount -t tmpfs tmpfs /var/lib/fusiond/mounted
+touch /var/lib/fusiond/mounted/kept
+systemctl set-property fusion.slice CPUWeight=50
+systemctl set-property --runtime fusion.slice CPUWeight=60
+systemctl set-property --runtime fusiond.service CPUWeight=70
 dpkg -P fusiond fusionctl
+is "$(dpkg-query --show --showformat='${db:Status-Status}' fusiond 2>/dev/null || true)" "" "the package"
+[ -e /var/lib/fusiond/mounted/kept ] || fail "a purge reached into what is mounted"
+umount /var/lib/fusiond/mounted
+rmdir /var/lib/fusiond/mounted /var/lib/fusiond
 rm -f /etc/apt/sources.list.d/fusiond.list /usr/share/keyrings/fusiond.gpg
 rm -rf /var/lib/apt/lists/*fusion* /var/lib/apt/lists/_vm_repo*
 getent group fusion fusion-admin && fail "groups are left"

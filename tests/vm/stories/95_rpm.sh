@@ -20,8 +20,17 @@ served_anew "$old" || fail "the new version does not serve"
 lives "$long"
 lives "$own"
 
+# A version that was wanted and could not start is followed by one that can.
+echo 'wrong = 1' >>/etc/fusiond/fusiond.toml
+systemctl restart fusiond.service && fail "it started with wrong settings"
+gave_up
+sed -i '/^wrong = 1$/d' /etc/fusiond/fusiond.toml
+rpm --upgrade --force --nodeps /vm/rpm2/fusiond-*.rpm
+is "$(systemctl is-active fusiond.service || true)" active "the service after the upgrade"
+lives "$long"
+
 mkdir -p /etc/fusiond/fusiond.toml.d
-printf '[runtime]\nbackend = "cgroup-v2"\n' >/etc/fusiond/fusiond.toml.d/backend.toml
+printf '[runtime]\nbackend = "none"\n' >/etc/fusiond/fusiond.toml.d/backend.toml
 systemctl restart fusiond.service
 plain=$(long_task ada red-plain)
 rpm --erase --nodeps fusiond fusionctl
@@ -30,6 +39,8 @@ for ended in "$long" "$own" "$plain"; do
 done
 no_agents || fail "shims outlived the package"
 [ -d /var/lib/fusiond/store ] || fail "erasing took the state along"
+left=$(comm -13 /var/cache/fusion-stories/files <(list_files) | grep -i fusion | grep -Ev 'fusion-stories|^/(var/lib|etc|run)/fusiond(/|$)' || true)
+[ -z "$left" ] || fail "files are left: $left"
 left=$(systemctl list-unit-files --no-legend 'fusion*' | grep -v fusion-stories || true)
 [ -z "$left" ] || fail "units are left: $left"
 no_linger rob

@@ -13,11 +13,12 @@ use crate::{debian, shell};
 const PACKAGES: &str = "systemd,passwd,procps";
 /// In both kinds of package, but that the distributions do not agree on the folder of completions for zsh and on that of
 /// licences.
-const HELD: [&str; 21] = [
+const HELD: [&str; 22] = [
     "usr/bin/fusiond",
     "usr/bin/fusionctl",
     "usr/bin/fusion-run",
     "usr/lib/fusiond/fusion-shim",
+    "usr/lib/fusiond/end-agents",
     "etc/fusiond/fusiond.toml",
     "usr/lib/systemd/system/fusiond.service",
     "usr/lib/systemd/system/fusiond.socket",
@@ -69,8 +70,7 @@ pub(super) fn debs(pair: &Pair) -> anyhow::Result<()> {
     answer(&mut tree.command("dpkg", &["--remove", "fusiond", "fusionctl"]))?;
     tree.has(&[STATE, SETTINGS])?;
     answer(&mut tree.command("dpkg", &["--purge", "fusiond", "fusionctl"]))?;
-    let left: Vec<String> =
-        tree.names()?.into_iter().filter(|name| name.contains("fusion") && !before.contains(name)).collect();
+    let left = tree.left_since(&before)?;
     if !left.is_empty() || tree.groups()?.contains("fusion") {
         bail!("the purge left {left:?}, or a group");
     }
@@ -85,6 +85,7 @@ pub(super) fn debs(pair: &Pair) -> anyhow::Result<()> {
 /// When a script fails, or something is not there that should be, or the other way round.
 pub(super) fn rpms(pair: &Pair) -> anyhow::Result<()> {
     let tree = Tree::make()?;
+    let before = tree.names()?;
     tree.rpm(&["--install", "--nodeps"], &pair.old)?;
     tree.is_installed("site-functions", "licenses")?;
     tree.rpm(&["--verify", "--nodeps", "fusiond", "fusionctl"], &[])?;
@@ -94,7 +95,13 @@ pub(super) fn rpms(pair: &Pair) -> anyhow::Result<()> {
     answer(&mut tree.command("systemctl", &["enable", "fusiond.service"]))?;
     tree.rpm(&["--erase", "--nodeps", "fusiond", "fusionctl"], &[])?;
     tree.has(&[STATE, "etc/fusiond/fusiond.toml.rpmsave"])?;
-    tree.lacks(&[ENABLED, SETTINGS, "usr/bin/fusiond", "usr/bin/fusionctl", "usr/lib/fusiond/fusion-shim"])?;
+    tree.lacks(&[ENABLED, SETTINGS])?;
+    let stays = ["./var/lib/fusiond", "./etc/fusiond"];
+    let mut left = tree.left_since(&before)?;
+    left.retain(|name| !stays.iter().any(|folder| name.starts_with(folder)));
+    if !left.is_empty() {
+        bail!("erasing left {left:?}");
+    }
     shell::say("the packages for Red Hat install, upgrade, go and leave the state\n");
     Ok(())
 }
@@ -121,7 +128,7 @@ impl Tree {
 
     /// A program of the tree, in it.
     fn command(&self, program: &str, args: &[&str]) -> Command {
-        let mut command = Command::new("chroot");
+        let mut command = shell::command("chroot");
         command.arg(self.root.path()).arg(program).args(args).env_clear();
         command.envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("LC_ALL", "C.UTF-8")]);
         command.env("DEBIAN_FRONTEND", "noninteractive");
@@ -141,7 +148,7 @@ impl Tree {
 
     /// It ends well also when a script failed, so what it says is read.
     fn rpm(&self, words: &[&str], packages: &[PathBuf]) -> anyhow::Result<()> {
-        let mut command = Command::new("rpm");
+        let mut command = shell::command("rpm");
         command.arg("--root").arg(self.root.path()).args(["--define", "_dbpath /var/lib/rpm"]);
         let output = command.args(words).args(packages).env("LC_ALL", "C.UTF-8").output();
         let output = output.context("cannot start rpm")?;
@@ -217,9 +224,15 @@ impl Tree {
         std::fs::read_to_string(self.path("etc/group")).context("reading the groups")
     }
 
+    /// What is ours of all that came into being since then.
+    fn left_since(&self, before: &[String]) -> anyhow::Result<Vec<String>> {
+        let ours = |name: &String| name.contains("fusion") && !before.contains(name);
+        Ok(self.names()?.into_iter().filter(ours).collect())
+    }
+
     /// The paths of everything in it, from its root.
     fn names(&self) -> anyhow::Result<Vec<String>> {
-        let found = answer(Command::new("find").arg(".").current_dir(self.root.path()))?;
+        let found = answer(shell::command("find").arg(".").current_dir(self.root.path()))?;
         let own = |name: &&str| Path::new(name).extension().is_none_or(|ending| ending != "deb");
         Ok(found.lines().filter(own).filter(|name| !name.contains("/var/log/")).map(str::to_owned).collect())
     }
