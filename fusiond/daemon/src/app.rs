@@ -132,12 +132,12 @@ async fn serve(
     #[expect(clippy::disallowed_methods, reason = "bounded by the agents: each has a few outcomes under way")]
     let (outcome_sender, outcomes) = mpsc::unbounded_channel();
     let (agent_sender, agents) = mpsc::channel(CONNECTIONS_MAX);
-    let hands = hands_config(&loaded, bounds, &paths, &cgroup, &shim, epoch).await;
+    let hands = hands_config(&loaded, bounds.clone(), &paths, &cgroup, &shim, epoch).await;
     let reader = store.reader();
     let read_stored: runtime::ReadStored =
         Arc::new(move |prompt, to| engine::read_stored(&reader, prompt, to));
     let hands = Runtime::start(hands, outcome_sender, agent_sender, read_stored)?;
-    hands.sweep(&known(&state));
+    take_over(&hands, bounds, &state).await;
     hide_workspaces(&paths)?;
     let (listener, entrance) = Entrance::open(&paths, &loaded)?;
     let door = Door::open(paths.uid, &cgroup).context("asking the name service")?;
@@ -225,6 +225,15 @@ fn hide_workspaces(paths: &Paths) -> anyhow::Result<()> {
     let Mode::Root(_) = paths.mode else { return Ok(()) };
     let hidden = hide_from_git(&paths.workspaces);
     hidden.with_context(|| format!("writing .gitignore in {}", paths.workspaces.display()))
+}
+
+/// Brings what an earlier daemon left in line with the state, and with settings that may have changed while none ran.
+async fn take_over(hands: &Runtime, bounds: Bounds, state: &State) {
+    let owners = state.agents().map(|agent| agent.owner).collect();
+    for note in hands.bind(bounds, &owners).await {
+        tracing::warn!("{note}");
+    }
+    hands.sweep(&known(state));
 }
 
 /// What pools need from the start: who users are, and what the profiles ask for.

@@ -62,6 +62,8 @@ pub struct Scopes {
     mount: PathBuf,
     /// Of `memory`, `pids`, `cpu`, `io` those that it can lend.
     pub(super) controllers: Vec<String>,
+    /// Where it keeps what was set until the machine is started anew (systemd.unit(5)).
+    pub(super) control: PathBuf,
 }
 
 /// What a scope is made for.
@@ -106,7 +108,7 @@ impl Scopes {
         let all = std::fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
         let ours = |name: &&str| ["memory", "pids", "cpu", "io"].contains(name);
         let controllers = all.split_ascii_whitespace().filter(ours).map(str::to_owned).collect();
-        Ok(Some(Self { mount, controllers }))
+        Ok(Some(Self { mount, controllers, control: control() }))
     }
 
     /// Makes the scope of an incarnation around its first process; returns the scope's folder. A scope of that name
@@ -214,6 +216,15 @@ fn bounding(now: AgentLimits, before: AgentLimits) -> Properties<'static> {
         Some((name, now.or(before.map(|_| u64::MAX))?.into()))
     };
     named.into_iter().filter_map(value).collect()
+}
+
+fn control() -> PathBuf {
+    let uid = rustix::process::geteuid();
+    if uid.is_root() {
+        return PathBuf::from("/run/systemd/system.control");
+    }
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    own.unwrap_or_else(|| PathBuf::from(format!("/run/user/{}", uid.as_raw()))).join("systemd/user.control")
 }
 
 /// The object that makes units; for everybody but root that of the user's own manager.
