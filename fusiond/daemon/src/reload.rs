@@ -177,7 +177,7 @@ impl Task {
         match self.reload().await {
             Ok(report) => tracing::info!(taken = ?report.changes.taken, waiting = ?report.changes.waiting,
                 profiles = report.profiles, "reloaded"),
-            Err(reject) => tracing::error!(detail = reject.detail(), "not reloaded: {reject}"),
+            Err(reject) => tracing::error!("not reloaded: {reject}: {}", reject.detail()),
         }
         systemd::ready();
     }
@@ -203,7 +203,7 @@ impl Task {
         Ok(report)
     }
 
-    /// Users whose agents live are bound at once, others with their next agent.
+    /// Users whose agents live or who were bounded are bound at once, others with their next agent.
     async fn bind(&self, bounds: Bounds) -> Result<Vec<String>, Reject> {
         let owners = |state: &State, _| state.agents().map(|agent| agent.owner).collect::<BTreeSet<_>>();
         let owners = self.parts.engine.look(owners).await?;

@@ -4,8 +4,8 @@
 //! Not here: scopes for agents (`runtime`).
 
 use std::io;
-use std::time::Duration;
 
+use fusion_core::Reject;
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 
@@ -37,18 +37,18 @@ fn tell(states: &[NotifyState<'_>]) {
 /// service manager, and agents do not notice. The only wake-up of an idle daemon.
 pub fn start_watchdog(engine: Engine) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
-    tokio::spawn(feed(engine, limit / 2));
+    tokio::spawn(async move {
+        let mut beat = tokio::time::interval(limit / 2);
+        while take_turn(&engine, beat.tick()).await.is_ok() {
+            tell(&[NotifyState::Watchdog]);
+        }
+    });
 }
 
-async fn feed(engine: Engine, every: Duration) {
-    let mut beat = tokio::time::interval(every);
-    loop {
-        beat.tick().await;
-        if engine.look(|_, _| ()).await.is_err() {
-            return;
-        }
-        tell(&[NotifyState::Watchdog]);
-    }
+/// Returns when the engine has taken a turn after the beat, and not before: what hangs starves.
+async fn take_turn<T>(engine: &Engine, beat: impl Future<Output = T>) -> Result<(), Reject> {
+    beat.await;
+    engine.look(|_, _| ()).await
 }
 
 /// The listening socket that the service manager has handed over (socket activation), if it did.
@@ -66,5 +66,38 @@ pub fn inherited_listener() -> io::Result<Option<UnixListener>> {
             UnixListener::from_std(listener).map(Some)
         }
         (Some(_), _) => wrong("the socket unit hands over more than one socket"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Message;
+    use crate::store::{Config, Store};
+    use fusion_core::{State, Time};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn the_watchdog_starves_while_the_engine_takes_no_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(Config::new(folder.path().join("store"))).unwrap();
+        let (engine, mut inbox) = Engine::unattended(store.reader());
+        let mut nobody = Context::from_waker(Waker::noop());
+
+        let mut hungry = pin!(take_turn(&engine, std::future::pending::<()>()));
+        assert!(
+            hungry.as_mut().poll(&mut nobody).is_pending() && inbox.try_recv().is_err(),
+            "before its time"
+        );
+
+        let mut fed = pin!(take_turn(&engine, std::future::ready(())));
+        for _ in 0..3 {
+            assert!(fed.as_mut().poll(&mut nobody).is_pending(), "fed though nobody answers");
+        }
+        let Ok(Message::Look(look)) = inbox.try_recv() else { panic!("the engine is not asked") };
+        assert!(fed.as_mut().poll(&mut nobody).is_pending(), "fed by the question alone");
+        look(&State::default(), Time(0));
+        assert!(matches!(fed.as_mut().poll(&mut nobody), Poll::Ready(Ok(()))), "hungry after a turn");
     }
 }

@@ -16,6 +16,10 @@ systemctl reload fusiond.service
 eventually 10 limited
 echo 'max_concurrent_agent = 1' >>/etc/fusiond/fusiond.toml.d/ada.toml
 refused 4 fusionctl system reload
+since=$(date +%s)
+systemctl reload fusiond.service
+refusal() { journalctl --no-pager -u fusiond.service --since "@$since" | grep 'not reloaded: .*max_concurrent_agent' >/dev/null; }
+eventually 10 refusal
 limited || fail "wrong settings changed something"
 rm -r /etc/fusiond/fusiond.toml.d
 systemctl reload fusiond.service

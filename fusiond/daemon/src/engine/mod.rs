@@ -96,6 +96,15 @@ pub struct Engine {
     reader: Reader,
 }
 
+#[cfg(test)]
+impl Engine {
+    /// One that does nothing by itself: what is asked of it is in the hands of the test.
+    pub(crate) fn unattended(reader: Reader) -> (Self, mpsc::Receiver<Message>) {
+        let (asks, inbox) = mpsc::channel(1);
+        (Self { asks, seq: watch::channel(0).1, reader }, inbox)
+    }
+}
+
 /// The engine has stopped; the daemon is on its way out.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the engine has stopped")]
