@@ -6,7 +6,7 @@
 mod report;
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
@@ -89,7 +89,7 @@ fn start_by_hand(lines: &[Line]) -> anyhow::Result<Vec<(String, Child)>> {
     let mut started = Vec::new();
     for line in lines.iter().filter(|line| line.retries == 0 && !expects_failure(line)) {
         let Some(prompt) = &line.prompt else { continue };
-        let mut command = Command::new("/bin/sh");
+        let mut command = shell::command("/bin/sh");
         command.args(["-c", prompt]).env("REPO", shell::root()).stdin(Stdio::null()).stdout(Stdio::piped());
         started.push((line.key.clone(), command.spawn().context("cannot start /bin/sh")?));
     }

@@ -71,7 +71,7 @@ fn checksums(out: &Path) -> anyhow::Result<()> {
         .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
         .filter(|name| name != SUMS)
         .collect();
-    let output = std::process::Command::new("sha256sum").args(&names).current_dir(out).output();
+    let output = shell::command("sha256sum").args(&names).current_dir(out).output();
     let output = output.context("cannot start sha256sum")?;
     if !output.status.success() {
         bail!("sha256sum failed: {}", String::from_utf8_lossy(&output.stderr));
@@ -118,7 +118,7 @@ fn build_again(out: &Path) -> anyhow::Result<()> {
     shell::run("sh", &["-c", &unpack])?;
     let (epoch, target) = (build::epoch()?, format!("{copy}/target"));
     shell::say(&format!("building again in {copy}\n"));
-    let status = std::process::Command::new(shell::cargo())
+    let status = shell::command(shell::cargo())
         .args(["run", "--quiet", "--package", "xtask", "--", "dist"])
         .envs([("SOURCE_DATE_EPOCH", epoch.as_str()), ("CARGO_TARGET_DIR", target.as_str())])
         .current_dir(elsewhere.path())

@@ -1,5 +1,6 @@
 //! How errands talk to the terminal, find the checkout and run programs. Not here: what any errand does.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -29,6 +30,17 @@ pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
+/// Where the environment has the key that signs a repository: only this program reads it.
+pub(crate) const SIGNING_KEY: &str = "FUSIOND_SIGNING_KEY";
+
+/// A program that an errand starts. No errand starts one in another way: each build script of each dependency would find the
+/// key that signs releases in its environment.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove(SIGNING_KEY);
+    command
+}
+
 /// Runs a program in the root of the checkout, in sight of the user.
 ///
 /// # Errors
@@ -45,7 +57,7 @@ pub(crate) fn run(program: &str, args: &[&str]) -> anyhow::Result<()> {
 /// When it cannot be started or fails.
 pub(crate) fn run_with(program: &str, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
     say(&format!("$ {program} {}\n", args.join(" ")));
-    let status = Command::new(program)
+    let status = command(program)
         .args(args)
         .envs(env.iter().copied())
         .current_dir(root())
@@ -59,9 +71,9 @@ pub(crate) fn run_with(program: &str, args: &[&str], env: &[(&str, &str)]) -> an
 
 /// Whether a program starts and succeeds, without showing its output.
 pub(crate) fn succeeds(program: &str, args: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    let mut asked = command(program);
+    asked.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
 }
 
 /// Installs the Debian package that brings `program`, if it is not there; without root, says how.
@@ -117,4 +129,25 @@ pub(crate) fn build_release() -> anyhow::Result<()> {
     run_with(&cargo(), &helpers, &[("CARGO_ENCODED_RUSTFLAGS", &dist::release_flags(&recipe.target)?)])?;
     fusion_tests::use_binaries_in(recipe.programs());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the test below runs once more, with a key in its environment.
+    const AGAIN: &str = "shell::tests::no_program_that_is_started_sees_the_signing_key";
+
+    #[test]
+    fn no_program_that_is_started_sees_the_signing_key() {
+        if std::env::var_os(SIGNING_KEY).is_some() {
+            let seen = ["-c", &format!("test -n \"${SIGNING_KEY}\"")];
+            assert!(!succeeds("sh", &seen), "a program that is asked sees it");
+            assert!(run("sh", &seen).is_err(), "a program that is run sees it");
+            return;
+        }
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        let status = again.args(["--exact", AGAIN]).env(SIGNING_KEY, "a key").stdout(Stdio::null()).status();
+        assert!(status.unwrap().success());
+    }
 }

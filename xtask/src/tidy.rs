@@ -11,7 +11,6 @@ mod wire;
 mod words;
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
@@ -67,7 +66,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
 /// The files git knows or would add, as paths from the root.
 fn tracked(root: &Path) -> anyhow::Result<Vec<String>> {
-    let output = Command::new("git")
+    let output = shell::command("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"])
         .current_dir(root)
         .output()

@@ -3,7 +3,6 @@
 //! Not here: what the units do on a machine that runs (`tests/vm`).
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
@@ -43,7 +42,7 @@ fn verify(from: &str, names: &[&str], to: &Path, manager: &str) -> anyhow::Resul
         std::fs::write(to.join(name), text)?;
         paths.push(to.join(name));
     }
-    let mut command = Command::new("systemd-analyze");
+    let mut command = shell::command("systemd-analyze");
     command.args(["verify", "--man=no", manager]).args(&paths);
     // The manager of a user has no units without it.
     command.env("XDG_RUNTIME_DIR", to);
@@ -62,7 +61,7 @@ fn verify(from: &str, names: &[&str], to: &Path, manager: &str) -> anyhow::Resul
 fn expose() -> anyhow::Result<()> {
     let threshold = format!("--threshold={EXPOSURE_MAX}");
     let args = ["security", "--offline=yes", "--no-pager", &threshold, "systemd/fusiond.service"];
-    let output = Command::new("systemd-analyze").args(args).current_dir(shell::root()).output()?;
+    let output = shell::command("systemd-analyze").args(args).current_dir(shell::root()).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     let level = said.lines().last().unwrap_or_default().trim();
     shell::say(&format!("units: {level} (at most {EXPOSURE_MAX} tenths)\n"));

@@ -51,6 +51,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
             ),
         }
     }
+    are_stories(&named)?;
     if !fusion_tests::is_root() {
         bail!("a machine is made by root: run `sudo cargo xtask vm`");
     }
@@ -63,6 +64,23 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     });
     let told = machine::run(kind, &image, cargo.path())?;
     told.judge()
+}
+
+/// Before minutes are spent on a machine that would run less than was meant.
+fn are_stories(named: &[&str]) -> anyhow::Result<()> {
+    let folder = shell::root().join("tests/vm/stories");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
+        files.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    files.sort();
+    // `35_limits.sh` is called `limits`.
+    let known: Vec<&str> =
+        files.iter().filter_map(|file| Some(file.strip_suffix(".sh")?.split_once('_')?.1)).collect();
+    match named.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(name) => bail!("{name:?} is no story of {}; there are: {}", folder.display(), known.join(", ")),
+    }
 }
 
 /// Installs what the quick machine needs, and begins to make its disk where there is none yet: that takes network and time.
@@ -122,4 +140,17 @@ fn signing_key(folder: &Path) -> anyhow::Result<String> {
     shell::run("gpg", &[&gpg[..], &["--armor", "--output", &file, "--export-secret-keys"]].concat())?;
     shell::run("gpgconf", &["--homedir", &home, "--kill", "all"])?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_no_story_has_is_refused_with_those_that_there_are() {
+        assert!(are_stories(&[]).is_ok());
+        assert!(are_stories(&["install", "by_hand"]).is_ok());
+        let said = are_stories(&["install", "scops"]).expect_err("no story is called so").to_string();
+        assert!(said.starts_with("\"scops\" is no story") && said.contains(" scopes,"), "{said}");
+    }
 }

@@ -148,7 +148,7 @@ fn chain(agents: u64) -> anyhow::Result<(f64, f64)> {
     let seconds = timed(|| ended_well(&stage, &file))?;
     let one_by_one = timed(|| {
         (0..CHAIN).try_for_each(|_| {
-            Command::new(TRUE).stdin(Stdio::null()).status().context("cannot start true").map(drop)
+            shell::command(TRUE).stdin(Stdio::null()).status().context("cannot start true").map(drop)
         })
     })?;
     Ok((seconds, seconds - one_by_one))
@@ -175,12 +175,12 @@ fn ended_well(stage: &Stage, file: &Path) -> anyhow::Result<()> {
 
 fn ninja(graph: Layered, folder: &Path) -> anyhow::Result<Rate> {
     written(folder, "build.ninja", &graph.ninja())?;
-    measure(graph.0 as u64, || quiet(Command::new("ninja").args(["-j2", "--quiet", "-C"]).arg(folder)))
+    measure(graph.0 as u64, || quiet(shell::command("ninja").args(["-j2", "--quiet", "-C"]).arg(folder)))
 }
 
 fn make(graph: Layered, folder: &Path) -> anyhow::Result<Rate> {
     written(folder, "Makefile", &graph.makefile())?;
-    measure(graph.0 as u64, || quiet(Command::new("make").args(["-j2", "-s", "-C"]).arg(folder)))
+    measure(graph.0 as u64, || quiet(shell::command("make").args(["-j2", "-s", "-C"]).arg(folder)))
 }
 
 fn quiet(command: &mut Command) -> anyhow::Result<()> {
@@ -222,7 +222,7 @@ fn client(folder: &Path, bounds: &mut Bounds) -> anyhow::Result<()> {
     let file = written(folder, "large.yaml", &Layered(SIZES[1]).yaml())?;
     let mut seconds = 0.0;
     for verb in ["validate", "plan"] {
-        let mut command = Command::new("/usr/bin/time");
+        let mut command = shell::command("/usr/bin/time");
         command.args(["--format", "%e s, %M KiB"]).arg(fusion_tests::binary("fusionctl"));
         command.arg("--socket").arg(stage.daemon.socket()).args(["-q", "workflow", verb]).arg(&file);
         let begin = Instant::now();

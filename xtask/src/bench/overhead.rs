@@ -1,7 +1,7 @@
 //! `cargo xtask bench overhead`: what supervision costs a task that computes, and one that writes.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -11,7 +11,7 @@ use super::proc;
 use super::stage::Stage;
 use super::stats::median;
 use crate::client::Client;
-use crate::shell::{build_release, number_flag, say};
+use crate::shell::{self, build_release, number_flag, say};
 
 /// What is written, and by what.
 const OUTPUT_BYTES: u64 = 1 << 30;
@@ -91,7 +91,7 @@ fn output(stage: &Stage, rounds: u64) -> anyhow::Result<()> {
 
 fn to_file(argv: &[String], path: &Path) -> anyhow::Result<()> {
     let file = std::fs::File::create(path).context("the temporary folder can be written")?;
-    let status = Command::new(&argv[0]).args(&argv[1..]).stdin(Stdio::null()).stdout(file).status()?;
+    let status = shell::command(&argv[0]).args(&argv[1..]).stdin(Stdio::null()).stdout(file).status()?;
     ensure!(status.success(), "head failed: {status}");
     Ok(())
 }

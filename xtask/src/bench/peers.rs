@@ -1,7 +1,7 @@
 //! The anchors: the limit of the machine, and programs that start programs and do nothing else.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -34,7 +34,7 @@ pub(crate) fn spawn_limit(count: u64) -> anyhow::Result<Rate> {
             .map(|_| {
                 std::thread::spawn(move || -> std::io::Result<()> {
                     for _ in 0..count / 2 {
-                        Command::new(TRUE).stdin(Stdio::null()).status()?;
+                        shell::command(TRUE).stdin(Stdio::null()).status()?;
                     }
                     Ok(())
                 })
@@ -76,7 +76,7 @@ pub(crate) fn measure(count: u64, work: impl FnOnce() -> anyhow::Result<()>) -> 
 }
 
 fn feed(program: &str, args: &[&str], count: u64) -> anyhow::Result<()> {
-    let mut command = Command::new(program);
+    let mut command = shell::command(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
     let lines: String = (0..count).map(|number| format!("{number}\n")).collect();

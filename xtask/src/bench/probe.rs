@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Mutex;
 
 use anyhow::Context as _;
@@ -18,6 +18,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::client::channel;
+use crate::shell;
 
 /// About what a submitted task takes in a journal.
 const RECORD_BYTES: usize = 300;
@@ -52,7 +53,7 @@ pub(crate) fn serve(socket: &str, file: &str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let listener = UnixListener::bind(socket).context("cannot bind the socket")?;
-        crate::shell::say("ready\n");
+        shell::say("ready\n");
         let service = HealthServer::new(Durable { file: Mutex::new(file) });
         let server = Server::builder().add_service(service);
         server.serve_with_incoming(UnixListenerStream::new(listener)).await.context("the server ended")
@@ -70,7 +71,7 @@ impl Probe {
     pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
         let [socket, file] = ["probe.sock", "probe.data"].map(|name| folder.join(name));
         let own: PathBuf = std::env::current_exe()?;
-        let mut command = Command::new(own);
+        let mut command = shell::command(own);
         command.args(["bench", "probe"]).arg(&socket).arg(file).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start the probe")?;
         let mut line = [0; 6];

@@ -2,7 +2,7 @@
 //! stop and after kill -9; against a start of the same program that only says its version, and against reading the store.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -12,7 +12,7 @@ use super::bounds::Bounds;
 use super::bulk::submit;
 use super::stage::Stage;
 use super::stats::{median, percentile};
-use crate::shell::{build_release, number_flag, say};
+use crate::shell::{self, build_release, number_flag, say};
 
 /// With nothing in its state the daemon is there within so many milliseconds, in half of all starts.
 const EMPTY_MS_MAX: f64 = 50.0;
@@ -29,7 +29,7 @@ pub(crate) fn run(flags: &[&str]) -> anyhow::Result<()> {
     build_release()?;
     let bare = timed(rounds, || {
         let status =
-            Command::new(fusion_tests::binary("fusiond")).arg("--version").stdout(Stdio::null()).status();
+            shell::command(fusion_tests::binary("fusiond")).arg("--version").stdout(Stdio::null()).status();
         ensure!(status.context("fusiond can be started")?.success(), "it does not tell its version");
         Ok(())
     })?;

@@ -2,7 +2,6 @@
 //! checkout and the sources of libraries that were fetched already. Not here: the image itself (`packaging/docker`).
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Context as _;
 
@@ -52,7 +51,7 @@ fn append(archive: &Path, from: &Path, folders: &[&str], to: &str) -> anyhow::Re
 
 /// The folder of the compiler that builds this checkout.
 fn toolchain() -> anyhow::Result<PathBuf> {
-    let said = answer(Command::new("rustc").args(["--print", "sysroot"]).current_dir(shell::root()))?;
+    let said = answer(shell::command("rustc").args(["--print", "sysroot"]).current_dir(shell::root()))?;
     Ok(PathBuf::from(said.trim()))
 }
 

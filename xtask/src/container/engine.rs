@@ -49,7 +49,7 @@ impl Engine {
 
     /// `docker` with these words.
     pub(super) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new("docker");
+        let mut command = shell::command("docker");
         command.args(words).current_dir(shell::root()).stdin(Stdio::null());
         if let Some(own) = &self.own {
             // The builder that is part of the daemon: the other one is a program that may be missing.
@@ -79,7 +79,7 @@ impl Own {
         shell::say("no container engine answers; starting one for this run\n");
         let folder = tempfile::Builder::new().prefix("fusiond-engine-").tempdir().context("a folder")?;
         let path = |name: &str| folder.path().join(name);
-        let mut dockerd = Command::new("dockerd");
+        let mut dockerd = shell::command("dockerd");
         dockerd.args(["--iptables=false", "--bridge=none", "--data-root"]).arg(path("data"));
         dockerd.arg("--exec-root").arg(path("exec")).arg("--pidfile").arg(path("pid"));
         dockerd.arg("--host").arg(format!("unix://{}", path("socket").display()));

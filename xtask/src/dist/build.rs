@@ -124,7 +124,7 @@ pub(crate) fn stage(recipe: &Recipe) -> anyhow::Result<()> {
         let files =
             [("bash", format!("{name}.bash")), ("zsh", format!("_{name}")), ("fish", format!("{name}.fish"))];
         for (shell, file) in files {
-            let text = answer(Command::new(&program).args(["completion", shell]))?;
+            let text = answer(shell::command(&program).args(["completion", shell]))?;
             std::fs::write(folder.join("completion").join(file), text)?;
         }
     }
@@ -136,14 +136,15 @@ pub(crate) fn stage(recipe: &Recipe) -> anyhow::Result<()> {
     }
     // Without name and time, which would differ from build to build.
     let compress = "find man changelog */changelog.Debian */THIRD-PARTY -type f -exec gzip -9n {} +";
-    answer(Command::new("sh").args(["-c", compress]).current_dir(&folder))?;
+    answer(shell::command("sh").args(["-c", compress]).current_dir(&folder))?;
     Ok(())
 }
 
 /// What deb-changelog(5) asks for; the changes themselves are in `CHANGELOG.md`, which is beside it.
 fn changelog(name: &str, recipe: &Recipe) -> anyhow::Result<String> {
-    let date =
-        answer(Command::new("date").args(["--utc", "--rfc-email", "--date"]).arg(format!("@{}", epoch()?)))?;
+    let date = answer(
+        shell::command("date").args(["--utc", "--rfc-email", "--date"]).arg(format!("@{}", epoch()?)),
+    )?;
     let version = recipe.version();
     Ok(format!(
         "{name} ({version}) unstable; urgency=medium\n\n  * The changes are told in changelog.gz.\n\n \
@@ -219,7 +220,7 @@ pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
 fn not_before(epoch: &str) -> anyhow::Result<()> {
     let moment =
         UNIX_EPOCH + Duration::from_secs(epoch.parse().context("the moment of the release is a number")?);
-    let kept = answer(Command::new("find").args(PACKAGED).args(["-type", "f"]).current_dir(shell::root()))?;
+    let kept = answer(shell::command("find").args(PACKAGED).args(["-type", "f"]).current_dir(shell::root()))?;
     for name in kept.lines() {
         let path = shell::root().join(name);
         let file = File::options().write(true).open(&path).with_context(|| format!("opening {name}"))?;
@@ -236,9 +237,9 @@ fn stripped(recipe: &Recipe) -> anyhow::Result<PathBuf> {
     let (from, to) = (recipe.programs(), target.join(recipe.profile.folder()));
     std::fs::create_dir_all(&to).with_context(|| format!("making {}", to.display()))?;
     for name in PROGRAMS {
-        answer(Command::new("strip").arg("-o").arg(to.join(name)).arg(from.join(name)))?;
+        answer(shell::command("strip").arg("-o").arg(to.join(name)).arg(from.join(name)))?;
     }
-    answer(Command::new("cp").arg("-rT").arg(from.join("package")).arg(to.join("package")))?;
+    answer(shell::command("cp").arg("-rT").arg(from.join("package")).arg(to.join("package")))?;
     Ok(target)
 }
 
@@ -249,7 +250,7 @@ const fn architecture() -> &'static str {
 /// A tool of cargo in exactly this version: another one may make other bytes. Built without optimising, for it runs for
 /// seconds and would be built for minutes.
 pub(super) fn tool(name: &str, version: &str, words: &[&str]) -> anyhow::Result<()> {
-    let said = answer(Command::new(shell::cargo()).args(words).arg("--version")).unwrap_or_default();
+    let said = answer(shell::command(shell::cargo()).args(words).arg("--version")).unwrap_or_default();
     if said.split_whitespace().any(|word| word == version) {
         return Ok(());
     }
@@ -275,7 +276,7 @@ pub(crate) fn epoch() -> anyhow::Result<String> {
 ///
 /// When git is missing or refuses.
 pub(super) fn git(args: &[&str]) -> anyhow::Result<String> {
-    let said = answer(Command::new("git").args(args).current_dir(shell::root()))?;
+    let said = answer(shell::command("git").args(args).current_dir(shell::root()))?;
     Ok(said.trim().to_owned())
 }
 

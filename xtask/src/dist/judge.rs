@@ -2,7 +2,6 @@
 //! are made.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
@@ -61,7 +60,7 @@ fn lintian(debs: &[String]) -> anyhow::Result<()> {
 fn rpmlint(rpms: &[String]) -> anyhow::Result<()> {
     shell::need("rpmlint", "rpmlint")?;
     let settings = shell::root().join("packaging/rpm/rpmlint.toml");
-    let output = Command::new("rpmlint").arg("--config").arg(settings).args(rpms).output();
+    let output = shell::command("rpmlint").arg("--config").arg(settings).args(rpms).output();
     let output = output.context("cannot start rpmlint")?;
     let said = String::from_utf8_lossy(&output.stdout);
     shell::say(&said);

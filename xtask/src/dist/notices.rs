@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -75,7 +74,7 @@ fn known() -> anyhow::Result<Vec<Library>> {
     struct Metadata {
         packages: Vec<Library>,
     }
-    let mut cargo = Command::new(shell::cargo());
+    let mut cargo = shell::command(shell::cargo());
     cargo.args(["metadata", "--locked", "--format-version", "1"]).current_dir(shell::root());
     let metadata: Metadata = serde_json::from_str(&answer(&mut cargo)?).context("reading cargo metadata")?;
     Ok(metadata.packages)
@@ -83,7 +82,7 @@ fn known() -> anyhow::Result<Vec<Library>> {
 
 /// `name vVERSION` of all that is linked into these programs on this platform; what only runs at a build is not.
 fn linked(programs: &[&str]) -> anyhow::Result<BTreeSet<String>> {
-    let mut cargo = Command::new(shell::cargo());
+    let mut cargo = shell::command(shell::cargo());
     cargo.args(["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none"]);
     cargo.args(["--format", "{p}"]).args(programs.iter().flat_map(|name| ["--package", name]));
     let tree = answer(cargo.current_dir(shell::root()))?;

@@ -2,13 +2,12 @@
 //! here: where it is served.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
 use super::build::{answer, epoch};
 use super::sorted;
-use crate::shell;
+use crate::shell::{self, SIGNING_KEY};
 
 /// Whether the repository is signed.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,8 +18,6 @@ pub(crate) enum Signing {
     Unsigned,
 }
 
-/// Where the environment has the key.
-const KEY: &str = "FUSIOND_SIGNING_KEY";
 const SUITE: &str = "dists/stable";
 
 /// The key of the environment.
@@ -29,11 +26,11 @@ const SUITE: &str = "dists/stable";
 ///
 /// When there is none.
 pub(super) fn key() -> anyhow::Result<Signing> {
-    match std::env::var(KEY) {
+    match std::env::var(SIGNING_KEY) {
         Ok(key) if !key.is_empty() => Ok(Signing::Key(key)),
         Ok(_) | Err(_) => {
             bail!(
-                "{KEY} holds no key (armoured text, or the path of a file with it): set it, or say --unsigned"
+                "{SIGNING_KEY} holds no key (armoured text, or the path of a file with it): set it, or say --unsigned"
             )
         }
     }
@@ -65,10 +62,10 @@ fn index(folder: &Path) -> anyhow::Result<()> {
     for architecture in ["amd64", "arm64"] {
         let place = folder.join(format!("{SUITE}/main/binary-{architecture}"));
         std::fs::create_dir_all(&place)?;
-        let mut scan = Command::new("apt-ftparchive");
+        let mut scan = shell::command("apt-ftparchive");
         scan.args(["--arch", architecture, "packages", "pool"]).current_dir(folder);
         std::fs::write(place.join("Packages"), answer(&mut scan)?)?;
-        answer(Command::new("gzip").args(["-9nkf", "Packages"]).current_dir(&place))?;
+        answer(shell::command("gzip").args(["-9nkf", "Packages"]).current_dir(&place))?;
     }
     Ok(())
 }
@@ -87,7 +84,7 @@ fn release(folder: &Path) -> anyhow::Result<()> {
         ("Components", "main"),
         ("Architectures", "amd64 arm64"),
     ];
-    let mut list = Command::new("apt-ftparchive");
+    let mut list = shell::command("apt-ftparchive");
     for (name, value) in fields {
         list.arg("-o").arg(format!("APT::FTPArchive::Release::{name}={value}"));
     }
@@ -107,7 +104,7 @@ fn sign(folder: &Path, given: &str) -> anyhow::Result<()> {
         PathBuf::from(given)
     };
     let gpg = || {
-        let mut gpg = Command::new("gpg");
+        let mut gpg = shell::command("gpg");
         gpg.args(["--batch", "--yes", "--quiet", "--homedir"])
             .arg(home.path())
             .current_dir(folder.join(SUITE));
@@ -120,7 +117,7 @@ fn sign(folder: &Path, given: &str) -> anyhow::Result<()> {
         .context("signing")?;
     answer(gpg().args(["--export", "--output"]).arg(folder.join("fusiond.gpg")))
         .context("exporting the key")?;
-    answer(Command::new("gpgconf").arg("--homedir").arg(home.path()).args(["--kill", "all"]))?;
+    answer(shell::command("gpgconf").arg("--homedir").arg(home.path()).args(["--kill", "all"]))?;
     verify(folder)
 }
 
@@ -129,7 +126,7 @@ fn verify(folder: &Path) -> anyhow::Result<()> {
     shell::need("gpgv", "gpgv")?;
     let suite = folder.join(SUITE);
     for files in [&["InRelease"][..], &["Release.gpg", "Release"]] {
-        let mut gpgv = Command::new("gpgv");
+        let mut gpgv = shell::command("gpgv");
         gpgv.arg("--quiet").arg("--keyring").arg(folder.join("fusiond.gpg")).args(files).current_dir(&suite);
         answer(&mut gpgv).context("verifying the signature")?;
     }

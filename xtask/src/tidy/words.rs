@@ -43,6 +43,12 @@ const WORDS: &[OnlyHere] = &[
         ],
         reason: "only the doors speak the wire: translate it at the door",
     },
+    OnlyHere {
+        word: &["Command", "new"],
+        // Programs of users have an environment of their own.
+        places: &["fusiond/", "fusionctl/", "tests/", "proto/", "xtask/src/shell.rs"],
+        reason: "an errand starts programs by `shell::command`, which keeps the signing key from them",
+    },
 ];
 
 /// Words that stand where they may not.
@@ -103,6 +109,12 @@ mod tests {
         assert_eq!(lines("fusiond/daemon/src/api/tasks.rs", "use fusion_core::{State, step};"), [1]);
         assert!(lines("fusiond/daemon/src/engine.rs", "fusion_core::step(a)").is_empty());
         assert!(lines("fusiond/daemon/src/api/tasks.rs", "use fusion_core::State;").is_empty());
+    }
+
+    #[test]
+    fn errands_start_programs_by_one_door() {
+        assert_eq!(lines("xtask/src/dist.rs", "let x = Command::new(\"gzip\");"), [1]);
+        assert!(lines("xtask/src/shell.rs", "Command::new(program)").is_empty());
     }
 
     #[test]

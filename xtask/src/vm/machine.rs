@@ -82,7 +82,7 @@ impl Home {
 
     /// What stands before a command that is to run in them.
     fn enter(&self) -> Command {
-        let mut command = Command::new("sh");
+        let mut command = shell::command("sh");
         let write = |folder: &PathBuf| format!("echo $$ > '{}/cgroup.procs'; ", folder.display());
         let enter: String = self.folders.iter().map(write).collect();
         command.args(["-c", &format!("{enter}exec \"$@\""), "sh"]);
@@ -173,7 +173,7 @@ fn started(
     cargo: &Path,
 ) -> anyhow::Result<Child> {
     let [kernel, ramdisk] = image.boot();
-    let mut qemu = Command::new("timeout");
+    let mut qemu = shell::command("timeout");
     qemu.args(["--kill-after=10", BOOT_SECONDS_MAX, "qemu-system-x86_64", "-display", "none", "-no-reboot"]);
     qemu.args(["-nodefaults", "-accel", accel, "-cpu", "max", "-smp", "2", "-m", "2048"]);
     qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(ramdisk);
