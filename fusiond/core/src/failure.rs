@@ -136,8 +136,8 @@ failures! {
         "somebody decided that the lost attempt failed",
         "`fusionctl task retry` queues it again";
     OutputInvalid, "output_invalid", Request,
-        "the program succeeded, but the file that FUSION_OUTPUT names cannot be its result",
-        "write a regular file of at most 1 MiB there; bulk belongs into other files of the workspace";
+        "the program succeeded, but its result is not what it should be",
+        "the message says what was expected: a file of at most 1 MiB at FUSION_OUTPUT, JSON where the profile or the node says so, the schema of the node";
     AgentGone, "agent_gone", Never,
         "the agent that was started for this task ended before it",
         "read what kept it from coming up in the message, then run it again";
