@@ -42,7 +42,12 @@ pub(crate) fn run() -> anyhow::Result<()> {
     fusion_tests::users::remove_all();
     outcome?;
     nothing_left()?;
-    let Some(image) = machine else { return Ok(()) };
+    let Some(image) = machine else {
+        shell::complain(
+            "note: passed, but for the packages: no machine was booted, and nothing was installed, upgraded or removed, for want of root\n",
+        );
+        return Ok(());
+    };
     image.join().map_err(|_| anyhow!("the maker of the image panicked"))??;
     // Packing it takes a tool of its own, and as long as the machine.
     vm::run(&["--quick", "--without-rpm"])
