@@ -1,6 +1,6 @@
 //! Stories of costs: what programs say, kept with attempts, summed in runs, held by budgets, told by plans.
 
-use fusion_tests::{Ctl, Daemon, Setup, node};
+use fusion_tests::{Ctl, Daemon, Setup, Watch, node};
 use serde_json::{Value, json};
 
 /// A daemon with profiles whose program is a shell: "one" says its costs in a JSON value, "lines" in lines, "mute" nowhere.
@@ -134,6 +134,32 @@ fn workflow_cost_of_a_run_within_is_held_by_what_is_left() {
     let ended = ctl.run_ended(&ctl.start_run(&daemon.flow("outer", text), &[]));
     assert_eq!((&ended["state"], &ended["failure"]["code"]), (&json!("failed"), &json!("budget_exhausted")));
     assert_eq!(ended["usage"]["usd"], 0.6, "{ended}");
+}
+
+#[test]
+fn workflow_cost_of_a_run_within_is_held_also_after_an_edit_of_it() {
+    let (daemon, ctl) = daemon_that_counts();
+    let text = format!(
+        "name: gated\ndefaults: {{profile: one}}\nnodes: {}\n",
+        json!([
+            {"id": "gate", "approval": {}},
+            {"id": "a", "needs": "gate", "prompt": says(0.6, 1, 0)},
+            {"id": "b", "needs": "a", "prompt": says(0.6, 1, 0)},
+        ])
+    );
+    ctl.ok(&["workflow", "apply", &daemon.flow("gated", &text)]);
+    let mut watch = Watch::from_now(&ctl);
+    let outer = "name: outer\nbudget: {usd: 0.5}\nnodes:\n- {id: call, workflow: gated}\n";
+    let run = ctl.start_run(&daemon.flow("outer", outer), &[]);
+    watch.expect("node.started", &run);
+    let inner = node(&ctl.json(&["workflow", "show", &run]), "call")["run"].clone();
+    let inner = inner.as_str().expect("a run").to_owned();
+    watch.expect("node.asked", &inner);
+    let more = daemon.flow("more", &format!("{text}budget: {{usd: 100}}\n"));
+    ctl.ok(&["workflow", "edit", &inner, "-f", &more, "--yes"]);
+    ctl.ok(&["workflow", "approve", &inner, "gate"]);
+    assert_eq!(ctl.run_ended(&run)["failure"]["code"], "budget_exhausted");
+    assert_eq!(node(&ctl.json(&["workflow", "show", &inner]), "b")["state"], "failed");
 }
 
 #[test]

@@ -248,7 +248,7 @@ fn workflow_run_that_fails_begins_nothing_more_that_waits_for_an_agent() {
     let states = ["bad", "each", "sweep"].map(|id| node(&ended, id)["state"].clone());
     assert_eq!(
         (&ended["state"], states),
-        (&json!("failed"), ["failed", "failed", "succeeded"].map(|word| json!(word)))
+        (&json!("failed"), ["failed", "cancelled", "succeeded"].map(|word| json!(word)))
     );
     for item in node(&ended, "each")["items"].as_array().expect("items") {
         let task = ctl.json(&["task", "show", item["task"].as_str().expect("a task")]);

@@ -75,12 +75,6 @@ impl Cost {
         }
     }
 
-    /// Whether nothing is left of it, as a limit.
-    #[must_use]
-    pub fn is_used_up(self) -> bool {
-        self.usd == Some(Usd(0)) || self.tokens == Some(0)
-    }
-
     /// The tighter of two limits.
     #[must_use]
     pub fn tighter(self, other: Self) -> Self {

@@ -243,10 +243,14 @@ pub(crate) fn attempt_started(
     let at = at.min(turn.now);
     let number = ending::mark_started(state, out, work.task, at);
     let idle = state.agent(id).and_then(|agent| agent.spec.idle_timeout);
+    let node = state.task(work.task).and_then(|task| task.spec.node.as_ref());
+    let left = node.and_then(|node| state.run(node.run)?.time_left(node.place));
     let told = state.alter_task(out, work.task, |task| {
         let TaskState::Active(active) = &mut task.state else { return None };
         let fresh = active.phase == Phase::Dispatched;
-        let clock = Clock::start(task.spec.timeouts.or_idle(idle), turn.now);
+        let mut timeouts = task.spec.timeouts.or_idle(idle);
+        timeouts.run = timeouts.run.into_iter().chain(left).min();
+        let clock = Clock::start(timeouts, turn.now);
         let clock = if fresh || active.clock != Clock::Unset { rearm(active, clock) } else { clock };
         (active.phase, active.clock) = (Phase::Running { since: at }, clock);
         if paused || active.open_question().is_some() {

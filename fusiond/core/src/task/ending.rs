@@ -300,7 +300,7 @@ fn defer(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, why: DeferWhy
 }
 
 /// Ends a task that would be tried again where its budget has nothing left for that. Whether it did.
-fn end_spent(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: &Failure) -> bool {
+pub(crate) fn end_spent(state: &mut State, out: &mut Out, turn: Turn, id: TaskId, failure: &Failure) -> bool {
     let node = state.task(id).and_then(|task| task.spec.node.as_ref());
     let reached = node.and_then(|node| state.run(node.run)?.spent_up(node.place));
     let Some(reached) = reached else { return false };

@@ -57,6 +57,10 @@ pub(crate) fn decide(
     state.tell(out, turn.now, actor, Some(owner), kind);
     match resolution {
         Resolution::Retry => {
+            let lost = Failure::new(FailureCode::ResolvedFailed, "its attempt was lost");
+            if ending::end_spent(state, out, turn, id, &lost) {
+                return Ok(Done::Task(id));
+            }
             state.alter_task(out, id, |task| retry::queue_afresh(task, Vec::new(), turn.now));
             freeze::keep(state, out, turn, id);
         }

@@ -180,6 +180,11 @@ impl Run {
         self.book.meter().left(self.plan.budget).tighter(self.meter(place).left(plan.budget))
     }
 
+    /// How long an attempt that begins now may take.
+    pub(crate) fn time_left(&self, place: Place) -> Option<Millis> {
+        self.left(place).time
+    }
+
     /// Lets an attempt of the task of a place take no longer than what is left.
     pub(super) fn bound(&self, place: Place, task: &mut SubmitTask) {
         if let Some(left) = self.left(place).time {
@@ -213,22 +218,39 @@ impl Run {
 
     /// Where nothing of money or time is left, what waits must hear of it; attempts are counted before they begin.
     pub(super) fn tell_exhausted(&self, place: Place, acts: &mut Vec<Act>) {
-        let left = self.left(place);
-        let is_nothing = left.time == Some(Millis(0)) || left.cost.is_used_up();
-        if is_nothing && self.doom.is_none() {
+        if self.doom.is_none() && self.used_up(place).is_some() {
             acts.push(Act::Exhausted(place));
         }
     }
 
+    /// Whether nothing of money or time is left for what waits: in the run, or in a node that is held to its budget.
+    pub(super) fn used_up(&self, place: Place) -> Option<Reached> {
+        let failure = |what: &str, why| Failure::new(FailureCode::BudgetExhausted, format!("{what} {why}"));
+        let but_attempts = |budget: Budget| Budget { attempts: None, ..budget };
+        if let Some(why) = self.book.meter().reached(but_attempts(self.plan.budget)) {
+            return Some(Reached::Run(failure("the run", why)));
+        }
+        let plan = self.plan.node(place.node);
+        let is_held = plan.occasion == Occasion::Needs;
+        let why = self.meter(place).reached(but_attempts(plan.budget)).filter(|_| is_held)?;
+        Some(Reached::Node(failure("the node", why)))
+    }
+
     /// A place ends before it begins.
     pub(super) fn end_over_budget(&mut self, now: Time, place: Place, reached: Reached, acts: &mut Vec<Act>) {
-        let (failure, whole) = match reached {
-            Reached::Node(failure) => (failure, None),
-            Reached::Run(failure) => (failure.clone(), Some(failure)),
+        let failure = match reached {
+            Reached::Node(failure) => {
+                self.end_busy(now, place, How::Failed(Box::new(failure)), acts);
+                return;
+            }
+            Reached::Run(failure) => failure,
         };
+        // Known first: what the end of the place leads to does not tell another reason.
+        let is_new = self.doom.is_none();
+        let doom = self.doom.get_or_insert_with(|| Doom::Failed(Box::new(failure.clone()))).clone();
         self.end_busy(now, place, How::Failed(Box::new(failure)), acts);
-        if let Some(failure) = whole.filter(|_| self.doom.is_none()) {
-            self.doom(now, Doom::Failed(Box::new(failure)), acts);
+        if is_new {
+            self.doom(now, doom, acts);
         }
     }
 

@@ -194,7 +194,7 @@ pub(crate) fn attempt_ended(state: &mut State, out: &mut Out, turn: Turn, id: Ta
 /// A budget is used up: what waits in a run, or in a node with items, does not begin any more.
 fn exhaust(state: &mut State, out: &mut Out, turn: Turn, id: RunId, place: Place) {
     let Some(run) = state.run(id) else { return };
-    let Some(reached) = run.reached(place) else { return };
+    let Some(reached) = run.used_up(place) else { return };
     let is_bound = |at: &Place| run.plan.node(at.node).occasion == Occasion::Needs;
     let waiting = run.places().filter(|(at, _)| is_bound(at)).filter_map(|(at, node)| {
         let task =

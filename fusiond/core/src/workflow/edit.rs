@@ -179,8 +179,12 @@ fn may_change(state: &State, run: &Run, node: u32) -> bool {
 
 impl Run {
     /// Takes another plan for what has not begun.
-    pub(super) fn edit(&mut self, now: Time, plan: Arc<Plan>, changes: Changes, acts: &mut Vec<Act>) {
+    pub(super) fn edit(&mut self, now: Time, mut plan: Arc<Plan>, changes: Changes, acts: &mut Vec<Act>) {
         self.revision += 1;
+        let budget = plan.budget.tighter(self.spec.bound);
+        if budget != plan.budget {
+            Arc::make_mut(&mut plan).budget = budget;
+        }
         self.clock = moved(self.clock, self.plan.timeout, plan.timeout, &self.state, now);
         let known = self.nodes.len();
         self.nodes.resize(plan.nodes.len(), Node::default());
@@ -198,6 +202,7 @@ impl Run {
         acts.push(Act::Tell(EventKind::RunEdited { run, revision, changes }));
         if self.state.ended_at().is_none() {
             self.release(now, acts);
+            (0..self.plan.graph.len()).for_each(|node| self.tell_exhausted(Place::whole(node), acts));
         }
     }
 

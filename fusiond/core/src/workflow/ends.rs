@@ -5,8 +5,8 @@
 use crate::event::EventKind;
 use crate::failure::{Failure, FailureCode};
 use crate::time::Time;
-use crate::workflow::book::{is_missed, is_over};
-use crate::workflow::node::{End, How, NodeState, Output, Place, SkipWhy};
+use crate::workflow::book::{Fan, is_missed, is_over};
+use crate::workflow::node::{End, How, Node, NodeState, Output, Place, SkipWhy};
 use crate::workflow::plan::{Occasion, OnFailure};
 use crate::workflow::run::Act;
 use crate::workflow::{Doom, Run};
@@ -50,30 +50,36 @@ impl Run {
     /// All items of a node have ended, or no more will begin.
     fn conclude_fan(&mut self, now: Time, node: u32, acts: &mut Vec<Act>) {
         let Some(fan) = self.book.fan(node) else { return };
-        let is_ended = matches!(self.doom, Some(Doom::Cancelled | Doom::Killed));
-        let how = if is_ended && !self.has_failed_item(node) {
-            How::Cancelled
-        } else if fan.failed > 0 {
-            let first =
-                self.items(node).find_map(|(item, node)| match node.state.end().map(|end| &end.how) {
-                    Some(How::Failed(failure)) => Some((item, failure.message.clone())),
-                    Some(How::Cancelled) => Some((item, "cancelled".to_owned())),
-                    Some(How::Succeeded(_) | How::Skipped(_)) | None => None,
-                });
-            let (item, why) = first.unwrap_or_default();
-            let message = format!("{} of {} items failed; item {item}: {why}", fan.failed, fan.count);
-            How::Failed(Box::new(Failure::new(FailureCode::ItemsFailed, message)))
-        } else if fan.ended < fan.count {
-            How::Cancelled
-        } else {
+        let how = if fan.failed == 0 && fan.ended == fan.count {
             How::Succeeded(Output::Items(fan.count))
+        } else {
+            self.how_items_failed(node, fan)
         };
         self.conclude(now, node, how, acts);
     }
 
-    /// Whether an item failed by itself.
-    fn has_failed_item(&self, node: u32) -> bool {
-        self.items(node).any(|(_, item)| matches!(item.state.end().map(|end| &end.how), Some(How::Failed(_))))
+    /// How a node ends of which not all items ended well: what failed by itself says why, and what was ended with its run
+    /// is no failure.
+    fn how_items_failed(&self, node: u32, fan: &Fan) -> How {
+        let failures = || {
+            self.items(node).filter_map(|(item, own)| match own.state.end().map(|end| &end.how) {
+                Some(How::Failed(failure)) => Some((item, failure.message.as_str())),
+                Some(How::Cancelled | How::Succeeded(_) | How::Skipped(_)) | None => None,
+            })
+        };
+        let (count, first) = match failures().next() {
+            Some(first) => (u32::try_from(failures().count()).unwrap_or(u32::MAX), first),
+            None if self.doom.is_some() || fan.failed == 0 => return How::Cancelled,
+            None => {
+                let cancelled =
+                    |own: &Node| matches!(own.state.end().map(|end| &end.how), Some(How::Cancelled));
+                let first = self.items(node).find(|(_, own)| cancelled(own)).map_or(0, |(item, _)| item);
+                (fan.failed, (first, "cancelled"))
+            }
+        };
+        let (item, why) = first;
+        let message = format!("{count} of {} items failed; item {item}: {why}", fan.count);
+        How::Failed(Box::new(Failure::new(FailureCode::ItemsFailed, message)))
     }
 
     /// Ends what agents do for the run.

@@ -133,6 +133,8 @@ pub struct RunSpec {
     pub fingerprint: u64,
     /// The node that it is the work of.
     pub parent: Option<(RunId, Place)>,
+    /// What that node had left for it: an edit does not give it more.
+    pub bound: Budget,
     /// How many runs it stands within.
     pub depth: u8,
 }

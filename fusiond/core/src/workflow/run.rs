@@ -298,7 +298,8 @@ impl Run {
             // What it is about is looked up first: see `Listens`.
             Prepared::Watch(_) => self.book.put_back(place),
             Prepared::Inner(mut start) => {
-                start.plan.budget = start.plan.budget.tighter(self.left(place));
+                start.bound = self.left(place);
+                start.plan.budget = start.plan.budget.tighter(start.bound);
                 self.book.rest();
                 self.set(place, NodeState::Inside { since: now, run: start.id }, acts);
                 let kind = EventKind::NodeStarted { run, node, item: place.item, task: None };

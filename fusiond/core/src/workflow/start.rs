@@ -8,6 +8,7 @@ use crate::reject::Reject;
 use crate::state::{Key, State};
 use crate::step::{Done, Out, Turn};
 use crate::task::submit;
+use crate::workflow::budget::Budget;
 use crate::workflow::drive::{drive, started};
 use crate::workflow::node::Place;
 use crate::workflow::plan::Plan;
@@ -47,6 +48,8 @@ pub struct StartRun {
     pub fingerprint: u64,
     /// The node that it is the work of.
     pub parent: Option<(RunId, Place)>,
+    /// What that node has left for it.
+    pub bound: Budget,
 }
 
 pub(crate) fn decide(
@@ -130,6 +133,7 @@ pub(super) fn make(actor: Actor, turn: Turn, ask: StartRun, depth: u8) -> Run {
         request: ask.request,
         fingerprint: ask.fingerprint,
         parent: ask.parent,
+        bound: ask.bound,
         depth,
     };
     let run = Run {

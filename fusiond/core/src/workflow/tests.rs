@@ -128,6 +128,7 @@ impl World {
             request: 0,
             fingerprint: 0,
             parent: None,
+            bound: Budget::default(),
         };
         let now = Time(1000);
         let run = make(Actor::Daemon, Turn { now, seed }, ask, 0);

@@ -71,6 +71,7 @@ pub(crate) fn start(id: RunId, owner: Uid, plan: Plan) -> StartRun {
         request: 0,
         fingerprint: 0,
         parent: None,
+        bound: Budget::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Door, page_size, view};
 use crate::engine::Beside;
 use crate::engine::workflow::{Script, definition_of, plan, stored_run, stored_runs};
 use fusion_core::input::PauseHow;
-use fusion_core::workflow::{ApplyWorkflow, ApproveNode, Run, StartRun, Verdict, Workflow};
+use fusion_core::workflow::{ApplyWorkflow, ApproveNode, Budget, Run, StartRun, Verdict, Workflow};
 use fusion_core::{Caller, Command, Done, Key, Reject, RunId, State, Time, Uid, WorkflowId};
 use fusion_proto::v1;
 use fusion_workflow::{Definition, Severity, inputs};
@@ -308,6 +308,7 @@ impl Door {
             key: ask.key,
             request: request_hash(owner, &ask.request_id),
             parent: None,
+            bound: Budget::default(),
         };
         Ok((start, script))
     }

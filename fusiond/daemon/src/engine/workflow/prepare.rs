@@ -11,7 +11,7 @@ use crate::store::Reader;
 use fusion_core::secret::SecretUse;
 use fusion_core::task::submit::{Admission, PRIORITY_DEFAULT};
 use fusion_core::task::{OnLost, Stdin, SubmitTask, Timeouts};
-use fusion_core::workflow::{AskWatch, NodeState, Place, Prepared, Run, StartRun, Workflow};
+use fusion_core::workflow::{AskWatch, Budget, NodeState, Place, Prepared, Run, StartRun, Workflow};
 use fusion_core::{Capabilities, Failure, FailureCode, Millis, RunId, TaskId, Time, Uid};
 use fusion_workflow::definition::{Node, Wait, Work};
 use fusion_workflow::{ITEMS_MAX, inputs, template};
@@ -211,6 +211,7 @@ fn start_inner(
         request: 0,
         fingerprint: 0,
         parent: Some((whom.run, whom.place)),
+        bound: Budget::default(),
     };
     Ok(Prep { what: Prepared::Inner(Box::new(start)), beside: Beside::Run(script) })
 }
