@@ -13,9 +13,16 @@ for backend in cgroup-v2 cgroup-v1 none; do
     is "$(as ada fusionctl -o json agent show "plain-$backend" | jq -r .backend)" "$backend" "the agent's backend"
     if grep -q 'fusion-agent-.*scope' "/proc/${long%%:*}/cgroup"; then fail "the agent is in a scope"; fi
     polite_task ada "polite-$backend"
+    # One that nobody is left to end in order, and that does not listen itself.
+    deaf=$(deaf_task ada "deaf-$backend")
+    systemctl stop fusiond.service
+    kill -s KILL "$(ps -o ppid= -p "${deaf%%:*}" | tr -d ' ')"
+    lives "$deaf"
     dpkg -r fusiond
     was_polite ada "polite-$backend"
-    [ ! -e "/proc/${long%%:*}" ] || fail "an agent ($backend) outlived the package"
+    for pid in "${long%%:*}" "${deaf%%:*}"; do
+        [ ! -e "/proc/$pid" ] || fail "an agent ($backend) outlived the package"
+    done
     no_agents || fail "shims ($backend) outlived the package: $(pgrep -a fusion-shim)"
     left=$(find /sys/fs/cgroup -type d -path "*/fusion-$(cat /var/lib/fusiond/id)*")
     [ -z "$left" ] || fail "cgroups ($backend) are left: $left"
