@@ -194,8 +194,9 @@ pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
         Profile::Release => recipe.target.clone(),
         Profile::Dev => stripped(recipe)?,
     };
-    let (target, epoch) = (target.to_string_lossy(), epoch()?);
-    not_before(&epoch)?;
+    let (programs, epoch) = (target.join(recipe.profile.folder()), epoch()?);
+    not_before(&epoch, &programs)?;
+    let target = target.to_string_lossy();
     let mut made = Vec::new();
     for (name, folder, _) in PACKAGES {
         std::fs::create_dir_all(&recipe.out)?;
@@ -215,17 +216,19 @@ pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
     Ok(made)
 }
 
-/// Lets no file that is packaged as it lies here be older than the moment that a release carries. The tool for .rpm cuts
-/// later times to that moment, and keeps earlier ones, which say when somebody checked the file out.
-fn not_before(epoch: &str) -> anyhow::Result<()> {
+/// Lets no file that is packaged be older than the moment that a release carries. The tool for .rpm cuts later times to
+/// that moment, and keeps earlier ones, which say when somebody checked the file out, or built a program that the last
+/// commits did not change.
+fn not_before(epoch: &str, programs: &Path) -> anyhow::Result<()> {
     let moment =
         UNIX_EPOCH + Duration::from_secs(epoch.parse().context("the moment of the release is a number")?);
     let kept = answer(shell::command("find").args(PACKAGED).args(["-type", "f"]).current_dir(shell::root()))?;
-    for name in kept.lines() {
-        let path = shell::root().join(name);
-        let file = File::options().write(true).open(&path).with_context(|| format!("opening {name}"))?;
+    let built = PROGRAMS.iter().map(|name| programs.join(name));
+    for path in kept.lines().map(|name| shell::root().join(name)).chain(built) {
+        let shown = path.display();
+        let file = File::options().write(true).open(&path).with_context(|| format!("opening {shown}"))?;
         if file.metadata()?.modified()? < moment {
-            file.set_modified(moment).with_context(|| format!("setting the time of {name}"))?;
+            file.set_modified(moment).with_context(|| format!("setting the time of {shown}"))?;
         }
     }
     Ok(())
