@@ -61,7 +61,7 @@ impl Service {
 
     fn end(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);
-        assert_eq!(self.news(), "STOPPING=1");
+        assert_eq!(self.news(), STOPPING);
         self.child.wait().expect("our own child can be waited for").code()
     }
 }
@@ -76,6 +76,9 @@ impl Drop for Service {
         }
     }
 }
+
+/// Agents have ten seconds and five to leave, and what follows a minute: the service manager is to wait so long.
+const STOPPING: &str = "STOPPING=1\nEXTEND_TIMEOUT_USEC=75000000";
 
 #[test]
 fn readiness_reload_and_end_are_told_and_the_watchdog_is_fed() {
@@ -98,7 +101,7 @@ fn without_a_watchdog_nothing_is_told_after_readiness() {
     let mut service = Service::start(|_, _| ());
     assert_eq!(service.notice(), "READY=1");
     service.signal(Signal::TERM);
-    assert_eq!(service.notice(), "STOPPING=1");
+    assert_eq!(service.notice(), STOPPING);
     let pid = Pid::from_child(&service.child);
     assert!(wait_for_exit(pid, Deadline::default()) || service.child.wait().is_ok());
 }

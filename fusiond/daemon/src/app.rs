@@ -68,7 +68,9 @@ pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
 fn change_key(state: &State, store: &mut Store, vault: &Vault) -> anyhow::Result<()> {
     let engine::Resealed { values, lost } =
         engine::reseal(state, store, vault).context("sealing the secrets with the new host key")?;
-    tracing::info!(values, lost, "all secrets are sealed with the host key; the previous one can be removed");
+    tracing::info!(
+        "{values} secrets are sealed with the host key, {lost} open with no key; the previous one can be removed"
+    );
     Ok(())
 }
 
@@ -179,7 +181,7 @@ async fn serve(
     tell_ready(&engine, &paths, epoch);
 
     let ask = signals.wait(&paths, loaded.config.runtime.grace, asks).await;
-    systemd::stopping();
+    systemd::stopping(ask.limit());
     tracing::info!(?ask, "stopping");
     leave.send_replace(true);
     shutdown::end_agents(&engine, paths.uid, ask).await;
@@ -287,7 +289,7 @@ async fn hands_config(
         workspaces_root: paths.workspaces.clone(),
         shim_path: shim.to_owned(),
         backend,
-        scopes: runtime::find_scopes(backend).await,
+        scopes: runtime::find_scopes(backend, systemd::is_main_process()).await,
         bounds,
         cgroup_name: cgroup.to_owned(),
         epoch,

@@ -20,6 +20,17 @@ pub struct Ask {
     pub agents: Agents,
 }
 
+impl Ask {
+    /// How long agents may take until then.
+    #[must_use]
+    pub const fn limit(self) -> Millis {
+        match self.agents {
+            Agents::Keep => Millis(0),
+            Agents::Stop { grace } => Millis(grace.0.saturating_add(MARGIN.0)),
+        }
+    }
+}
+
 /// What becomes of the agents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agents {
@@ -79,7 +90,7 @@ pub async fn end_agents(engine: &Engine, uid: u32, ask: Ask) {
         }
         Ok::<(), fusion_core::Reject>(())
     };
-    let limit = Duration::from_millis(grace.0 + MARGIN.0);
+    let limit = Duration::from_millis(ask.limit().0);
     match tokio::time::timeout(limit, ended).await {
         Ok(Ok(())) => {}
         Ok(Err(reject)) => tracing::error!("agents could not be stopped: {reject}"),

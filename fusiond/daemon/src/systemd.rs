@@ -5,11 +5,14 @@
 
 use std::io;
 
-use fusion_core::Reject;
+use fusion_core::{Millis, Reject};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 
 use crate::engine::Engine;
+
+/// TimeoutStopSec= of the units.
+const STOP_LIMIT: Millis = Millis::from_secs(60);
 
 /// Callers are served from now on.
 pub fn ready() {
@@ -23,9 +26,17 @@ pub fn reloading() {
     tell(&states);
 }
 
-/// The daemon ends; agents may go on.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+/// The daemon ends; agents may go on. It may take so long beyond what is usual: a manager waits no longer than its
+/// TimeoutStopSec= otherwise, and takes a daemon that it had to kill for one that crashed.
+pub fn stopping(more: Millis) {
+    let extension = format!("EXTEND_TIMEOUT_USEC={}", (more.0 + STOP_LIMIT.0).saturating_mul(1000));
+    tell(&[NotifyState::Stopping, NotifyState::Custom(&extension)]);
+}
+
+/// Whether a service manager has started this very process (systemd.exec(5), since version 248).
+#[must_use]
+pub fn is_main_process() -> bool {
+    std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string())
 }
 
 fn tell(states: &[NotifyState<'_>]) {

@@ -9,6 +9,10 @@ scope=$(systemctl list-units --plain --no-legend --state=active 'fusion-agent-*.
 is "$(systemctl show -P Slice "$scope")" "fusion-u$(id -u ada).slice" "the slice"
 is "$(systemctl show -P Delegate "$scope")" yes "Delegate"
 is "$(systemctl show -P OOMPolicy "$scope")" continue "OOMPolicy"
+is "$(systemctl show -P TasksMax "$scope")" infinity "TasksMax"
+for target in network.target remote-fs.target; do
+    systemctl show -P After "$scope" | grep -qw "$target" || fail "the agent does not end before $target"
+done
 is "$(systemctl show -P TimeoutStopUSec "$scope")" 15s "what a stop leaves to its shim"
 place=/fusion.slice/fusion-u$(id -u ada).slice/$scope
 as ada fusionctl task result key:scoped | grep -q "$place/agent$" ||
@@ -23,6 +27,18 @@ if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
 fi
 systemd-cgls --no-pager -u fusion.slice | grep -F "$scope" >/dev/null || fail "systemd-cgls does not show it"
 systemd-cgtop -b -n1 --depth=5 | grep -F "$scope" >/dev/null || fail "systemd-cgtop does not show it"
+# The service manager and its bus may be restarted at any time.
+systemctl daemon-reexec
+as ada fusionctl task submit --agent scoped --key reexeced --wait true
+for n in 1 2 3; do
+    systemctl restart dbus.service &
+    systemctl daemon-reexec &
+    as ada fusionctl agent spawn "amid-$n" --profile shell
+    is "$(as ada fusionctl -o json agent show "amid-$n" | jq -r .backend)" systemd "the backend"
+    is "$(as ada fusionctl -o json agent show "amid-$n" | jq -r .incarnation)" 1 "its lives"
+    wait
+    as ada fusionctl agent terminate "amid-$n"
+done
 as ada fusionctl agent terminate scoped
 eventually 20 bash -c "! systemctl --quiet is-active '$scope'"
 echo "agent $id was $scope"

@@ -17,7 +17,12 @@ eventually 10 limited
 echo 'max_concurrent_agent = 1' >>/etc/fusiond/fusiond.toml.d/ada.toml
 refused 4 fusionctl system reload
 since=$(date +%s)
-systemctl reload fusiond.service
+refused 1 systemctl reload fusiond.service
+journalctl --sync
+refusal=$(journalctl --no-pager -p err -u fusiond.service --since "@$since")
+grep 'error: .*max_concurrent_agent' <<<"$refusal" >/dev/null || fail "the journal does not tell what is wrong but: $refusal"
+# Whoever sends the signal alone finds it there, too.
+systemctl kill --signal=HUP --kill-whom=main fusiond.service
 refusal() { journalctl --no-pager -u fusiond.service --since "@$since" | grep 'not reloaded: .*max_concurrent_agent' >/dev/null; }
 eventually 10 refusal
 limited || fail "wrong settings changed something"

@@ -26,7 +26,7 @@ use super::listener;
 use super::look::{Found, Look, look};
 use super::order::Setup;
 use super::places::Life;
-use super::scope::Tenant;
+use super::scope::{ScopeError, Tenant};
 
 /// What serving one incarnation takes besides its shim.
 pub(super) struct Prepared {
@@ -184,8 +184,16 @@ fn house(shared: &Shared, setup: &Setup, owner: &Owner, shim: u32) -> Result<Bac
             let tenant =
                 Tenant { life: setup.life(), owner: setup.owner, description: &description, pid: shim };
             let bounds = shared.bounds.borrow().of(setup.owner);
-            let started = scopes.start(&tenant, bounds);
-            let folder = shared.handle.block_on(started).map_err(|error| error.sentence())?;
+            let started = async {
+                let folder = scopes.start(&tenant, bounds).await?;
+                // They may have been changed meanwhile.
+                let now = shared.bounds.borrow().of(setup.owner);
+                if now != bounds {
+                    scopes.bind(setup.owner, now, bounds).await?;
+                }
+                Ok(folder)
+            };
+            let folder = shared.handle.block_on(started).map_err(|error: ScopeError| error.sentence())?;
             cgroup::furnish_scope(&folder, shim, &limits).map_err(said)
         }
         (kind, _) => {

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! The interface is org.freedesktop.systemd1(5) on the system bus for root, on the session bus for everybody else. Each
-//! launch has a connection of its own: a bus that was restarted is no trouble, and an idle daemon hears nothing. Not
-//! here: what happens inside the scope (`fusion_shim::cgroup`).
+//! launch has a connection of its own: an idle daemon hears nothing. A bus or manager that is just restarting is asked
+//! again. Not here: what happens inside the scope (`fusion_shim::cgroup`).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,6 +31,11 @@ use super::places::Life;
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long the bus may take to tell at the start whether there is a service manager.
 const LOOK_LIMIT: Duration = Duration::from_secs(3);
+/// How long a start as a unit asks on: while a machine boots, the bus has much to do. What is found holds for the
+/// daemon's life.
+const BOOT_LIMIT: Duration = Duration::from_secs(30);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What a stop of the scope leaves to its shim, which itself gives the agent 8 s and then kills.
 const STOP_US: u64 = 15_000_000;
 
@@ -48,6 +53,25 @@ pub(super) enum ScopeError {
 }
 
 impl ScopeError {
+    /// Whether the bus or the manager is restarting, and answers soon.
+    fn is_passing(&self) -> bool {
+        use zbus::fdo::Error as Fdo;
+        match self {
+            Self::Bus(zbus::Error::InputOutput(_) | zbus::Error::Handshake(_)) => true,
+            Self::Bus(zbus::Error::FDO(error)) => matches!(
+                **error,
+                Fdo::NoReply(_)
+                    | Fdo::Disconnected(_)
+                    | Fdo::NoServer(_)
+                    | Fdo::ServiceUnknown(_)
+                    | Fdo::NameHasNoOwner(_)
+                    | Fdo::Timeout(_)
+                    | Fdo::TimedOut(_)
+            ),
+            Self::Bus(_) | Self::Late | Self::Job { .. } | Self::Place(_) => false,
+        }
+    }
+
     /// One line with the cause.
     pub(super) fn sentence(&self) -> String {
         let cause = std::error::Error::source(self);
@@ -77,15 +101,24 @@ pub(super) struct Tenant<'a> {
 }
 
 /// The service manager, if one runs and the settings let it hold agents.
-pub async fn find_scopes(choice: BackendChoice) -> Option<Scopes> {
+/// A daemon that one has started asks until it answers.
+pub async fn find_scopes(choice: BackendChoice, is_unit: bool) -> Option<Scopes> {
     match choice {
         BackendChoice::Auto | BackendChoice::Systemd => {}
         BackendChoice::CgroupV2 | BackendChoice::CgroupV1 | BackendChoice::None => return None,
     }
-    Scopes::look().await.unwrap_or_else(|error| {
-        tracing::warn!("systemd makes no scopes for agents: {}", error.sentence());
-        None
-    })
+    let patience = if is_unit { BOOT_LIMIT } else { Duration::ZERO };
+    let until = tokio::time::Instant::now() + patience;
+    loop {
+        match Scopes::look().await {
+            Ok(found) => return found,
+            Err(_early) if tokio::time::Instant::now() < until => tokio::time::sleep(PAUSE).await,
+            Err(error) => {
+                tracing::warn!("systemd makes no scopes for agents: {}", error.sentence());
+                return None;
+            }
+        }
+    }
 }
 
 impl Scopes {
@@ -121,22 +154,21 @@ impl Scopes {
         tenant: &Tenant<'_>,
         bounds: AgentLimits,
     ) -> Result<PathBuf, ScopeError> {
+        let scope = name(tenant.life);
         let started = async {
-            let manager = manager().await?;
-            bind(&manager, tenant.owner, bounds, AgentLimits::default()).await?;
-            let scope = name(tenant.life);
-            match run(&manager, &scope, "StartTransientUnit", &start_words(&scope, tenant)).await {
-                Err(ScopeError::Bus(zbus::Error::MethodError(error, ..)))
-                    if error.as_str() == "org.freedesktop.systemd1.UnitExists" =>
-                {
-                    run(&manager, &scope, "StopUnit", &(&scope, "replace")).await?;
-                    run(&manager, &scope, "StartTransientUnit", &start_words(&scope, tenant)).await?;
+            loop {
+                match try_start(&scope, tenant, bounds).await {
+                    // Its answer may have been lost with the bus.
+                    Err(error) if error.is_passing() => match self.folder_of(tenant.pid, &scope) {
+                        Ok(folder) => return Ok(folder),
+                        Err(_) => tokio::time::sleep(PAUSE).await,
+                    },
+                    other => return other.and_then(|()| self.folder_of(tenant.pid, &scope)),
                 }
-                other => other?,
             }
-            self.folder_of(tenant.pid, &scope)
         };
-        tokio::time::timeout(LIMIT, started).await.map_err(|_| ScopeError::Late)?
+        let started = tokio::time::timeout(LIMIT, started).await;
+        started.unwrap_or_else(|_| self.folder_of(tenant.pid, &scope).map_err(|_| ScopeError::Late))
     }
 
     /// Puts the slice of a user under other bounds.
@@ -162,6 +194,36 @@ impl Scopes {
     }
 }
 
+async fn try_start(scope: &str, tenant: &Tenant<'_>, bounds: AgentLimits) -> Result<(), ScopeError> {
+    let manager = manager().await?;
+    bind(&manager, tenant.owner, bounds, AgentLimits::default()).await?;
+    match start_unit(&manager, scope, tenant).await {
+        Err(ScopeError::Bus(zbus::Error::MethodError(error, ..)))
+            if error.as_str() == "org.freedesktop.systemd1.UnitExists" =>
+        {
+            run(&manager, scope, "StopUnit", &(scope, "replace")).await?;
+            start_unit(&manager, scope, tenant).await
+        }
+        other => other,
+    }
+}
+
+/// A manager that does not know all properties of newer ones makes the scope without them: such a one ends no scope for
+/// want of memory either.
+async fn start_unit(manager: &Proxy<'_>, scope: &str, tenant: &Tenant<'_>) -> Result<(), ScopeError> {
+    let words = start_words(scope, tenant);
+    match run(manager, scope, "StartTransientUnit", &words).await {
+        Err(ScopeError::Bus(zbus::Error::FDO(error)))
+            if matches!(*error, zbus::fdo::Error::PropertyReadOnly(_)) =>
+        {
+            let (_, mode, mut properties, others) = words;
+            properties.retain(|(name, _)| *name != "OOMPolicy");
+            run(manager, scope, "StartTransientUnit", &(scope, mode, properties, others)).await
+        }
+        other => other,
+    }
+}
+
 /// The unit of one incarnation. Dashes nest slices, not scopes.
 fn name(life: Life) -> String {
     format!("fusion-agent-{}-{}.scope", life.agent, life.incarnation)
@@ -176,7 +238,9 @@ type Properties<'a> = Vec<(&'static str, Variant<'a>)>;
 /// Name, mode, properties, and units beside it, of which there are none.
 type StartWords<'a> = (&'a str, &'static str, Properties<'a>, Vec<(&'a str, Properties<'a>)>);
 
-/// `Before=` turns round at a stop: the daemon leaves first, and so takes no dying agent for a crashed one.
+/// `Before=` and `After=` turn round at a stop: the daemon leaves first, and so takes no dying agent for a crashed one;
+/// network and homes leave last. How many processes there may be is limited in `agent/`, not by what the manager thinks fit
+/// for any unit.
 fn start_words<'a>(scope: &'a str, tenant: &Tenant<'a>) -> StartWords<'a> {
     let properties = vec![
         ("Description", tenant.description.into()),
@@ -187,9 +251,16 @@ fn start_words<'a>(scope: &'a str, tenant: &Tenant<'a>) -> StartWords<'a> {
         ("TimeoutStopUSec", STOP_US.into()),
         ("KillSignal", SIGNAL_OF_SCOPE.into()),
         ("CollectMode", "inactive-or-failed".into()),
+        ("TasksMax", u64::MAX.into()),
         ("Before", vec!["fusiond.service"].into()),
+        ("After", order_after().into()),
     ];
     (scope, "fail", properties, Vec::new())
+}
+
+/// Targets of the machine: a user's manager has none of them, and ends before them.
+fn order_after() -> Vec<&'static str> {
+    if rustix::process::geteuid().is_root() { vec!["network.target", "remote-fs.target"] } else { Vec::new() }
 }
 
 /// Sets what is bounded now and lifts what was bounded before; until the machine is started anew, when the daemon sets
@@ -239,12 +310,13 @@ async fn manager() -> zbus::Result<Proxy<'static>> {
     builder.cache_properties(zbus::proxy::CacheProperties::No).build().await
 }
 
-/// Calls a method that begins a job, and waits for the job's end. The ear is opened before: a job may be quick.
+/// Calls a method that begins a job, and waits for the job's end. The ear is opened before: a job may be quick. It hears
+/// of that unit alone.
 async fn run<B>(manager: &Proxy<'_>, scope: &str, method: &str, words: &B) -> Result<(), ScopeError>
 where
     B: serde::Serialize + zbus::wire::DynamicType,
 {
-    let mut removed = manager.receive_signal("JobRemoved").await?;
+    let mut removed = manager.receive_signal_with_args("JobRemoved", &[(2, scope)]).await?;
     let job: OwnedObjectPath = manager.call(method, words).await?;
     while let Some(message) = removed.next().await {
         let (_number, path, _unit, result): (u32, OwnedObjectPath, String, String) =
@@ -255,7 +327,8 @@ where
             (true, _) => return Err(ScopeError::Job { scope: scope.to_owned(), result }),
         }
     }
-    Err(ScopeError::Late)
+    let gone = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
+    Err(ScopeError::Bus(gone.into()))
 }
 
 #[cfg(test)]
@@ -268,6 +341,16 @@ mod tests {
         let life = Life { agent: AgentId(7), incarnation: 3 };
         assert_eq!(name(life), format!("fusion-agent-{}-3.scope", AgentId(7)));
         assert_eq!(slice(Uid(1000)), "fusion-u1000.slice");
+    }
+
+    #[test]
+    fn a_bus_that_restarts_is_asked_again() {
+        let of_bus = |error: zbus::fdo::Error| ScopeError::Bus(zbus::Error::FDO(Box::new(error)));
+        let gone = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
+        assert!(ScopeError::Bus(gone.into()).is_passing());
+        assert!(of_bus(zbus::fdo::Error::NoReply(String::new())).is_passing());
+        assert!(!of_bus(zbus::fdo::Error::AccessDenied(String::new())).is_passing());
+        assert!(!ScopeError::Late.is_passing());
     }
 
     #[test]
@@ -291,6 +374,9 @@ mod tests {
         let tenant = Tenant { life, owner: Uid(7), description: "fusiond agent a", pid: 9 };
         let words = start_words("x.scope", &tenant);
         assert_eq!(zbus::wire::DynamicType::signature(&words).to_string(), "(ssa(sv)a(sa(sv)))");
+        let tasks =
+            words.2.iter().find(|(name, _)| *name == "TasksMax").map(|(_, value)| u64::try_from(value).ok());
+        assert_eq!(tasks, Some(Some(u64::MAX)), "the manager limits nothing that was not asked for");
         let pids = words.2.iter().find(|(name, _)| *name == "PIDs").map(|(_, value)| value.value_signature());
         assert_eq!(pids.map(ToString::to_string).as_deref(), Some("au"));
     }
