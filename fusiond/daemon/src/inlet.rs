@@ -79,7 +79,7 @@ pub fn listen(paths: &Paths, settings: &Socket) -> io::Result<UnixListener> {
     if let Some(group) = group {
         match fusion_sys::account::group_id(&group)? {
             Some(gid) => chownat(CWD, &short, None, Some(Gid::from_raw(gid)), AtFlags::empty())?,
-            None => tracing::warn!(group, "no such group: only root can connect to the socket"),
+            None => tracing::warn!("there is no group {group}: only root can connect to the socket"),
         }
     }
     rustix::fs::chmodat(&folder, name.as_str(), FileMode::from_raw_mode(mode), AtFlags::empty())?;

@@ -117,7 +117,11 @@ fn restore(file: &std::path::Path, loaded: &Loaded) -> anyhow::Result<()> {
 fn abort_on_panic() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        print(panic);
+        if telemetry::is_journal(std::io::stderr()) {
+            telemetry::say(&panic.to_string());
+        } else {
+            print(panic);
+        }
         std::process::abort();
     }));
 }

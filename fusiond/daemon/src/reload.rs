@@ -56,6 +56,18 @@ pub struct Report {
     pub profiles: usize,
 }
 
+impl Report {
+    fn sentence(&self) -> String {
+        let named = |what: &str, keys: &[String]| match keys {
+            [] => String::new(),
+            keys => format!(", {what}: {}", keys.join(", ")),
+        };
+        let (taken, waiting) = (&self.changes.taken, &self.changes.waiting);
+        let (now, later) = (named("changed", taken), named("only with a restart", waiting));
+        format!("{} profiles{now}{later}", self.profiles)
+    }
+}
+
 /// A door to the one task, and what it says is in force. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Keeper {
@@ -175,8 +187,7 @@ impl Task {
     async fn hangup(&mut self) {
         systemd::reloading();
         match self.reload().await {
-            Ok(report) => tracing::info!(taken = ?report.changes.taken, waiting = ?report.changes.waiting,
-                profiles = report.profiles, "reloaded"),
+            Ok(report) => tracing::info!("reloaded: {}", report.sentence()),
             Err(reject) => tracing::error!("not reloaded: {reject}: {}", reject.detail()),
         }
         systemd::ready();

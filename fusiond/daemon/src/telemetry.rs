@@ -62,7 +62,7 @@ fn journal() -> io::Result<tracing_journald::Layer> {
 }
 
 /// Whether what is written there goes to the journal: systemd names its device and file number (systemd.exec(5)).
-pub(crate) fn is_journal(out: impl std::os::fd::AsFd) -> bool {
+pub fn is_journal(out: impl std::os::fd::AsFd) -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(out).is_ok_and(|seen| stream == format!("{}:{}", seen.st_dev, seen.st_ino))
 }
@@ -149,10 +149,17 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Says one line on standard error where there is no log yet or no more.
+/// Says on standard error what went wrong, where there is no log yet or no more.
 pub fn say(text: &str) {
+    let priority = is_journal(io::stderr()).then(|| priority(Level::ERROR));
     // Without standard error nobody listens.
-    let _closed = writeln!(io::stderr(), "{text}");
+    let _closed = io::stderr().write_all(lines(priority, text).as_bytes());
+}
+
+/// As sd-daemon(3) has them, where they have a priority.
+fn lines(priority: Option<u8>, text: &str) -> String {
+    let mark = priority.map_or_else(String::new, |priority| format!("<{priority}>"));
+    text.lines().map(|line| format!("{mark}{line}\n")).collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ pub(super) fn tell(state: &State, event: &Event) {
     if !detail.is_empty() {
         text = format!("{text}: {detail}");
     }
+    // The journal shows fields only to who asks for them, and names are each user's own.
+    if let Some(id) = id_of(kind.subject()) {
+        text = format!("{text} ({id})");
+    }
     let agent = agent.map(tracing::field::display);
     let task = task_of(kind).map(tracing::field::display);
     let run = run_of(state, kind).map(tracing::field::display);
@@ -130,6 +134,13 @@ fn agent_of(kind: &EventKind) -> Option<AgentId> {
         | Subject::User(_)
         | Subject::Run(_)
         | Subject::Workflow(_) => None,
+    }
+}
+
+fn id_of(subject: Subject) -> Option<String> {
+    match subject {
+        Subject::Agent(_) | Subject::Task(_) | Subject::Run(_) => Some(subject.to_string()),
+        Subject::Daemon | Subject::Secret(_) | Subject::User(_) | Subject::Workflow(_) => None,
     }
 }
 

@@ -107,7 +107,7 @@ fn report(ticks: &Ticks, written: io::Result<Ended>) {
         Err(error) => error.to_string(),
     };
     let (run, file) = (ticks.run, &ticks.file);
-    tracing::warn!(%run, file, reason, "boxes of tasks that are done could not be ticked");
+    tracing::warn!(%run, file, "boxes of tasks that are done could not be ticked: {reason}");
 }
 
 fn write(shim: &Path, ticks: &Ticks) -> io::Result<Ended> {

@@ -244,7 +244,7 @@ impl Lane {
             Look::Up(found) => match prepare_again(&self.shared, &setup).await {
                 Ok(prepared) => self.rise(setup, found, prepared, grace_until).await,
                 Err(reason) => {
-                    tracing::warn!(agent = %life.agent, reason, "a living agent cannot be adopted yet");
+                    tracing::warn!(agent = %life.agent, "a living agent cannot be adopted yet: {reason}");
                     self.seek(setup, Wait::Until(Instant::now() + pause), pause, grace_until);
                 }
             },
@@ -253,7 +253,7 @@ impl Lane {
                 self.seek(setup, Wait::Word(connection), pause, grace_until);
             }
             Look::Foreign(reason) => {
-                tracing::warn!(agent = %life.agent, reason, "ending a shim that does not serve this daemon");
+                tracing::warn!(agent = %life.agent, "ending a shim that does not serve this daemon: {reason}");
                 self.force(setup, None, grace_until).await;
             }
             Look::Unreachable => self.bury(setup, pause, grace_until).await,

@@ -34,7 +34,7 @@ pub(super) fn forget(shared: &Shared, setup: &Setup) {
         Ok(Ended::TooLong | Ended::Unheard) => "git took too long".to_owned(),
         Err(error) => error.to_string(),
     };
-    tracing::info!(agent = %setup.agent, source = seed.source, reason, "a repository still lists its worktree");
+    tracing::info!(agent = %setup.agent, source = seed.source, "a repository still lists its worktree: {reason}");
 }
 
 fn start(shared: &Shared, owner: &Owner, seed: &Seed, workspace: &str) -> io::Result<Child> {

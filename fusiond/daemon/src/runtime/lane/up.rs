@@ -230,7 +230,7 @@ impl Up {
                 None
             }
             Reply::LimitRefused { reason } => {
-                tracing::warn!(agent = %self.setup.life().agent, reason, "a limit could not be changed");
+                tracing::warn!(agent = %self.setup.life().agent, "a limit could not be changed: {reason}");
                 None
             }
             Reply::Welcome(_) | Reply::Refused { .. } => {
