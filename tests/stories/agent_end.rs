@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fusion_tests::Watch;
+use fusion_tests::{Daemon, Setup, Watch};
 
 use crate::daemon_with_agent;
 
@@ -39,6 +39,29 @@ fn agent_terminate_waits_for_the_grace_it_was_given() {
     ctl.ok(&["agent", "terminate", "a", "--grace", "300ms"]);
     assert!(begin.elapsed() >= Duration::from_millis(300));
     assert_eq!(daemon.processes(), []);
+}
+
+#[test]
+fn agent_terminate_and_others_take_the_grace_of_the_settings_where_nobody_names_one() {
+    let config = "[runtime]\ngrace = \"100ms\"\n".to_owned();
+    let daemon = Daemon::with(Setup { config, ..Setup::default() });
+    let ctl = daemon.ctl();
+    let deaf = |agent: &str| {
+        ctl.spawn_fake(agent, &[]);
+        let mut bell = daemon.fifo(agent);
+        let task = ctl.submit(&format!("ignore-term\nring {}\nstall", bell.path()), &["--agent", agent]);
+        bell.next_line();
+        task
+    };
+    let (first, second, _third) = (deaf("a"), deaf("b"), deaf("c"));
+    let begin = Instant::now();
+    ctl.ok(&["task", "cancel", &first]);
+    ctl.ok(&["agent", "terminate", "b"]);
+    ctl.ok(&["agent", "remove", "--force", "c"]);
+    assert!(begin.elapsed() < Duration::from_secs(10), "one of them waited as long as without the setting");
+    for task in [first, second] {
+        assert_eq!(ctl.json(&["task", "show", &task])["attempts"][0]["signal"], 9);
+    }
 }
 
 #[test]

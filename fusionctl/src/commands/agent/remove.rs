@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Terminate living agents first
     #[arg(long, short)]
     force: bool,
-    /// With --force: time between TERM and KILL [default: 10s]
+    /// With --force: time between TERM and KILL [default: `runtime.grace` of the settings, 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "force")]
     grace: Option<Duration>,
 }

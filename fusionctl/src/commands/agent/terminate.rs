@@ -20,7 +20,7 @@ Example:
 pub(crate) struct Args {
     /// Name or id, or a unique part of the id
     agent: String,
-    /// Time between TERM and KILL [default: 10s]
+    /// Time between TERM and KILL [default: `runtime.grace` of the settings, 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     grace: Option<Duration>,
 }

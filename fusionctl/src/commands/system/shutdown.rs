@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// SIGTERM does in the daemon's mode]
     #[arg(long, value_enum)]
     agents: Option<Agents>,
-    /// Time between TERM and KILL for agents that are stopped [default: 10s]
+    /// Time between TERM and KILL for agents that are stopped [default: `runtime.grace` of the settings, 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     grace: Option<Duration>,
 }

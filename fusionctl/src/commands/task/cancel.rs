@@ -21,7 +21,7 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     chosen: Which,
-    /// Time between TERM and KILL [default: 10s]
+    /// Time between TERM and KILL [default: `runtime.grace` of the settings, 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     grace: Option<Duration>,
 }

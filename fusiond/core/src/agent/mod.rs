@@ -19,6 +19,7 @@ pub(crate) mod crash;
 pub(crate) mod gone;
 pub mod life;
 pub mod pause;
+mod prompt;
 pub mod remove;
 pub mod restart;
 pub mod resume;
@@ -27,6 +28,7 @@ pub mod spawn;
 pub mod terminate;
 pub mod update;
 
+pub use prompt::prompt_place;
 pub use remove::Keep;
 pub use spawn::SpawnAgent;
 pub use update::AgentChange;
@@ -167,12 +169,6 @@ impl Recipe {
     #[must_use]
     pub fn keeps_stdin_open(&self) -> bool {
         self.stdin == "open"
-    }
-
-    /// Whether the prompt stands in the program's arguments, where every user can read it.
-    #[must_use]
-    pub fn takes_prompt_on_argv(&self) -> bool {
-        self.prompt == "argv" || self.command.iter().any(|arg| arg.contains("{{ prompt }}"))
     }
 }
 

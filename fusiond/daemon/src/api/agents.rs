@@ -6,7 +6,7 @@ use super::plan::{check_env, plan_change, plan_command, plan_limits, plan_restar
 use super::profiles::profile_not_found;
 use super::refuse::refuse;
 use super::secrets::plan_uses;
-use super::{Door, millis, page_size, view};
+use super::{Door, page_size, view};
 use crate::caller::unfitness;
 use crate::profile::{Kind, Profile};
 use crate::runtime;
@@ -14,12 +14,9 @@ use fusion_core::agent::update::LimitsChange;
 use fusion_core::agent::{AgentLife, AgentSpec, Freeze, Keep, Recipe, SpawnAgent, Stay, scale};
 use fusion_core::input::PauseHow;
 use fusion_core::workspace::Seeded;
-use fusion_core::{AgentId, Caller, Command, Done, Key, Millis, Reject, Rights, State, Time, Uid};
+use fusion_core::{AgentId, Caller, Command, Done, Key, Reject, Rights, State, Time, Uid};
 use fusion_proto::v1;
 use tonic::{Request, Response, Status, Streaming};
-
-/// Between SIGTERM and the kill, where nobody says otherwise.
-pub(crate) const GRACE: Millis = Millis::from_secs(10);
 
 #[tonic::async_trait]
 impl v1::agent_service_server::AgentService for Door {
@@ -165,7 +162,7 @@ impl v1::agent_service_server::AgentService for Door {
     ) -> Result<Response<v1::Agent>, Status> {
         let caller = Self::caller(&request)?;
         let ask = request.into_inner();
-        let grace = millis("grace", ask.grace).map_err(|reject| refuse(&reject))?.unwrap_or(GRACE);
+        let grace = self.grace(ask.grace).map_err(|reject| refuse(&reject))?;
         let id = self.order_agent(caller, Command::TerminateAgent { agent: ask.agent, grace }).await?;
         self.wait_agent(id, |agent| agent.is_terminated().then_some(Ok(()))).await
     }
@@ -176,7 +173,7 @@ impl v1::agent_service_server::AgentService for Door {
     ) -> Result<Response<v1::DeleteAgentResponse>, Status> {
         let caller = Self::caller(&request)?;
         let ask = request.into_inner();
-        let grace = millis("grace", ask.grace).map_err(|reject| refuse(&reject))?.unwrap_or(GRACE);
+        let grace = self.grace(ask.grace).map_err(|reject| refuse(&reject))?;
         let mut agent = ask.agent;
         if ask.force {
             let id = self.order_agent(caller, Command::TerminateAgent { agent, grace }).await?;

@@ -3,7 +3,6 @@
 //!
 //! Also what an update means. Not for: deciding; `fusion_core::task` does.
 
-use super::agents::GRACE;
 use super::refuse::{refusal_of, refuse};
 use super::submit::{input_bytes, plan_input, plan_instant, plan_on_lost, sorted, title};
 use super::tasks::task_of;
@@ -77,29 +76,29 @@ pub(crate) fn plan_resolution(asked: v1::Resolution) -> Result<Resolution, Rejec
     }
 }
 
-fn plan_verb(ask: &v1::ChangeTasksRequest) -> Result<Verb, Reject> {
-    match ask.verb() {
-        v1::TaskVerb::Cancel => Ok(Verb::Cancel(millis("grace", ask.grace)?.unwrap_or(GRACE))),
-        v1::TaskVerb::Retry => Ok(Verb::Retry),
-        v1::TaskVerb::Hold => Ok(Verb::Hold),
-        v1::TaskVerb::Release => Ok(Verb::Release),
-        v1::TaskVerb::Resolve => plan_resolution(ask.resolution()).map(Verb::Resolve),
-        v1::TaskVerb::Update => {
-            let update = ask.update.clone().ok_or(Reject::FieldMissing { field: "update" })?;
-            Ok(Verb::Update(Arc::new(update)))
-        }
-        v1::TaskVerb::Unspecified => Err(Reject::FieldMissing { field: "verb" }),
-    }
-}
-
 impl Door {
+    fn plan_verb(&self, ask: &v1::ChangeTasksRequest) -> Result<Verb, Reject> {
+        match ask.verb() {
+            v1::TaskVerb::Cancel => self.grace(ask.grace).map(Verb::Cancel),
+            v1::TaskVerb::Retry => Ok(Verb::Retry),
+            v1::TaskVerb::Hold => Ok(Verb::Hold),
+            v1::TaskVerb::Release => Ok(Verb::Release),
+            v1::TaskVerb::Resolve => plan_resolution(ask.resolution()).map(Verb::Resolve),
+            v1::TaskVerb::Update => {
+                let update = ask.update.clone().ok_or(Reject::FieldMissing { field: "update" })?;
+                Ok(Verb::Update(Arc::new(update)))
+            }
+            v1::TaskVerb::Unspecified => Err(Reject::FieldMissing { field: "verb" }),
+        }
+    }
+
     /// Does it to all; the outcomes come as they are known.
     pub(crate) fn change_all(
         &self,
         caller: Caller,
         ask: v1::ChangeTasksRequest,
     ) -> Result<impl Stream<Item = Result<v1::ChangeTasksResponse, Status>> + use<>, Reject> {
-        let verb = plan_verb(&ask)?;
+        let verb = self.plan_verb(&ask)?;
         #[expect(clippy::disallowed_methods, reason = "bounded by the permits that travel with the answers")]
         let (answers, stream) = mpsc::unbounded_channel();
         let door = self.clone();

@@ -175,6 +175,14 @@ pub(crate) fn page_size(asked: i32) -> usize {
     }
 }
 
+impl Door {
+    /// Between SIGTERM and the kill: what was asked for, or what the settings say now.
+    fn grace(&self, asked: Option<prost_types::Duration>) -> Result<fusion_core::Millis, Reject> {
+        let configured = || self.keeper.in_force().config.runtime.grace;
+        Ok(millis("grace", asked)?.unwrap_or_else(configured))
+    }
+}
+
 /// A duration of the wire in milliseconds.
 pub(crate) fn millis(
     field: &'static str,

@@ -2,8 +2,8 @@
 //!
 //! Not for: restore, which works without a running daemon (`crate::app`).
 
+use super::Door;
 use super::refuse::{broken, refuse};
-use super::{Door, millis};
 use crate::health;
 use crate::shutdown::{Agents, Ask};
 use fusion_core::input::Intake;
@@ -71,9 +71,9 @@ impl v1::system_service_server::SystemService for Door {
     ) -> Result<Response<v1::ShutdownResponse>, Status> {
         demand_admin(Self::caller(&request)?, "stopping the daemon")?;
         let ask = request.into_inner();
-        let grace = millis("grace", ask.grace).map_err(|reject| refuse(&reject))?;
+        let grace = self.grace(ask.grace).map_err(|reject| refuse(&reject))?;
         let agents = match ask.agents() {
-            v1::AgentsOnShutdown::Stop => Agents::Stop { grace: grace.unwrap_or(super::agents::GRACE) },
+            v1::AgentsOnShutdown::Stop => Agents::Stop { grace },
             v1::AgentsOnShutdown::Keep | v1::AgentsOnShutdown::Unspecified => Agents::Keep,
         };
         let _first_ask_counts = self.shutdown.try_send(Ask { agents });

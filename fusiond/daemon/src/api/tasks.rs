@@ -4,7 +4,7 @@
 
 use super::change::{Changed, plan_resolution};
 use super::refuse::refuse;
-use super::{Door, history, millis, view};
+use super::{Door, history, view};
 use crate::engine::Beside;
 use fusion_core::task::Answer;
 use fusion_core::waiting::Thing;
@@ -121,8 +121,8 @@ impl v1::task_service_server::TaskService for Door {
     ) -> Result<Response<v1::Task>, Status> {
         let caller = Self::caller(&request)?;
         let ask = request.into_inner();
-        let grace = millis("grace", ask.grace).map_err(|reject| refuse(&reject))?;
-        let command = Command::CancelTask { task: ask.task, grace: grace.unwrap_or(super::agents::GRACE) };
+        let grace = self.grace(ask.grace).map_err(|reject| refuse(&reject))?;
+        let command = Command::CancelTask { task: ask.task, grace };
         let id = self.engine.ask(caller, command, None, |_, _, done| task_of(done)).await;
         let id = id.map_err(|reject| refuse(&reject))?;
         // Cancelled is said only when nothing of the attempt is left.

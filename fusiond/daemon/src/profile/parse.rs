@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use fusion_core::agent::prompt_place;
 use toml::de::{DeTable, DeValue};
 
 use super::figure::Figure;
@@ -128,7 +129,7 @@ impl Reader<'_> {
                 format!("profile {name}: `command` is missing: expected a list of texts, the program first"),
             );
         }
-        if profile.prompt == Prompt::Argv && !profile.command.iter().any(|word| word.contains("{{ prompt }}"))
+        if profile.prompt == Prompt::Argv && !profile.command.iter().any(|word| prompt_place(word).is_some())
         {
             self.problem(
                 at,

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use fusion_core::TaskId;
+use fusion_core::agent::prompt_place;
 use fusion_core::task::{Stdin, TaskKind};
 use fusion_core::workspace::{Seed, SeedHow};
 use fusion_shim::names;
@@ -65,8 +66,6 @@ impl Way {
     }
 }
 
-/// Where the prompt goes in a command.
-const PROMPT: [&str; 2] = ["{{ prompt }}", "{{prompt}}"];
 /// Without a PATH of the caller. Behind the home folder's `.local/bin`.
 const PATH_FALLBACK: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Without a LANG of the caller: every C library has it, and output is UTF-8.
@@ -198,7 +197,7 @@ impl Template {
     }
 
     fn has_place(&self) -> bool {
-        self.command.iter().any(|word| PROMPT.iter().any(|place| word.contains(place)))
+        self.command.iter().any(|word| prompt_place(word).is_some())
     }
 
     fn prompt_program(&self, serial: u32, input: &TaskInput) -> Program {
@@ -308,10 +307,10 @@ fn traceparent(task: TaskId, number: u32) -> String {
 fn fill(word: &str, prompt: &str) -> String {
     let mut filled = String::with_capacity(word.len());
     let mut rest = word;
-    while let Some((at, place)) = PROMPT.iter().filter_map(|place| Some((rest.find(place)?, place))).min() {
-        filled.push_str(&rest[..at]);
+    while let Some(place) = prompt_place(rest) {
+        filled.push_str(&rest[..place.start]);
         filled.push_str(prompt);
-        rest = &rest[at + place.len()..];
+        rest = &rest[place.end..];
     }
     filled.push_str(rest);
     filled
