@@ -110,7 +110,7 @@ fn task_ask_of_a_program_that_went_away_is_withdrawn() {
 fn task_ask_is_for_attempts_and_a_cancel_needs_no_reply() {
     let (daemon, ctl) = daemon_with_shell();
     let mut bell = daemon.fifo("bell");
-    assert_eq!(ctl.refused(5, &["task", "ask", "Hello?"])["code"], "not_permitted");
+    assert_eq!(ctl.refused(5, &["task", "ask", "Hello?"])["code"], "asked_outside");
     let own = format!("{} task approve $FUSION_TASK_ID", binary("fusionctl").display());
     let text = format!("ask --approval 'May I?' & {own}; echo \"code $?\" > {}; wait", bell.path());
     let task = ctl.submit(&script(&text), &[]);

@@ -107,3 +107,49 @@ fn why_says_that_a_run_fails_before_it_has_ended() {
     gate.open_gate(1);
     assert_eq!(ctl.run_ended(&run)["state"], "failed");
 }
+
+#[test]
+fn why_and_status_tell_of_a_run_that_waits_for_a_person() {
+    let (daemon, ctl) = daemon_with_agent();
+    let text = "name: w\nnodes:\n- {id: gate, approval: {message: Go?}}\n";
+    let mut watch = fusion_tests::Watch::from_now(&ctl);
+    let run = ctl.start_run(&daemon.flow("w", text), &["--key", "a/b"]);
+    watch.expect("node.asked", &run);
+    let waiting = ctl.json(&["why"]);
+    assert_eq!(waiting[0]["subject"], run.as_str(), "{waiting}");
+    assert!(waiting[0]["reasons"].to_string().contains("workflow approve"), "{waiting}");
+    let attention = ctl.json(&["system", "status"])["attention"].to_string();
+    assert!(
+        attention.contains("1 run waiting for a person: `fusionctl workflow list --asking`"),
+        "{attention}"
+    );
+
+    // By its key, too, and a node of it.
+    assert_eq!(ctl.json(&["why", "key:a/b"])["subject"], run.as_str());
+    assert_eq!(ctl.json(&["why", "key:a/b/gate"])["subject"], format!("{run}/gate"));
+    assert_eq!(ctl.refused(3, &["why", "key:a/b/none"])["code"], "node_not_found");
+    assert_eq!(ctl.refused(3, &["why", "key:none/gate"])["code"], "subject_not_found");
+
+    ctl.ok(&["workflow", "approve", &run, "gate"]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    assert!(ctl.ok(&["why"]).contains("nothing of yours waits"));
+}
+
+#[test]
+fn why_and_status_tell_of_a_task_whose_only_agent_is_gone() {
+    let (_daemon, ctl) = daemon_with_agent();
+    ctl.spawn_fake("b", &[]);
+    ctl.ok(&["agent", "pause", "b"]);
+    let turn = ctl.submit("say x", &["--capability", "fly", "--priority", "9"]);
+    let pinned = ctl.submit("say x", &["--agent", "b"]);
+    ctl.ok(&["agent", "terminate", "b"]);
+    let waiting = ctl.json(&["why"]);
+    assert_eq!((&waiting[0]["subject"], &waiting[1]["subject"]), (&pinned.as_str().into(), &turn.into()));
+    let attention = ctl.json(&["system", "status"])["attention"].to_string();
+    assert!(attention.contains("1 task only for agents that are terminated"), "{attention}");
+    let why = ctl.json(&["why", &pinned]);
+    let remedy = why["reasons"][0]["remedy"].as_str().unwrap_or_default();
+    let command = remedy.split('`').nth(1).expect("a command to type");
+    ctl.ok(&command.split(' ').skip(1).collect::<Vec<_>>());
+    assert_eq!(ctl.ended(&pinned)["state"], "succeeded");
+}

@@ -75,7 +75,7 @@ pub fn explain_task(state: &State, id: TaskId, now: Time) -> Option<Explanation>
         TaskState::Succeeded { .. } => answer("it is done", Vec::new()),
         TaskState::Failed { failure, .. } | TaskState::TimedOut { failure, .. } => answer(
             failure.message.clone(),
-            vec![Reason::new(failure.code.code(), failure.code.meaning(), failure.code.hint())],
+            vec![Reason::new(failure.code.code(), failure.code.meaning(), failure.code.hint_for(id))],
         ),
         TaskState::Cancelled { .. } => answer(
             "somebody cancelled it",
@@ -188,7 +188,8 @@ fn nobody_fits(state: &State, task: &Task, others: &[&Agent]) -> Reason {
             Some(lacks) => format!("it may only run on {target}, which lacks: {lacks}"),
             None => format!("it may only run on {target}, which is {word}"),
         };
-        return Reason::new("agent", text, "submit it again without --agent, or for another one");
+        let remedy = format!("`fusionctl task update {} --agent any`, or another agent", task.id);
+        return Reason::new("agent", text, remedy);
     }
     let profile = wanted.profiles().next().unwrap_or("shell");
     let plain = wanted.iter().filter(|name| !name.starts_with(PROFILE_PREFIX));

@@ -3,6 +3,7 @@
 //!
 //! Not for: refusals of a command ([`crate::Reject`]); a failure is something that happened.
 
+use crate::ids::TaskId;
 use serde::{Deserialize, Serialize};
 
 /// Why something ended badly, in words.
@@ -62,10 +63,16 @@ macro_rules! failures {
                 match self { $(Self::$name => $meaning,)* }
             }
 
-            /// What to do.
+            /// What to do; `TASK` stands for the task that has failed.
             #[must_use]
             pub const fn hint(self) -> &'static str {
                 match self { $(Self::$name => $hint,)* }
+            }
+
+            /// What to do about this task.
+            #[must_use]
+            pub fn hint_for(self, task: TaskId) -> String {
+                self.hint().replace("TASK", &task.to_string())
             }
 
             /// Whether another attempt follows by itself.
@@ -80,10 +87,10 @@ macro_rules! failures {
 failures! {
     ExitNonzero, "exit_nonzero", Request,
         "the program ended with an exit code other than 0",
-        "read `fusionctl task logs`; --retries of a task, or `retries` of a node, tries again by itself";
+        "read `fusionctl task logs TASK`; --retries of a task, or `retries` of a node, tries again by itself";
     Signaled, "signaled", Request,
         "a signal that fusiond did not send ended the program",
-        "read `fusionctl task logs`; a SIGSEGV or SIGABRT is a bug in the program";
+        "read `fusionctl task logs TASK`; SIGSEGV and SIGABRT come of a bug in the program, others from somebody";
     OomKilled, "oom_killed", Request,
         "the kernel killed a process of the attempt for want of memory",
         "raise the agent's --memory, or give the task less to hold at once";
@@ -104,37 +111,37 @@ failures! {
         "raise --timeout of the task, or `timeout` of the node, or split the work";
     TimeoutIdle, "timeout_idle", Request,
         "the attempt wrote nothing and used no CPU for longer than --idle-timeout",
-        "look for a prompt that waits for input in `fusionctl task logs`, or raise --idle-timeout (`idle_timeout` of a node)";
+        "look for a prompt that waits for input in `fusionctl task logs TASK`, or raise --idle-timeout (`idle_timeout` of a node)";
     TimeoutQueue, "timeout_queue", Never,
         "the task did not start within --queue-timeout",
         "ask `fusionctl why` while it waits; spawn an agent with the capabilities it needs";
     Cancelled, "cancelled", Never,
         "somebody cancelled the task",
-        "`fusionctl task retry` queues it again";
+        "`fusionctl task retry TASK` queues it again";
     AgentTerminated, "agent_terminated", Always,
         "the agent was terminated or restarted while it worked on the task",
         "nothing: the task is queued again and the attempt is not counted";
     DependencyFailed, "dependency_failed", Never,
         "a task that this one comes after did not succeed",
-        "mend and retry that task, then `fusionctl task retry` this one";
+        "mend and retry that task, then `fusionctl task retry TASK` this one";
     LostShim, "lost_shim", Never,
         "the agent's shim died, so the outcome of the attempt cannot be known",
-        "look at what the attempt did, then `fusionctl task resolve --retry|--fail|--succeed`";
+        "look at what the attempt did, then `fusionctl task resolve TASK --retry|--fail|--succeed`";
     LostReboot, "lost_reboot", Never,
         "the machine was restarted during the attempt, so its outcome cannot be known",
-        "look at what the attempt did, then `fusionctl task resolve --retry|--fail|--succeed`";
+        "look at what the attempt did, then `fusionctl task resolve TASK --retry|--fail|--succeed`";
     Poison, "poison", Never,
         "attempt after attempt of this task took its agent's shim along",
         "run the task by hand under supervision before trying it again";
     TryAgainExhausted, "try_again_exhausted", Never,
         "the program asked to be run again later 100 times",
-        "mend what it waits for, then `fusionctl task retry`";
+        "mend what it waits for, then `fusionctl task retry TASK`";
     InputUnreadable, "input_unreadable", Never,
         "the stored prompt of the task could not be read back",
         "submit the task again, and run `fusionctl system doctor`";
     ResolvedFailed, "resolved_failed", Never,
         "somebody decided that the lost attempt failed",
-        "`fusionctl task retry` queues it again";
+        "`fusionctl task retry TASK` queues it again";
     OutputInvalid, "output_invalid", Request,
         "the program succeeded, but its result is not what it should be",
         "the message says what was expected: a file of at most 1 MiB at FUSION_OUTPUT, JSON where the profile or the node says so, the schema of the node";
@@ -143,7 +150,7 @@ failures! {
         "read what kept it from coming up in the message, then run it again";
     SecretMissing, "secret_missing", Never,
         "a secret that the agent or the task is given was removed, or cannot be opened with this host's key",
-        "`fusionctl secret set` it again, then `fusionctl task retry`";
+        "`fusionctl secret set` it again, then `fusionctl task retry TASK`";
     Rejected, "rejected", Never,
         "a person rejected a node of a workflow, or nobody approved it in time",
         "`fusionctl workflow show` has who and why; `fusionctl workflow rerun --from` asks again";

@@ -69,7 +69,7 @@ rejects! {
         "no task {task:?}"
         => "`fusionctl task list` shows yours";
     SubjectNotFound { subject: String }: NotFound "subject_not_found"
-        "no task and no agent {subject:?}"
+        "no task, agent or run {subject:?}"
         => "`fusionctl task list` and `fusionctl agent list --all` show yours";
     AmbiguousId { kind: &'static str, part: String, count: usize }: Invalid "ambiguous_id"
         "\"{part}\" names {count} {kind}s"
@@ -77,6 +77,9 @@ rejects! {
     NotPermitted { who: String, what: &'static str }: Permission "not_permitted"
         "{what} is not permitted to {who}"
         => "ask an admin: root or a member of the group fusion-admin";
+    AskedOutside: Permission "asked_outside"
+        "only a program that works on a task can ask, and the task waits"
+        => "call it in the program of a task, such as `fusionctl task submit 'fusionctl task ask TEXT'`";
     NameTaken { name: String, agent: String }: Exists "name_taken"
         "the name \"{name}\" is taken by agent {agent}"
         => "choose another name, or terminate that agent first";

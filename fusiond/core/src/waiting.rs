@@ -4,11 +4,13 @@
 
 use crate::agent::{Agent, AgentLife};
 use crate::explain::{Explanation, explain_agent, explain_task};
-use crate::ids::{AgentId, TaskId};
+use crate::ids::{AgentId, RunId, TaskId};
 use crate::input::Caller;
 use crate::state::State;
 use crate::task::{Task, TaskState};
 use crate::time::Time;
+use crate::workflow::explain::explain_run;
+use crate::workflow::{Run, RunState};
 use std::cmp::Reverse;
 
 /// Something that waits.
@@ -18,6 +20,8 @@ pub enum Thing {
     Agent(AgentId),
     /// A task.
     Task(TaskId),
+    /// A run of a workflow.
+    Run(RunId),
 }
 
 /// Something that waits, its state, and why.
@@ -51,9 +55,12 @@ pub fn waiting(state: &State, caller: Caller, now: Time, most: usize) -> (Vec<Wa
     let agents = state.agents().filter(|agent| State::sees(caller, agent.owner));
     let agents = agents.filter_map(|agent| Some((agent_need(agent)?, Reverse(0), Thing::Agent(agent.id))));
     let tasks = state.tasks().filter(|task| State::sees(caller, task.owner));
-    let tasks =
-        tasks.filter_map(|task| Some((task_need(task)?, Reverse(task.spec.priority), Thing::Task(task.id))));
-    let mut found: Vec<_> = agents.chain(tasks).collect();
+    let tasks = tasks.filter_map(|task| {
+        Some((task_need(state, task)?, Reverse(task.spec.priority), Thing::Task(task.id)))
+    });
+    let runs = state.runs().filter(|run| State::sees(caller, run.owner));
+    let runs = runs.filter_map(|run| Some((run_need(run)?, Reverse(0), Thing::Run(run.id))));
+    let mut found: Vec<_> = agents.chain(tasks).chain(runs).collect();
     let count = found.len();
     if count > most && most > 0 {
         found.select_nth_unstable(most - 1);
@@ -69,6 +76,7 @@ fn explain(state: &State, thing: Thing, now: Time) -> Option<Waiting> {
     let (word, why) = match thing {
         Thing::Agent(id) => (state.agent(id)?.life.word(), explain_agent(state, id, now)?),
         Thing::Task(id) => (state.task(id)?.state.word(), explain_task(state, id, now)?),
+        Thing::Run(id) => (state.run(id)?.state.word(), explain_run(state, id, now)?),
     };
     Some(Waiting { thing, state: word, why })
 }
@@ -89,8 +97,9 @@ fn agent_need(agent: &Agent) -> Option<Need> {
     }
 }
 
-fn task_need(task: &Task) -> Option<Need> {
+fn task_need(state: &State, task: &Task) -> Option<Need> {
     match &task.state {
+        TaskState::Queued { .. } if is_stranded(state, task) => Some(Need::Decision),
         TaskState::Active(_) if task.open_question().is_some() => Some(Need::Decision),
         TaskState::Lost { .. } | TaskState::Held(_) => Some(Need::Decision),
         TaskState::Queued { .. } => Some(Need::Turn),
@@ -100,5 +109,21 @@ fn task_need(task: &Task) -> Option<Need> {
         | TaskState::Failed { .. }
         | TaskState::Cancelled { .. }
         | TaskState::TimedOut { .. } => None,
+    }
+}
+
+/// Whether it may run on one agent alone, which never works again.
+#[must_use]
+pub fn is_stranded(state: &State, task: &Task) -> bool {
+    let target = task.spec.target;
+    target.is_some_and(|target| state.agent(target).is_none_or(Agent::is_terminated))
+}
+
+/// What its tasks wait for is told of them.
+fn run_need(run: &Run) -> Option<Need> {
+    match &run.state {
+        RunState::Running => run.asking().next().map(|_| Need::Decision),
+        RunState::Paused { .. } => Some(Need::Decision),
+        RunState::Succeeded { .. } | RunState::Failed { .. } | RunState::Cancelled { .. } => None,
     }
 }

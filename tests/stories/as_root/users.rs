@@ -244,3 +244,22 @@ fn users_stored_prompts_are_of_each_alone_also_where_they_are_alike() {
     assert_eq!(one, again, "it is stored once");
     assert_ne!(one, other, "nobody learns by a name what others have");
 }
+
+#[test]
+fn users_are_told_of_their_own_in_status() {
+    let (daemon, first, second) = daemon_with_two_users();
+    first.spawn_fake("a", &[]);
+    let failed = first.submit("exit 3", &[]);
+    assert_eq!(first.ended(&failed)["state"], "failed");
+    let status = |ctl: &Ctl| ctl.json(&["system", "status"]);
+    let (own, other, all) = (status(&first), status(&second), status(&daemon.ctl()));
+    for seen in [&own, &all] {
+        assert!(seen["attention"].to_string().contains("1 task failed"), "{seen}");
+        assert_eq!((&seen["agents"]["idle"], &seen["tasks"]["failed"]), (&1.into(), &1.into()), "{seen}");
+    }
+    assert!(second.ok(&["system", "status"]).starts_with("Attention:  nothing needs you"), "{other}");
+    for field in ["agents", "tasks", "submittedPerSecond"] {
+        let none = [serde_json::Value::Null, serde_json::json!({}), serde_json::json!(0.0)];
+        assert!(none.contains(&other[field]), "{field}: {other}");
+    }
+}

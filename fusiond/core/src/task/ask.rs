@@ -32,13 +32,11 @@ pub(crate) fn decide(
     caller: Caller,
     ask: AskTask,
 ) -> Result<Done, Reject> {
-    let refused =
-        || Reject::NotPermitted { who: caller.actor().to_string(), what: "asking without working on a task" };
     let agent = match caller.rights {
         Rights::Agent(agent) => agent,
-        Rights::Admin | Rights::User => return Err(refused()),
+        Rights::Admin | Rights::User => return Err(Reject::AskedOutside),
     };
-    let (id, active) = question::work_of(state, agent).ok_or_else(refused)?;
+    let (id, active) = question::work_of(state, agent).ok_or(Reject::AskedOutside)?;
     if active.question.as_ref().is_some_and(|known| known.request == ask.request) {
         return Ok(Done::Same(id));
     }

@@ -46,6 +46,7 @@ rejects! {
     TaskNotFound { task: "t" }
     SubjectNotFound { subject: "s" }
     AmbiguousId { kind: "task", part: "abc", count: 2usize }
+    AskedOutside {}
     NotPermitted { who: "user:1", what: "stopping all agents" }
     NameTaken { name: "a", agent: "agt_1" }
     NameInvalid { name: "-" }

@@ -5,11 +5,12 @@
 use super::Door;
 use super::refuse::refuse;
 use super::view::timestamp;
-use fusion_core::index::{Index, Lanes, UserIndex};
+use fusion_core::index::{Lanes, UserIndex};
 use fusion_core::input::Intake;
 use fusion_core::workspace::quota::Excess;
 use fusion_core::{Agent, Caller, Millis, Rights, State, TaskId, TaskState, Time};
 use fusion_proto::v1;
+use std::collections::BTreeMap;
 use tonic::Status;
 
 /// Rates are over this long.
@@ -56,21 +57,53 @@ impl Door {
     }
 }
 
+/// How much there is of what a caller may see, by the words of states.
+struct Seen {
+    agents: Words,
+    tasks: Words,
+    running: u32,
+}
+
+type Words = BTreeMap<&'static str, u64>;
+
+impl Seen {
+    /// Of everything for who may administer; of others every thing in memory is looked at once.
+    fn of(state: &State, caller: Caller) -> Self {
+        let index = state.index();
+        if caller.rights == Rights::Admin {
+            let (agents, tasks) = (index.agent_words.clone(), index.task_words.clone());
+            return Self { agents, tasks, running: index.running };
+        }
+        let agents = state.agents().filter(|agent| State::sees(caller, agent.owner));
+        let tasks = state.tasks().filter(|task| State::sees(caller, task.owner));
+        Self {
+            agents: tally(agents.map(|agent| agent.life.word())),
+            tasks: tally(tasks.map(|task| task.state.word())),
+            running: index.users.get(&caller.uid).map_or(0, |user| user.running),
+        }
+    }
+}
+
+fn tally(words: impl Iterator<Item = &'static str>) -> Words {
+    words.fold(Words::new(), |mut counts, word| {
+        *counts.entry(word).or_default() += 1;
+        counts
+    })
+}
+
 fn counts(state: &State, caller: Caller, now: Time) -> v1::Status {
-    let words = |words: &std::collections::BTreeMap<&'static str, u64>| {
-        words.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
-    };
-    let index = state.index();
-    let (submitted_per_second, ended_per_second) = rates(state, now);
+    let words = |words: &Words| words.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect();
+    let seen = Seen::of(state, caller);
+    let (submitted_per_second, ended_per_second) = rates(state, caller, now);
     v1::Status {
         epoch: state.meta.epoch,
-        agents: words(&index.agent_words),
-        tasks: words(&index.task_words),
-        running: index.running,
+        agents: words(&seen.agents),
+        tasks: words(&seen.tasks),
+        running: seen.running,
         max_running: state.config.running_max,
         draining: state.meta.intake == Intake::Closed,
         last_seq: state.seq,
-        attention: attention(state, now),
+        attention: attention(state, caller, &seen, now),
         users: users(state, caller),
         submitted_per_second,
         ended_per_second,
@@ -104,7 +137,7 @@ fn queued(lanes: &Lanes) -> u64 {
 
 /// Tasks submitted and ended per second. Ended tasks leave the memory: where the window reaches beyond what is
 /// remembered, it is shorter.
-fn rates(state: &State, now: Time) -> (f64, f64) {
+fn rates(state: &State, caller: Caller, now: Time) -> (f64, f64) {
     let index = state.index();
     let mut since = Time(now.0.saturating_sub(RATE_WINDOW.0));
     let is_full = index.ended.len() >= state.config.ended_in_memory as usize;
@@ -112,39 +145,56 @@ fn rates(state: &State, now: Time) -> (f64, f64) {
         since = since.max(*oldest);
     }
     let seconds = (now.since(since).0.max(1000)) as f64 / 1000.0;
-    let ended = index.ended.range((since, TaskId(0))..).count();
-    let submitted = state.tasks().rev().take_while(|task| task.created_at >= since).count();
+    let ended =
+        index.ended.range((since, TaskId(0))..).filter(|(_, id)| sees_task(state, caller, *id)).count();
+    let submitted = state.tasks().rev().take_while(|task| task.created_at >= since);
+    let submitted = submitted.filter(|task| State::sees(caller, task.owner)).count();
     (submitted as f64 / seconds, ended as f64 / seconds)
 }
 
+fn sees_task(state: &State, caller: Caller, id: TaskId) -> bool {
+    state.task(id).is_some_and(|task| State::sees(caller, task.owner))
+}
+
 /// What needs somebody, worst first.
-fn attention(state: &State, now: Time) -> Vec<String> {
-    let index = state.index();
-    let failures = failures(state, index, now);
+fn attention(state: &State, caller: Caller, seen: &Seen, now: Time) -> Vec<String> {
+    let failures = failures(state, caller, now);
     [
         counted(
-            index.agent_words.get("quarantined"),
+            seen.agents.get("quarantined"),
             "agent",
             "quarantined",
             "`fusionctl agent list --state quarantined`, then `fusionctl agent restart`",
         ),
         counted(
-            index.task_words.get("lost"),
+            seen.tasks.get("lost"),
             "task",
             "lost",
             "`fusionctl task list --state lost`, then `fusionctl task resolve`",
         ),
         counted(
-            index.task_words.get("waiting_approval"),
+            seen.tasks.get("waiting_approval"),
             "task",
             "waiting for an approval",
             "`fusionctl task list --state waiting_approval`, then `fusionctl task approve`",
         ),
         counted(
-            index.task_words.get("waiting_input"),
+            seen.tasks.get("waiting_input"),
             "task",
             "waiting for an answer",
             "`fusionctl task list --state waiting_input`, then `fusionctl task answer`",
+        ),
+        counted(
+            Some(&asking_runs(state, caller)),
+            "run",
+            "waiting for a person",
+            "`fusionctl workflow list --asking`, then `fusionctl workflow approve`",
+        ),
+        counted(
+            Some(&stranded(state, caller)),
+            "task",
+            "only for agents that are terminated",
+            "`fusionctl why`, then `fusionctl task update --agent any`",
         ),
         counted(
             Some(&failures),
@@ -153,12 +203,12 @@ fn attention(state: &State, now: Time) -> Vec<String> {
             "`fusionctl task list --state failed --state timed_out`, `fusionctl why TASK`",
         ),
         counted(
-            Some(&beyond_their_disk(state)),
+            Some(&beyond_their_disk(state, caller)),
             "agent",
             "kept from work by a disk limit",
             "`fusionctl why AGENT`, then `fusionctl workspace du AGENT`",
         ),
-        counted(index.agent_words.get("backoff"), "agent", "in backoff", "`fusionctl why AGENT`"),
+        counted(seen.agents.get("backoff"), "agent", "in backoff", "`fusionctl why AGENT`"),
         (state.meta.intake == Intake::Closed)
             .then(|| "drained: no new attempts begin: `fusionctl system drain --off`".to_owned()),
     ]
@@ -174,20 +224,35 @@ fn counted(count: Option<&u64>, kind: &str, state: &str, remedy: &str) -> Option
 }
 
 /// Tasks in memory that failed for good lately.
-fn failures(state: &State, index: &Index, now: Time) -> u64 {
+fn failures(state: &State, caller: Caller, now: Time) -> u64 {
     let since = Time(now.0.saturating_sub(FAILURES_WINDOW.0));
-    let ended = index.ended.range((since, TaskId(0))..);
-    let failed = ended.filter(|(_, id)| {
-        let task = state.task(*id);
-        task.is_some_and(|task| matches!(task.state, TaskState::Failed { .. } | TaskState::TimedOut { .. }))
+    let ended = state.index().ended.range((since, TaskId(0))..);
+    let failed = ended.filter_map(|(_, id)| state.task(*id)).filter(|task| {
+        let has_failed = matches!(task.state, TaskState::Failed { .. } | TaskState::TimedOut { .. });
+        has_failed && State::sees(caller, task.owner)
     });
     failed.count() as u64
 }
 
+/// Runs with a node that stands until somebody approves.
+fn asking_runs(state: &State, caller: Caller) -> u64 {
+    let open = state.runs().filter(|run| run.state.ended_at().is_none() && State::sees(caller, run.owner));
+    open.filter(|run| run.asking().next().is_some()).count() as u64
+}
+
+/// Tasks that wait for an agent which never works again.
+fn stranded(state: &State, caller: Caller) -> u64 {
+    let users = state.index().users.iter().filter(|(uid, _)| State::sees(caller, **uid));
+    let aimed = users.flat_map(|(_, user)| &user.aimed);
+    let gone = aimed.filter(|(id, _)| state.agent(**id).is_none_or(Agent::is_terminated));
+    gone.map(|(_, lanes)| queued(lanes)).sum()
+}
+
 /// Agents that take no task because of what their workspaces hold, or hide from a count.
-fn beyond_their_disk(state: &State) -> u64 {
+fn beyond_their_disk(state: &State, caller: Caller) -> u64 {
     let beyond = |agent: &&Agent| matches!(agent.excess(), Some(Excess::Over { .. } | Excess::Hidden { .. }));
-    state.agents().filter(|agent| !agent.is_terminated()).filter(beyond).count() as u64
+    let living = state.agents().filter(|agent| !agent.is_terminated() && State::sees(caller, agent.owner));
+    living.filter(beyond).count() as u64
 }
 
 /// Resident memory of this process: field 2 of proc_pid_statm(5), in pages.

@@ -257,6 +257,7 @@ impl v1::task_service_server::TaskService for Door {
             let subject = match each.thing {
                 Thing::Agent(id) => id.to_string(),
                 Thing::Task(id) => id.to_string(),
+                Thing::Run(id) => id.to_string(),
             };
             explanation(subject, each.state, each.why)
         });
@@ -308,6 +309,13 @@ fn explain_subject(
     let (subject, word, why) = match state.find_task(caller, text) {
         Ok(task) => (task.id.to_string(), task.state.word(), explain::explain_task(state, task.id, now)),
         Err(reject @ Reject::TaskNotFound { .. }) if text.starts_with(TaskId::PREFIX) => return Err(reject),
+        Err(Reject::TaskNotFound { .. }) if text.starts_with("key:") => {
+            let found = explain_run_or_node(state, caller, text, now);
+            return found.map_err(|reject| match reject {
+                Reject::RunNotFound { .. } => Reject::SubjectNotFound { subject: text.to_owned() },
+                other => other,
+            });
+        }
         Err(Reject::TaskNotFound { .. }) => {
             let agent = state.find_agent(caller, text).map_err(|reject| neither(reject, text))?;
             (agent.id.to_string(), agent.life.word(), explain::explain_agent(state, agent.id, now))
@@ -325,7 +333,10 @@ fn explain_run_or_node(
     text: &str,
     now: fusion_core::Time,
 ) -> Result<v1::Explanation, Reject> {
-    let (run, node) = text.split_once('/').map_or((text, None), |(run, node)| (run, Some(node)));
+    // Keys may have slashes of their own, names of nodes have none.
+    let whole = state.find_run(caller, text).is_ok();
+    let split = text.rsplit_once('/').filter(|_| !whole);
+    let (run, node) = split.map_or((text, None), |(run, node)| (run, Some(node)));
     let run = state.find_run(caller, run)?;
     let none = || explain::Explanation { summary: String::new(), reasons: Vec::new() };
     let Some(name) = node else {
