@@ -122,6 +122,23 @@ fn run_interrupted_cancels_the_task_and_ends_the_agent() {
 }
 
 #[test]
+fn run_ends_with_its_terminal() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut bell = daemon.fifo("bell");
+    let script = format!("ring {}\nstall", bell.path());
+    let mut child =
+        ctl.command(&["run", "-i", "command", &script, "--", &fake()]).stdin(Stdio::piped()).spawn().unwrap();
+    bell.next_line();
+    let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&pidfd, Signal::HUP).unwrap();
+    assert!(wait_readable(&[pidfd.as_fd()], Deadline::default()).is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(129));
+    assert_eq!(ctl.json(&["task", "list"])[0]["state"], "cancelled");
+    assert!(daemon.processes().is_empty());
+}
+
+#[test]
 fn run_outlives_a_killed_daemon_and_prints_every_byte_once() {
     let mut daemon = Daemon::start();
     let ctl = daemon.ctl();

@@ -5,6 +5,7 @@
 
 mod exit;
 pub(crate) mod follow;
+mod signals;
 
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use fusion_proto::v1::{
     CancelTaskRequest, GetTaskRequest, RunTaskRequest, RunTaskResponse, Task, TaskState,
     TerminateAgentRequest, WaitTasksRequest,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::follow::Follow;
+use self::signals::Signals;
 use crate::client::{Link, Patience};
 use crate::commands::Session;
 use crate::commands::agent::attach::DETACH_KEYS;
@@ -31,8 +32,9 @@ use crate::view::word::wire_duration;
 
 const AFTER: &str = "\
 The agent is started for the task and ends with it. What the program writes to stdout and stderr
-comes out there. Ctrl-C cancels the task; a second one kills it at once. With -o json the task
-is printed at its end instead of its output, with -q its id alone.
+comes out there. Ctrl-C cancels the task, and so does the end of the terminal, unless nohup(1) or
+-d is used; a second Ctrl-C kills it at once. With -o json the task is printed at its end instead
+of its output, with -q its id alone.
 
 Exits with the program's own code; with 128 + N when signal N ended it, 127 when there is no
 such program, 130 when it was interrupted, 7 when its time was over, and 1 when it failed
@@ -274,31 +276,6 @@ async fn attend(
         follow.rest(&mut session.out, &ended).await?;
     }
     Ok(Some((ended, interrupt)))
-}
-
-/// The interrupts of a terminal and of a service manager.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn open() -> Result<Self, Stop> {
-        let open = |kind| {
-            signal(kind).map_err(|error| {
-                Complaint::new(Exit::Bug, "signals", "cannot hear signals").detail(error.to_string())
-            })
-        };
-        Ok(Self { interrupt: open(SignalKind::interrupt())?, terminate: open(SignalKind::terminate())? })
-    }
-
-    /// The exit code that the next one stands for: 128 and its number.
-    async fn next(&mut self) -> u8 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
-        }
-    }
 }
 
 /// Asks for the end of the task in the background: output and end come as ever.

@@ -311,10 +311,9 @@ fn explain_subject(
         Err(reject @ Reject::TaskNotFound { .. }) if text.starts_with(TaskId::PREFIX) => return Err(reject),
         Err(Reject::TaskNotFound { .. }) if text.starts_with("key:") => {
             let found = explain_run_or_node(state, caller, text, now);
-            return found.map_err(|reject| match reject {
-                Reject::RunNotFound { .. } => Reject::SubjectNotFound { subject: text.to_owned() },
-                other => other,
-            });
+            let unknown =
+                |reject| if matches!(reject, Reject::RunNotFound { .. }) { nothing(text) } else { reject };
+            return found.map_err(unknown);
         }
         Err(Reject::TaskNotFound { .. }) => {
             let agent = state.find_agent(caller, text).map_err(|reject| neither(reject, text))?;
@@ -356,6 +355,10 @@ fn neither(reject: Reject, text: &str) -> Reject {
     if is_id || !matches!(reject, Reject::AgentNotFound { .. }) {
         return reject;
     }
+    nothing(text)
+}
+
+fn nothing(text: &str) -> Reject {
     Reject::SubjectNotFound { subject: text.to_owned() }
 }
 
