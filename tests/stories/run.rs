@@ -126,9 +126,9 @@ fn run_ends_with_its_terminal() {
     let daemon = Daemon::start();
     let ctl = daemon.ctl();
     let mut bell = daemon.fifo("bell");
-    let script = format!("ring {}\nstall", bell.path());
-    let mut child =
-        ctl.command(&["run", "-i", "command", &script, "--", &fake()]).stdin(Stdio::piped()).spawn().unwrap();
+    let script = format!("echo begun > {}; sleep 60", bell.path());
+    let mut command = ctl.command(&["run", "-i", "shell", &script]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     bell.next_line();
     let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
     pidfd_send_signal(&pidfd, Signal::HUP).unwrap();
