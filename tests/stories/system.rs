@@ -105,13 +105,76 @@ fn system_backup_is_restored_into_an_empty_root() {
     ctl.ok(&["system", "backup", file.to_str().unwrap()]);
     let before = ctl.json(&["task", "show", &waiting]);
     daemon.stop_with(Signal::TERM);
-    std::fs::remove_dir_all(daemon.root().join("state/store")).unwrap();
-    daemon.restore(&file);
-    daemon.start_again();
+    bring_back(&mut daemon, &file);
     assert_eq!(ctl.json(&["task", "show", &waiting])["createTime"], before["createTime"]);
     let kept = ctl.json(&["task", "show", "key:k"]);
     assert_eq!(kept["id"], done.as_str());
     assert_eq!(kept["state"], "succeeded");
+}
+
+/// The state of a daemon that has gone is the one in `file` again; nothing else is touched.
+fn bring_back(daemon: &mut Daemon, file: &std::path::Path) {
+    std::fs::remove_dir_all(daemon.root().join("state/store")).expect("it is there");
+    daemon.restore(file);
+    daemon.start_again();
+}
+
+#[test]
+fn system_restore_under_living_agents_goes_on_with_them() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    ctl.ended(&ctl.submit("say before", &[]));
+    let file = daemon.folder().join("backup");
+    ctl.ok(&["system", "backup", file.to_str().unwrap()]);
+    for words in ["say second", "say third"] {
+        ctl.ended(&ctl.submit(words, &[]));
+    }
+    daemon.kill9();
+    bring_back(&mut daemon, &file);
+    let task = ctl.submit("say new", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    assert_eq!(ctl.ok(&["task", "result", &task]), "new");
+}
+
+#[test]
+fn system_restore_ends_what_nobody_knows_and_judges_what_was_leased() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    let mut bell = daemon.fifo("bell");
+    let mut gate = daemon.fifo("gate");
+    let leased = ctl.submit(&format!("ring {}\nawait {}", bell.path(), gate.path()), &[]);
+    bell.next_line();
+    let file = daemon.folder().join("backup");
+    ctl.ok(&["system", "backup", file.to_str().unwrap()]);
+    gate.open_gate(1);
+    ctl.ended(&leased);
+    let _unknown = ctl.submit(&format!("ring {}\nstall", bell.path()), &[]);
+    let pid: i32 = bell.next_pid();
+    daemon.kill9();
+    bring_back(&mut daemon, &file);
+    let state = |ctl: &Ctl| ctl.json(&["task", "show", &leased])["state"].clone();
+    ctl.until("the leased attempt is lost", |ctl| (state(ctl) == "lost").then_some(()));
+    let task = ctl.submit("say new", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    assert!(processes::look(pid).is_none());
+}
+
+#[test]
+fn system_restore_before_a_restart_of_an_agent_shows_no_output_of_the_life_that_is_gone() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    let file = daemon.folder().join("backup");
+    ctl.ok(&["system", "backup", file.to_str().unwrap()]);
+    ctl.ok(&["agent", "restart", "a"]);
+    ctl.ended(&ctl.submit("say old words", &[]));
+    daemon.kill9();
+    bring_back(&mut daemon, &file);
+    let task = ctl.submit("say new", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    assert_eq!(ctl.ok(&["task", "result", &task]), "new");
+    assert_eq!(ctl.ok(&["task", "logs", &task, "--raw"]), "new");
+    let aside = std::fs::read_dir(daemon.root().join("state/aside")).unwrap().count();
+    assert_eq!(aside, 1, "the other life's output is kept");
+    ctl.ok(&["agent", "terminate", "a"]);
+    ctl.ok(&["agent", "remove", "a"]);
+    assert_eq!(std::fs::read_dir(daemon.root().join("state/aside")).unwrap().count(), 0);
 }
 
 #[test]

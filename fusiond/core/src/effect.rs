@@ -26,7 +26,7 @@ pub enum Effect {
         /// Which life.
         incarnation: u32,
     },
-    /// Starts an attempt. Answered by `AttemptStarted`, `AttemptExited` or `AttemptRefused`.
+    /// Starts an attempt. Answered by `AttemptStarted`, `AttemptExited`, `AttemptRefused` or `AttemptForgotten`.
     Start {
         /// By whom.
         agent: AgentId,

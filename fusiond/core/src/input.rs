@@ -371,6 +371,15 @@ pub enum Outcome {
         /// One sentence.
         reason: String,
     },
+    /// The shim declined a start because it began that attempt once; it does not run, and there is no record of its end.
+    AttemptForgotten {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+        /// Which attempt of it.
+        serial: u32,
+    },
     /// An attempt has ended and nothing of it is left.
     AttemptExited {
         /// Whose.

@@ -238,6 +238,9 @@ fn route_outcome(state: &mut State, out: &mut Out, turn: Turn, outcome: Outcome)
         Outcome::AttemptStarted { agent, incarnation, serial, at } => {
             life::attempt_started(state, out, turn, agent, incarnation, serial, at);
         }
+        Outcome::AttemptForgotten { agent, incarnation, serial } => {
+            life::attempt_forgotten(state, out, turn, agent, incarnation, serial);
+        }
         Outcome::AttemptRefused { agent, incarnation, serial, reason } => {
             life::attempt_refused(state, out, turn, agent, incarnation, serial, reason);
         }

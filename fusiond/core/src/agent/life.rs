@@ -64,13 +64,15 @@ pub(crate) fn shim_up(
         return;
     };
     let (owner, wish, life, seeded) = (agent.owner, agent.wish, agent.life.clone(), agent.seeded);
+    let is_ahead = seen.highest_started >= agent.next_serial;
     if state.unseen.remove(&(id, incarnation)) {
         state.ready.insert(owner);
     }
+    if is_ahead {
+        // A state that was restored is older than the shim: what it gave out since is not free.
+        state.alter_agent(out, id, |agent| agent.next_serial = seen.highest_started + 1);
+    }
     if let AgentLife::Starting { .. } = life {
-        state.alter_agent(out, id, |agent| {
-            agent.next_serial = agent.next_serial.max(seen.highest_started + 1);
-        });
         if seeded == Seeded::Due {
             seed::begin(state, out, turn, id);
             return;
@@ -130,22 +132,15 @@ fn adopt_work(
         if work.is_some_and(|work| work.serial == serial) {
             attempt_started(state, out, turn, id, incarnation, serial, since);
             repeat_stop(state, out, turn, id, incarnation);
-        } else {
-            out.order(Effect::Stop {
-                agent: id,
-                incarnation,
-                serial,
-                grace: Millis(0),
-                why: StopWhy::Terminated,
-            });
+            return;
         }
-        return;
+        // Nobody's any more; what became of the leased one is judged all the same.
+        let (grace, why) = (Millis(0), StopWhy::Terminated);
+        out.order(Effect::Stop { agent: id, incarnation, serial, grace, why });
     }
     let Some(work) = work else { return };
     if highest >= work.serial {
-        let failure =
-            Failure::new(FailureCode::LostShim, "the shim started the attempt but has no record of its end");
-        lose_work(state, out, turn, id, work, Ending::Lost, failure);
+        lose_work(state, out, turn, id, work, Ending::Lost, no_record());
     } else if stop_of(state, work).is_some() {
         let failure = Failure::new(FailureCode::AgentTerminated, "stopped before it began");
         lose_work(state, out, turn, id, work, Ending::NotStarted, failure);
@@ -155,6 +150,10 @@ fn adopt_work(
         secret::give(state, out, work.task, id);
         out.order(Effect::Start { agent: id, incarnation, serial: work.serial, task: work.task, number });
     }
+}
+
+fn no_record() -> Failure {
+    Failure::new(FailureCode::LostShim, "the shim started the attempt but has no record of its end")
 }
 
 pub(crate) fn stop_of(state: &State, work: Work) -> Option<crate::task::Stop> {
@@ -320,6 +319,25 @@ pub(crate) fn attempt_refused(
             lose_work(state, out, turn, id, work, Ending::NotStarted, failure);
         }
         None => stale(state, out, turn, id, incarnation, serial, "refused"),
+    }
+}
+
+/// The shim started the attempt once, runs it no more, and has no record of its end.
+pub(crate) fn attempt_forgotten(
+    state: &mut State,
+    out: &mut Out,
+    turn: Turn,
+    id: AgentId,
+    incarnation: u32,
+    serial: u32,
+) {
+    if seed::is_under_way(state, id, incarnation, serial) {
+        seed::adopt(state, out, turn, id, serial, None);
+        return;
+    }
+    match leased(state, id, incarnation, serial) {
+        Some((work, _)) => lose_work(state, out, turn, id, work, Ending::Lost, no_record()),
+        None => stale(state, out, turn, id, incarnation, serial, "forgotten"),
     }
 }
 

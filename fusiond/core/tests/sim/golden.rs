@@ -95,6 +95,11 @@ impl Session {
                 (self.hold_orders, self.hold_news, self.desk.is_closed) = (false, false, false);
                 self.world.crash()
             }
+            ["backup"] => {
+                self.world.back_up();
+                Ok(())
+            }
+            ["restore"] => self.world.restore(),
             ["reboot"] => {
                 self.world.crash()?;
                 self.world.shims.reboot();
@@ -209,6 +214,7 @@ impl Session {
                 let (stage, message) = ("execve".to_owned(), "it did not start".to_owned());
                 shims.end_by_itself(who, ExitKind::StartFailed { stage, errno, message }, now)
             }
+            ("forgets", [serial]) => shims.forget_attempt(who, number(serial)),
             ("obey", []) => shims.finish(who, ExitKind::Signaled { signal: 15 }, now),
             ("shim", [word @ ("declines" | "accepts")]) => {
                 shims.alive.get_mut(&who).expect("it lives").declines = *word == "declines";

@@ -12,7 +12,7 @@ use fusion_core::workspace::Removal;
 use fusion_core::{Actor, AgentId, Event, EventKind, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct History {
     tasks: BTreeMap<TaskId, Story>,
     runs: Runs,
@@ -22,7 +22,7 @@ pub(crate) struct History {
     pub(crate) counts: BTreeMap<&'static str, u64>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Story {
     ended: bool,
     /// A cancel was accepted while it ran.

@@ -11,7 +11,7 @@ use fusion_core::{Cost, Event, EventKind, Run, RunId, TaskId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Runs {
     runs: BTreeMap<RunId, Story>,
     /// For which place each task was begun.
@@ -23,6 +23,7 @@ pub(crate) struct Runs {
 /// A node by its name, and the item of it.
 type Name = (String, Option<u32>);
 
+#[derive(Clone)]
 struct Story {
     plan: Arc<Plan>,
     revision: u32,

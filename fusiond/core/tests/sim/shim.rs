@@ -29,6 +29,8 @@ pub(crate) struct Shim {
     pub(crate) declines: bool,
     /// Whether the present daemon speaks to it.
     connected: bool,
+    /// The highest attempt when it was greeted, and those of which it said something then.
+    greeted: (u32, Vec<u32>),
 }
 
 /// What a dead shim left in its folders.
@@ -186,6 +188,8 @@ impl Shims {
         let Some(shim) = self.alive.get_mut(&who) else { return self.absence(who) };
         shim.connected = true;
         let running = shim.running.as_ref().map(|run| (run.serial, run.since));
+        let told = shim.exits.iter().map(|(serial, _)| *serial).chain(running.map(|(serial, _)| serial));
+        shim.greeted = (shim.highest, told.collect());
         let (exits, frozen, highest_started) = (shim.exits.clone(), shim.frozen, shim.highest);
         vec![(who, Outcome::ShimUp { agent, incarnation, highest_started, running, exits, frozen })]
     }
@@ -209,8 +213,9 @@ impl Shims {
         let elsewhere = self.live_attempt_of(task).filter(|(other, _)| *other != who);
         let Some(shim) = self.alive.get_mut(&who) else { return Ok(Vec::new()) };
         if serial <= shim.highest {
-            // Started before: the daemon's door does not take this for news.
-            return Ok(Vec::new());
+            // Started before: its news follows or has been told, or nothing will ever come of it.
+            let forgotten = serial <= shim.greeted.0 && !shim.greeted.1.contains(&serial);
+            return Ok(if forgotten { self.forget_attempt(who, serial) } else { Vec::new() });
         }
         if shim.running.is_some() || shim.frozen || shim.ending || shim.declines {
             let reason = "not now".to_owned();
@@ -238,6 +243,22 @@ impl Shims {
             return Ok(Vec::new());
         }
         Ok(vec![(who, Outcome::AttemptStarted { agent, incarnation, serial, at: now })])
+    }
+
+    /// Ends of which only a later state had word are known no more.
+    pub(crate) fn only_recorded(&mut self) {
+        let alive = self.alive.iter().map(|(who, shim)| (who, &shim.exits));
+        let dead = self.graves.iter().map(|(who, grave)| (who, &grave.exits));
+        let leases = |(who, exits): (&Who, &Vec<(u32, Exit)>)| {
+            exits.iter().map(|(serial, _)| (who.0, who.1, *serial)).collect::<Vec<_>>()
+        };
+        let recorded: BTreeSet<_> = alive.chain(dead).flat_map(leases).collect();
+        self.truth.retain(|lease, _| recorded.contains(lease));
+    }
+
+    /// The shim has begun an attempt and knows nothing of its end.
+    pub(crate) fn forget_attempt(&self, who: Who, serial: u32) -> News {
+        vec![(who, Outcome::AttemptForgotten { agent: who.0, incarnation: who.1, serial })]
     }
 
     /// Where a task runs now.

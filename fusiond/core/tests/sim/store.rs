@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Store {
     values: BTreeMap<Key, Vec<u8>>,
     pub(crate) events: Vec<Event>,

@@ -34,6 +34,8 @@ pub(crate) struct World {
     /// What runs want from the engine; a crash forgets it.
     pub(crate) wants: Vec<Want>,
     pub(crate) up: bool,
+    /// What a restore brings back.
+    backup: Option<(Store, History)>,
     epoch: u64,
     seeds: Rng,
 }
@@ -53,6 +55,7 @@ impl World {
             news: BTreeMap::new(),
             wants: Vec::new(),
             up: false,
+            backup: None,
             epoch: 0,
             seeds: Rng::new(seed),
         }
@@ -80,6 +83,19 @@ impl World {
         self.wants.clear();
         self.shims.hang_up();
         self.up = false;
+        Ok(())
+    }
+
+    /// Everything that was committed.
+    pub(crate) fn back_up(&mut self) {
+        self.backup = Some((self.store.clone(), self.history.clone()));
+    }
+
+    /// The daemon ends, and an older state takes the place of its own. Shims live on.
+    pub(crate) fn restore(&mut self) -> Result<(), String> {
+        self.crash()?;
+        (self.store, self.history) = self.backup.clone().ok_or("there is no backup")?;
+        self.shims.only_recorded();
         Ok(())
     }
 

@@ -285,6 +285,7 @@ pub(crate) fn name_of(outcome: &Outcome) -> (AgentId, &'static str) {
         Outcome::ShimGone { agent, .. } => (*agent, "shim gone"),
         Outcome::AttemptStarted { agent, .. } => (*agent, "attempt started"),
         Outcome::AttemptRefused { agent, .. } => (*agent, "attempt refused"),
+        Outcome::AttemptForgotten { agent, .. } => (*agent, "attempt forgotten"),
         Outcome::AttemptExited { agent, .. } => (*agent, "attempt exited"),
         Outcome::Frozen { agent, .. } => (*agent, "frozen"),
         Outcome::Observed { agent, .. } => (*agent, "observed"),

@@ -129,6 +129,7 @@ pub(crate) fn veil(state: &State, reader: &Reader, vault: &Vault, mut outcome: O
         Outcome::ShimFailed { .. }
         | Outcome::AttemptStarted { .. }
         | Outcome::AttemptRefused { .. }
+        | Outcome::AttemptForgotten { .. }
         | Outcome::Frozen { .. }
         | Outcome::Observed { .. }
         | Outcome::WorkspaceRemoved { .. }

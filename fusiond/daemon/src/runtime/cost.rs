@@ -59,6 +59,7 @@ fn ends(outcome: &mut Outcome) -> Vec<(AgentId, u32, u32, &mut Exit)> {
         Outcome::ShimFailed { .. }
         | Outcome::AttemptStarted { .. }
         | Outcome::AttemptRefused { .. }
+        | Outcome::AttemptForgotten { .. }
         | Outcome::Frozen { .. }
         | Outcome::Observed { .. }
         | Outcome::WorkspaceRemoved { .. }

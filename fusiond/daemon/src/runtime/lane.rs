@@ -162,6 +162,7 @@ impl Lane {
                 Order::StopShim { incarnation, grace, .. } => {
                     self.stop(incarnation, Duration::from_millis(grace.0)).await;
                 }
+                Order::EndStray { incarnation, .. } => after = self.end_stray(incarnation).await,
                 start @ Order::Start { .. } => self.start(start).await,
                 other @ (Order::Seed { .. }
                 | Order::Stop { .. }

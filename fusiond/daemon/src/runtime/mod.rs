@@ -266,7 +266,7 @@ impl Runtime {
     /// Ends, in the background, every incarnation in the run folder that is not among `known` (those that should
     /// have a shim), and removes what dead ones of no interest left there. For the start of the daemon, before orders.
     pub fn sweep(&self, known: &[(AgentId, u32)]) {
-        sweep::begin(&self.shared, known);
+        sweep::begin(&self.shared, &self.lanes, known);
     }
 
     /// The backend for an agent with these limits, for `Recipe::backend` (see [`word`]).

@@ -27,7 +27,7 @@ pub enum Order {
         /// Who.
         setup: Arc<Setup>,
     },
-    /// Starts an attempt. Answered by `AttemptStarted`, `AttemptExited`, `AttemptRefused` or `ShimGone`.
+    /// Starts an attempt. Answered by `AttemptStarted`, `AttemptExited`, `AttemptRefused`, `AttemptForgotten` or `ShimGone`.
     Start {
         /// By whom.
         agent: AgentId,
@@ -121,6 +121,13 @@ pub enum Order {
         /// Between SIGTERM and the kill.
         grace: Millis,
     },
+    /// Ends an incarnation that nobody knows, and forgets it. No answer.
+    EndStray {
+        /// Whose.
+        agent: AgentId,
+        /// Which life.
+        incarnation: u32,
+    },
     /// Counts what is in the workspace. Answered by `WorkspaceMeasured`.
     Measure {
         /// Who.
@@ -156,7 +163,8 @@ impl Order {
             | Self::Freeze { agent, .. }
             | Self::Thaw { agent, .. }
             | Self::Observe { agent, .. }
-            | Self::StopShim { agent, .. } => *agent,
+            | Self::StopShim { agent, .. }
+            | Self::EndStray { agent, .. } => *agent,
         }
     }
 }

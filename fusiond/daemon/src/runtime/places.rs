@@ -4,6 +4,7 @@
 //! run/i/<agent>.<n>/     0711  lock  spec  boot  shim.sock  agent.sock  started.<k>  exit.<k>  stopped
 //! run/gone/<agent>.<n>/  0711  the same, of a dead incarnation, until its agent's next order
 //! state/i/<agent>.<n>/   0700  logs, and exit records that the shim has synced
+//! state/aside/…          0700  the same, of lives that a restored state does not know, until their agent is removed
 //! ```
 //!
 //! All of it belongs to the daemon's user: nothing here is reached through a folder that a user can change. Not here:
@@ -31,6 +32,7 @@ pub(super) struct Places {
     run: PathBuf,
     gone: PathBuf,
     state: PathBuf,
+    aside: PathBuf,
 }
 
 /// One incarnation, as its folders are named.
@@ -67,6 +69,7 @@ impl Places {
             run: made(&config.run_dir, "i", 0o711)?,
             gone: made(&config.run_dir, "gone", 0o700)?,
             state: made(&config.state_dir, "i", 0o700)?,
+            aside: made(&config.state_dir, "aside", 0o700)?,
         })
     }
 
@@ -87,12 +90,25 @@ impl Places {
         self.run(life).join(AGENT_SOCKET)
     }
 
-    /// Makes both folders of an incarnation, or finds them.
+    /// Makes both folders of an incarnation that begins. What lies there already is of another life of the same number:
+    /// one that was begun after the backup from which this state was restored.
     pub(super) fn make(&self, life: Life, boot_id: &[u8; 16]) -> io::Result<()> {
-        make(&self.state(life), 0o700)?;
+        let state = self.state(life);
+        make(&state, 0o700)?;
+        if std::fs::read_dir(&state)?.next().is_some() {
+            self.put_aside(life)?;
+            make(&state, 0o700)?;
+        }
         let run = self.run(life);
         make(&run, 0o711)?;
         std::fs::write(run.join(BOOT), boot_id)
+    }
+
+    fn put_aside(&self, life: Life) -> io::Result<()> {
+        let mut names = (1_u32..).map(|number| self.aside.join(format!("{life}.{number}")));
+        let free = names.find(|path| !path.exists()).ok_or(io::ErrorKind::AlreadyExists)?;
+        tracing::warn!(agent = %life.agent, path = %free.display(), "the output of a life that is not known here is put aside");
+        std::fs::rename(self.state(life), free)
     }
 
     /// The incarnations that have a run folder.
@@ -116,6 +132,13 @@ impl Places {
         for folder in [&self.run, &self.gone, &self.state] {
             for life in list(folder)?.into_iter().filter(|life| life.agent == agent) {
                 remove(&folder.join(life.to_string()))?;
+            }
+        }
+        let mine = format!("{agent}.");
+        for entry in std::fs::read_dir(&self.aside)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(&mine)) {
+                remove(&entry.path())?;
             }
         }
         Ok(())

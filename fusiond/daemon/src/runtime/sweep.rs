@@ -9,20 +9,18 @@ use std::sync::Arc;
 
 use fusion_core::AgentId;
 
-use super::Shared;
-use super::death::strike_and_bury;
+use super::order::Order;
 use super::places::{self, Life};
+use super::{Lanes, Shared, lane};
 
-/// Does it in the background.
-pub(super) fn begin(shared: &Arc<Shared>, known: &[(AgentId, u32)]) {
+/// Does it in the background. Each end is the first order of its agent's lane: a life of the same number may be launched
+/// behind it.
+pub(super) fn begin(shared: &Arc<Shared>, lanes: &Arc<Lanes>, known: &[(AgentId, u32)]) {
     let known: BTreeMap<AgentId, u32> = known.iter().copied().collect();
     let is_known = |life: &Life| known.get(&life.agent) == Some(&life.incarnation);
-    let strays = list(shared.places.lives()).into_iter().filter(|life| !is_known(life));
-    for life in strays {
-        tracing::warn!(agent = %life.agent, "ending an incarnation that is not known here");
-        let shared = Arc::clone(shared);
-        let handle = shared.handle.clone();
-        handle.spawn(async move { end(&shared, life).await });
+    for life in list(shared.places.lives()).into_iter().filter(|life| !is_known(life)) {
+        let Life { agent, incarnation } = life;
+        lane::deliver(shared, lanes, agent, vec![Order::EndStray { agent, incarnation }]);
     }
     for life in list(shared.places.dead()).into_iter().filter(|life| !is_known(life)) {
         forget(shared, life);
@@ -36,16 +34,8 @@ fn list(found: io::Result<Vec<Life>>) -> Vec<Life> {
     })
 }
 
-async fn end(shared: &Arc<Shared>, life: Life) {
-    match shared.blocking(move |shared| strike_and_bury(shared, life, None, None)).await {
-        Ok(_witness) => forget(shared, life),
-        Err(error) => {
-            tracing::error!(agent = %life.agent, "an incarnation cannot be ended: {error}")
-        }
-    }
-}
-
-fn forget(shared: &Shared, life: Life) {
+/// Removes the folder of a dead life.
+pub(super) fn forget(shared: &Shared, life: Life) {
     if let Err(error) = places::remove(&shared.places.gone(life)) {
         tracing::warn!(agent = %life.agent, "the folder of a dead incarnation stays: {error}");
     }

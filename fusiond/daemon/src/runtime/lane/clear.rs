@@ -1,4 +1,4 @@
-//! Removing what an agent left, once it is dead.
+//! Removing what an agent left, once it is dead; ending what lives of it unknown.
 //!
 //! Not here: when that is (the lane), how files are removed (`places`, the workspaces).
 
@@ -7,9 +7,12 @@ use std::path::Path;
 
 use fusion_core::workspace::Removal;
 
+use super::{After, Lane, Shim};
 use crate::runtime::Shared;
 use crate::runtime::death::strike_and_bury;
 use crate::runtime::order::Setup;
+use crate::runtime::places::Life;
+use crate::runtime::sweep;
 
 /// Removes what an agent left. The reason of a failure is one sentence for people.
 pub(super) fn clear(shared: &Shared, setup: &Setup, what: Removal) -> Result<(), String> {
@@ -38,4 +41,18 @@ fn clear_workspace(shared: &Shared, setup: &Setup) -> Result<(), String> {
     removed.map_err(|error| error.sentence())?;
     crate::runtime::worktree::forget(shared, setup);
     Ok(())
+}
+
+impl Lane {
+    /// Here, so that nobody launches the same life meanwhile. Its logs stay: they go with their agent.
+    pub(super) async fn end_stray(&mut self, incarnation: u32) -> After {
+        let life = Life { agent: self.agent, incarnation };
+        tracing::warn!(agent = %life.agent, incarnation, "ending an incarnation that is not known here");
+        self.end(life, None, None).await;
+        self.shared.blocking(move |shared| sweep::forget(shared, life)).await;
+        match self.shim {
+            Shim::Down => After::Leave,
+            Shim::Up(_) | Shim::Seeking(_) => After::Stay,
+        }
+    }
 }

@@ -39,6 +39,7 @@ pub(super) struct Up {
     acks: Vec<u32>,
     /// The end of the grace, once its end was ordered.
     grace_until: Option<Instant>,
+    greeted: Greeted,
     _accepting: Accepting,
 }
 
@@ -55,6 +56,7 @@ impl Up {
         let Found { connection, welcome } = found;
         let process = process_of(&welcome);
         let limits = welcome.limits;
+        let greeted = Greeted::with(&welcome);
         let outcome = shim_up(&setup, *welcome);
         let (template, writers, acks, grace_until) = (prepared.template, HashMap::new(), Vec::new(), None);
         let mut up = Self {
@@ -67,6 +69,7 @@ impl Up {
             writers,
             acks,
             grace_until,
+            greeted,
             _accepting: accepting,
         };
         // They may have been changed just before a crash.
@@ -143,6 +146,7 @@ impl Up {
             | Order::Adopt { .. }
             | Order::Refresh { .. }
             | Order::StopShim { .. }
+            | Order::EndStray { .. }
             | Order::Measure { .. }
             | Order::RemoveWorkspace { .. } => {
                 unreachable!("the lane carries these out itself")
@@ -210,8 +214,11 @@ impl Up {
                 }
                 Some(Outcome::AttemptExited { agent, incarnation, serial, exit })
             }
-            // It was started before: its record follows, or has been told.
-            Reply::StartRefused { why: StartRefusedWhy::SerialUsed, .. } => None,
+            // It was started before: its record follows or has been told, or there is none.
+            Reply::StartRefused { serial, why: StartRefusedWhy::SerialUsed, .. } => {
+                let forgotten = Outcome::AttemptForgotten { agent, incarnation, serial };
+                self.greeted.is_forgotten(serial).then_some(forgotten)
+            }
             Reply::StartRefused { serial, highest, why } => {
                 let reason = words::refusal(why, highest);
                 Some(Outcome::AttemptRefused { agent, incarnation, serial, reason })
@@ -252,6 +259,26 @@ impl Up {
             last_output: Time(observed.last_output_unix_ms),
             cpu: Millis(observed.cpu_ms),
         }
+    }
+}
+
+/// What a shim said at the welcome of the attempts before.
+struct Greeted {
+    highest: u32,
+    /// Those that ran, or whose ends it knew.
+    told: Vec<u32>,
+}
+
+impl Greeted {
+    fn with(welcome: &Welcome) -> Self {
+        let running = welcome.running.iter().map(|started| started.serial);
+        let told = welcome.exits.iter().map(|record| record.serial).chain(running).collect();
+        Self { highest: welcome.highest_started, told }
+    }
+
+    /// Whether it was started before the welcome and said nothing of then: nothing more will come of it.
+    fn is_forgotten(&self, serial: u32) -> bool {
+        serial <= self.highest && !self.told.contains(&serial)
     }
 }
 
