@@ -406,8 +406,8 @@ pub enum Outcome {
         incarnation: u32,
         /// Which attempt; `None` when none runs.
         serial: Option<u32>,
-        /// When it last wrote something.
-        last_output: Time,
+        /// How long ago it last wrote something.
+        quiet: Millis,
         /// Processor time of the tree so far.
         cpu: Millis,
     },

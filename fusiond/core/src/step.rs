@@ -248,8 +248,8 @@ fn route_outcome(state: &mut State, out: &mut Out, turn: Turn, outcome: Outcome)
             life::attempt_exited(state, out, turn, agent, incarnation, serial, exit);
         }
         Outcome::Frozen { agent, incarnation } => pause::frozen(state, out, turn, agent, incarnation),
-        Outcome::Observed { agent, incarnation, serial, last_output, cpu } => {
-            wake::observed(state, out, turn, agent, incarnation, serial, last_output, cpu);
+        Outcome::Observed { agent, incarnation, serial, quiet, cpu } => {
+            wake::observed(state, out, turn, agent, incarnation, serial, quiet, cpu);
         }
         Outcome::WorkspaceMeasured { agent, incarnation, serial, found } => {
             workspace::quota::measured(state, out, turn, agent, incarnation, serial, found);

@@ -111,13 +111,13 @@ pub(crate) fn observed(
     id: AgentId,
     incarnation: u32,
     serial: Option<u32>,
-    last_output: Time,
+    quiet: Millis,
     cpu: Millis,
 ) {
     let Some(agent) = state.agent(id).filter(|agent| agent.incarnation == incarnation) else { return };
     let Some(work) = agent.life.work().filter(|work| Some(work.serial) == serial) else { return };
     // Nothing can be heard of a frozen tree: silence counts from the thaw at the earliest.
-    let heard = last_output.max(agent.life.since());
+    let heard = Time(turn.now.0.saturating_sub(quiet.0)).max(agent.life.since());
     let Some(task) = state.task(work.task) else { return };
     let Some(span) = task.spec.timeouts.or_idle(agent.spec.idle_timeout).idle else { return };
     let TaskState::Active(Active {

@@ -42,6 +42,8 @@ pub(crate) struct Attempt {
     peak_memory_bytes: u64,
     oom_kills_before: u32,
     last_output_unix_ms: u64,
+    /// The same by a clock that nobody sets.
+    last_output: Instant,
     /// When to tell the daemon of the start; `None` if told.
     pub(crate) announce_at: Option<Instant>,
 }
@@ -101,6 +103,7 @@ impl Attempt {
             peak_memory_bytes: 0,
             oom_kills_before: oom_kills,
             last_output_unix_ms: at_unix_ms,
+            last_output: Instant::now(),
             announce_at: Some(Instant::now() + ANNOUNCE_AFTER),
         }
     }
@@ -135,6 +138,7 @@ impl Attempt {
             processes: usage.processes,
             out_bytes: self.writer.bytes(Stream::Out),
             err_bytes: self.writer.bytes(Stream::Err),
+            quiet_ms: u64::try_from(self.last_output.elapsed().as_millis()).ok(),
         }
     }
 
@@ -237,7 +241,7 @@ impl Attempt {
             match rustix::io::read(pipe, rustix::buffer::spare_capacity(buffer)) {
                 Ok(0) => self.pipes[place(stream)] = None,
                 Ok(_) => {
-                    self.last_output_unix_ms = unix_ms;
+                    (self.last_output_unix_ms, self.last_output) = (unix_ms, Instant::now());
                     self.writer.append(folder.as_fd(), stream, buffer, unix_ms);
                     buffer.clear();
                 }

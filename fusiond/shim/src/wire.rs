@@ -353,7 +353,8 @@ pub enum ExitKind {
 pub struct Observed {
     /// The running attempt, if any.
     pub serial: Option<u32>,
-    /// Wall clock of its last output; its start if there was none; 0 without an attempt.
+    /// Wall clock of its last output; its start if there was none; 0 without an attempt. For daemons that know no
+    /// [`Self::quiet_ms`].
     pub last_output_unix_ms: u64,
     /// Processor time of the whole tree of the attempt, user and system.
     pub cpu_ms: u64,
@@ -365,4 +366,33 @@ pub struct Observed {
     pub out_bytes: u64,
     /// Bytes of standard error so far.
     pub err_bytes: u64,
+    /// How long ago its last output was, or its start if there was none, by a clock that nobody sets. Stands at the very
+    /// end of the frame: older shims do not say it, older daemons do not read it.
+    #[serde(deserialize_with = "if_said")]
+    pub quiet_ms: Option<u64>,
+}
+
+/// What an older program has left out at the end is nothing.
+fn if_said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(Option::deserialize(deserializer).unwrap_or(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{decode_frame, encode_frame};
+
+    #[test]
+    fn an_answer_of_an_older_shim_is_read_without_its_quiet_time() {
+        let said = Observed { last_output_unix_ms: 5, err_bytes: 7, quiet_ms: Some(3), ..Observed::default() };
+        let mut frame = Vec::new();
+        encode_frame(&Reply::Observed(said.clone()), &mut frame).expect("it is short");
+        let (whole, _) = decode_frame::<Reply>(&frame).expect("it reads").expect("it is whole");
+        assert_eq!(whole, Reply::Observed(said.clone()));
+        // A mark that it is there, and the number.
+        frame.truncate(frame.len() - 2);
+        frame[0] -= 2;
+        let (older, _) = decode_frame::<Reply>(&frame).expect("it reads").expect("it is whole");
+        assert_eq!(older, Reply::Observed(Observed { quiet_ms: None, ..said }));
+    }
 }

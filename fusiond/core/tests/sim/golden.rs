@@ -95,11 +95,6 @@ impl Session {
                 (self.hold_orders, self.hold_news, self.desk.is_closed) = (false, false, false);
                 self.world.crash()
             }
-            ["backup"] => {
-                self.world.back_up();
-                Ok(())
-            }
-            ["restore"] => self.world.restore(),
             ["reboot"] => {
                 self.world.crash()?;
                 self.world.shims.reboot();
@@ -131,14 +126,7 @@ impl Session {
                 let config = Box::new(self.world.config.clone());
                 self.world.take(Input::Configure(config))?.map(drop).map_err(|reject| reject.to_string())
             }
-            ["stuck", name] => {
-                self.world.shims.stuck.insert(self.agents[*name]);
-                Ok(())
-            }
-            ["loose", name] => {
-                self.world.shims.stuck.remove(&self.agents[*name]);
-                Ok(())
-            }
+            ["backup" | "restore" | "behind" | "stuck" | "loose", ..] => self.befall(words),
             ["node", name, rest @ ..] => self.find_out(name, rest),
             ["pool", name, rest @ ..] => self.set_pool(None, name, rest),
             ["own", uid, "pool", name, rest @ ..] => self.set_pool(Some(Uid(number(uid))), name, rest),
@@ -162,6 +150,24 @@ impl Session {
             [what, name, rest @ ..] => self.happen(what, name, rest),
             [] | [_] => Err("not a line of the language".to_owned()),
         }
+    }
+
+    /// Something happens to the machine, or to what is kept on it.
+    fn befall(&mut self, words: &[&str]) -> Result<(), String> {
+        let shims = &mut self.world.shims;
+        match words {
+            ["backup"] => self.world.back_up(),
+            ["restore"] => self.world.restore()?,
+            ["behind", span] => shims.behind = millis(span),
+            ["stuck", name] => {
+                shims.stuck.insert(self.agents[*name]);
+            }
+            ["loose", name] => {
+                shims.stuck.remove(&self.agents[*name]);
+            }
+            _ => return Err("not a line of the language".to_owned()),
+        }
+        Ok(())
     }
 
     fn set_pool(&mut self, owner: Option<Uid>, name: &str, rest: &[&str]) -> Result<(), String> {

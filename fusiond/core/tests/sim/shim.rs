@@ -72,6 +72,8 @@ pub(crate) struct Shims {
     pub(crate) removed: BTreeSet<(AgentId, Removal)>,
     /// Agents whose leftovers a script keeps from being removed.
     pub(crate) stuck: BTreeSet<AgentId>,
+    /// How much the wall clock of the shims is behind the daemon's timeline.
+    pub(crate) behind: Millis,
     /// How much a script lets be in workspaces.
     pub(crate) disks: BTreeMap<AgentId, u64>,
 }
@@ -85,7 +87,8 @@ impl Shims {
         let (launches, began, truth) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         let (seeds, removed, stuck) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let disks = BTreeMap::new();
-        Self { alive, graves, fate, launches, began, truth, reboots: 0, seeds, removed, stuck, disks }
+        let behind = Millis(0);
+        Self { alive, graves, fate, launches, began, truth, reboots: 0, seeds, removed, stuck, behind, disks }
     }
 
     fn mishap(&mut self, permille: u64) -> bool {
@@ -125,7 +128,7 @@ impl Shims {
             Effect::Freeze { agent, incarnation } => self.set_frozen((agent, incarnation), true),
             Effect::Thaw { agent, incarnation } => self.set_frozen((agent, incarnation), false),
             Effect::Refresh { .. } => Vec::new(),
-            Effect::Observe { agent, incarnation } => self.observe((agent, incarnation)),
+            Effect::Observe { agent, incarnation } => self.observe((agent, incarnation), now),
             Effect::StopShim { agent, incarnation, grace } => {
                 self.stop_shim((agent, incarnation), grace, now)
             }
@@ -242,7 +245,8 @@ impl Shims {
         if quiet {
             return Ok(Vec::new());
         }
-        Ok(vec![(who, Outcome::AttemptStarted { agent, incarnation, serial, at: now })])
+        let at = Time(now.0.saturating_sub(self.behind.0));
+        Ok(vec![(who, Outcome::AttemptStarted { agent, incarnation, serial, at })])
     }
 
     /// Ends of which only a later state had word are known no more.
@@ -396,14 +400,14 @@ impl Shims {
         if frozen { vec![(who, Outcome::Frozen { agent, incarnation })] } else { Vec::new() }
     }
 
-    fn observe(&self, who: Who) -> News {
+    fn observe(&self, who: Who, now: Time) -> News {
         let (agent, incarnation) = who;
         let Some(shim) = self.alive.get(&who) else { return Vec::new() };
         let run = shim.running.as_ref();
         let serial = run.map(|run| run.serial);
-        let last_output = run.map_or(Time(0), |run| run.last_output);
+        let quiet = run.map_or(Millis(0), |run| now.since(run.last_output));
         let cpu = run.map_or(Millis(0), |run| run.cpu);
-        vec![(who, Outcome::Observed { agent, incarnation, serial, last_output, cpu })]
+        vec![(who, Outcome::Observed { agent, incarnation, serial, quiet, cpu })]
     }
 
     /// Lets time pass everywhere.

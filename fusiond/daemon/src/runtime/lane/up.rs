@@ -256,7 +256,7 @@ impl Up {
             agent: self.setup.agent,
             incarnation: self.setup.incarnation,
             serial: observed.serial,
-            last_output: Time(observed.last_output_unix_ms),
+            quiet: Millis(observed.quiet_ms.unwrap_or_else(|| since_unix_ms(observed.last_output_unix_ms))),
             cpu: Millis(observed.cpu_ms),
         }
     }
@@ -280,6 +280,12 @@ impl Greeted {
     fn is_forgotten(&self, serial: u32) -> bool {
         serial <= self.highest && !self.told.contains(&serial)
     }
+}
+
+/// For a shim that only tells the hour: both look at the same clock, which may have been set in between.
+fn since_unix_ms(at: u64) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX).saturating_sub(at)
 }
 
 fn shim_up(setup: &Setup, welcome: Welcome) -> Outcome {
