@@ -144,7 +144,7 @@ impl OpenError {
             }
             Self::Config(_) => "mend the settings below [store]".to_owned(),
             Self::Migration { .. } => {
-                "start the older fusiond again: nothing of its state is lost; and report this".to_owned()
+                "start the older fusiond again: nothing of its state was changed; and report this".to_owned()
             }
             Self::JournalDamaged { .. } | Self::Gap { .. } | Self::NoCheckpoint { .. } => BACKUP.to_owned(),
             Self::NoSpace { dir, .. } => {
@@ -197,6 +197,16 @@ pub enum ReadError {
     Corrupt {
         /// The key, lossily as text.
         key: String,
+    },
+    /// A newer program wrote it, and did not finish: only that one reads the rest of the state, too.
+    #[error("stored value under {key:?} is of schema {found}, newer than {known}, the newest this program knows")]
+    Newer {
+        /// The key, lossily as text.
+        key: String,
+        /// The schema of the value.
+        found: u8,
+        /// The newest schema that this program knows.
+        known: u8,
     },
     /// The store was closed.
     #[error("the store is closed")]

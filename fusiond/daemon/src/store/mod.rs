@@ -22,6 +22,7 @@ mod compact;
 mod error;
 mod home;
 mod journal;
+mod migrate;
 mod pending;
 mod probe;
 mod reader;
@@ -60,10 +61,6 @@ pub type Seq = u64;
 /// One step of a migration: what the body under `key`, written in schema `n`, is in `n + 1`; `None`: the
 /// same bytes. The text of a refusal is shown to the person who starts the daemon.
 pub type Migration = fn(key: &[u8], body: &[u8]) -> Result<Option<Vec<u8>>, String>;
-
-/// Entries that a migration reads at once, and bytes above which it commits: bounds its memory.
-const MIGRATION_PAGE: usize = 1024;
-const MIGRATION_BATCH_BYTES: usize = 8 << 20;
 
 /// How a store is kept. [`Config::new`] gives the usual values.
 #[derive(Debug, Clone)]
@@ -300,7 +297,7 @@ impl Store {
         };
         let thread = std::thread::Builder::new().name("store-apply".to_owned()).spawn(move || applier.run());
         let applier = Some(thread.map_err(io_error("start the apply thread for", &home.dir))?);
-        let reader = Reader::new(pending.clone(), door.clone());
+        let reader = Reader::new(pending.clone(), door.clone(), config.schema as u8);
         let scratch = Vec::new();
         Ok(Store { journal, pending, reader, door, reserve, config, home, scratch, applier, _lock: lock })
     }
@@ -399,42 +396,6 @@ impl Store {
         ended
             .unwrap_or(Ok(Ok(())))
             .unwrap_or_else(|_| Err(io::Error::other("the store-apply thread panicked")))
-    }
-
-    fn migrate(&mut self, found: u32) -> Result<(), OpenError> {
-        // What the older program wrote stays at hand as it was.
-        self.checkpoint().map_err(|e| OpenError::Migration { from: found, reason: e.to_string() })?;
-        for from in found..self.config.schema {
-            self.migrate_one(from)?;
-        }
-        Ok(())
-    }
-
-    /// Brings everything from schema `from` to the next. A crash in between leaves some values in either; each
-    /// says in which it is, so the next start goes on where this one ended.
-    fn migrate_one(&mut self, from: u32) -> Result<(), OpenError> {
-        let failed = |reason: String| OpenError::Migration { from, reason };
-        let step = self.config.migrations[from as usize - 1];
-        let next = (from + 1) as u8;
-        let mut batch = Batch::new();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = self.reader.range(b"", after.as_deref(), MIGRATION_PAGE, Direction::Ascending);
-            let page = page.map_err(|e| failed(e.to_string()))?;
-            for entry in page.iter().filter(|entry| entry.version < next && entry.key != SCHEMA_KEY) {
-                if let Some(body) = step(&entry.key, &entry.body).map_err(failed)? {
-                    batch.push_put(&entry.key, &body);
-                }
-                if batch.bytes() > MIGRATION_BATCH_BYTES {
-                    self.commit_as(&mut batch, next)?;
-                }
-            }
-            let Some(last) = page.into_iter().next_back() else { break };
-            after = Some(last.key);
-        }
-        batch.push_put(SCHEMA_KEY, &(from + 1).to_le_bytes());
-        self.commit_as(&mut batch, next)?;
-        Ok(())
     }
 }
 

@@ -36,11 +36,13 @@ pub struct Entry {
 pub struct Reader {
     pending: Arc<Pending>,
     door: Door,
+    /// The newest schema that this program knows.
+    known: u8,
 }
 
 impl Reader {
-    pub(super) fn new(pending: Arc<Pending>, door: Door) -> Reader {
-        Reader { pending, door }
+    pub(super) fn new(pending: Arc<Pending>, door: Door, known: u8) -> Reader {
+        Reader { pending, door, known }
     }
 
     /// The body under `key`; `None` if there is none.
@@ -57,7 +59,7 @@ impl Reader {
             None if key.first().is_none_or(|b| *b == 0) => None,
             None => view.get(key).map_err(ReadError::Database)?,
         };
-        found.map(|value| Ok(decode(key, &value)?.1.to_vec())).transpose()
+        found.map(|value| Ok(self.decode(key, &value)?.1.to_vec())).transpose()
     }
 
     /// At most `limit` entries whose keys begin with `prefix`, strictly after `after` in `direction`.
@@ -165,16 +167,23 @@ impl Reader {
                 (key, Some(value))
             };
             if let Some(value) = value {
-                let (version, body) = decode(&key, &value)?;
+                let (version, body) = self.decode(&key, &value)?;
                 each(&key, version, body);
                 shown += 1;
             }
         }
         Ok(())
     }
-}
 
-fn decode<'a>(key: &[u8], value: &'a [u8]) -> Result<(u8, &'a [u8]), ReadError> {
-    value::decode(key, value)
-        .ok_or_else(|| ReadError::Corrupt { key: String::from_utf8_lossy(key).into_owned() })
+    fn decode<'a>(&self, key: &[u8], value: &'a [u8]) -> Result<(u8, &'a [u8]), ReadError> {
+        let key_text = || String::from_utf8_lossy(key).into_owned();
+        match value::decode(key, value) {
+            None => Err(ReadError::Corrupt { key: key_text() }),
+            // A migration that was cut off has left it.
+            Some((found, _)) if found > self.known => {
+                Err(ReadError::Newer { key: key_text(), found, known: self.known })
+            }
+            Some(whole) => Ok(whole),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::store::{Migration, OpenError};
+use crate::store::{Migration, OpenError, ReadError};
 
 #[test]
 fn what_was_committed_is_there_after_a_clean_stop_and_after_none() {
@@ -44,7 +44,7 @@ fn the_last_of_two_changes_wins_and_a_delete_deletes() {
     assert_eq!(reader.get(b"a").expect("it reads"), Some(b"2".to_vec()));
     assert_eq!(reader.get(b"b").expect("it reads"), None);
     store.close().expect("it closes");
-    assert!(matches!(reader.get(b"a"), Err(crate::store::ReadError::Closed)));
+    assert!(matches!(reader.get(b"a"), Err(ReadError::Closed)));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn older_data_is_migrated_step_by_step_and_newer_is_refused() {
     let refused = Store::open(schema(dir.path(), &[double, refuse])).err().expect("the second step refuses");
     assert!(matches!(refused, OpenError::Migration { from: 2, .. }), "{refused}");
     let (store, opened) = Store::open(schema(dir.path(), &[double, double])).expect("it opens");
-    assert_eq!(opened.schema_found, 2, "the first step was kept");
+    assert_eq!(opened.schema_found, 1, "nothing was changed");
     assert_eq!(contents(&store), [("n/1".to_owned(), b"xxxx".to_vec())]);
     drop(store);
 
@@ -105,11 +105,56 @@ fn older_data_is_migrated_step_by_step_and_newer_is_refused() {
 }
 
 #[test]
+fn a_migration_that_refuses_the_last_value_has_changed_none() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, _) = open(dir.path());
+    let body = "x".repeat(super::super::migrate::BATCH_BYTES / 4);
+    for n in 0..6 {
+        put(&mut store, &format!("n/{n}"), &body);
+    }
+    put(&mut store, "n/9999", "x");
+    store.close().expect("it closes");
+    let refused = Store::open(schema(dir.path(), &[double_but_the_last])).err().expect("the last is refused");
+    assert!(matches!(refused, OpenError::Migration { from: 1, .. }), "{refused}");
+    let (store, _) = open(dir.path());
+    let lengths: Vec<usize> = contents(&store).iter().map(|(_, body)| body.len()).collect();
+    assert_eq!(lengths, [body.len(), body.len(), body.len(), body.len(), body.len(), body.len(), 1]);
+}
+
+#[test]
+fn what_a_cut_off_migration_has_left_is_not_read_by_an_older_program() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut store, _) = Store::open(schema(dir.path(), &[double])).expect("it opens");
+    put(&mut store, "n/1", "xx");
+    // As it stands in between: values of the next schema, and the mark of the one before.
+    let mut batch = Batch::new();
+    batch.push_put(super::super::SCHEMA_KEY, &1_u32.to_le_bytes());
+    store.commit_as(&mut batch, 2).expect("it commits");
+    store.close().expect("it closes");
+    let (store, _) = open(dir.path());
+    let refused = store.load_all(|_, _, _| {}).expect_err("it is of schema 2");
+    assert!(matches!(refused, ReadError::Newer { found: 2, known: 1, .. }), "{refused}");
+    assert!(matches!(store.reader().get(b"n/1"), Err(ReadError::Newer { .. })));
+    drop(store);
+    let (store, _) = Store::open(schema(dir.path(), &[double])).expect("the newer program goes on");
+    assert_eq!(contents(&store), [("n/1".to_owned(), b"xx".to_vec())]);
+}
+
+/// The process dies when most of it is written.
+fn double_and_die_at_the_last(key: &[u8], body: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    static SEEN: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    if key == b"n/9999" && SEEN.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0 {
+        return Err("the power is gone".to_owned());
+    }
+    double(key, body)
+}
+
+#[test]
 fn a_migration_that_stopped_half_way_goes_on_where_it_ended() {
     let dir = tempfile::tempdir().expect("a folder");
     let (mut store, _) = open(dir.path());
     // More than one batch of a migration, so that a part of it is committed before the refusal.
-    let body = vec![b'x'; super::super::MIGRATION_BATCH_BYTES / 4];
+    let body = vec![b'x'; super::super::migrate::BATCH_BYTES / 4];
     for n in 0..6 {
         let mut batch = Batch::new();
         batch.put(format!("n/{n}").as_bytes(), &body);
@@ -118,8 +163,8 @@ fn a_migration_that_stopped_half_way_goes_on_where_it_ended() {
     put(&mut store, "n/9999", "x");
     put(&mut store, "other", "x");
     store.close().expect("it closes");
-    let refused = Store::open(schema(dir.path(), &[double_but_the_last])).err().expect("the last is refused");
-    assert!(matches!(refused, OpenError::Migration { from: 1, .. }), "{refused}");
+    let cut = Store::open(schema(dir.path(), &[double_and_die_at_the_last])).err().expect("it dies");
+    assert!(matches!(cut, OpenError::Migration { from: 1, .. }), "{cut}");
     let (store, opened) = Store::open(schema(dir.path(), &[double])).expect("it opens");
     assert_eq!(opened.schema_found, 1);
     let lengths: Vec<usize> = contents(&store).iter().map(|(_, body)| body.len()).collect();
