@@ -60,8 +60,8 @@ pub(super) fn recover(config: &Config, home: &Home) -> Result<Recovered, OpenErr
     let schema_found = tree.schema().map_err(io_error("read", &home.db))?;
     let mut checkpoint_seq = found.checkpoints.first().map_or(0, |(seq, _)| *seq);
     let torn_bytes = replayed.torn.as_ref().map_or(0, |torn| torn.bytes);
-    if let (Some(torn), Some((path, _))) = (&replayed.torn, &replayed.end.open) {
-        replay::wipe(path, torn)?;
+    if let (Some(torn), Some(open)) = (&replayed.torn, &replayed.end.open) {
+        replay::wipe(&open.path, torn)?;
     }
     let mut end = replayed.end;
     let mut journal_set_aside = None;

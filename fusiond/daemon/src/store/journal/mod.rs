@@ -11,11 +11,13 @@ pub(super) mod segment;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::io::ReadWriteFlags;
 
+use self::record::Salt;
 use self::segment::Spares;
 use super::Seq;
 use super::space::{Reserve, is_no_space};
@@ -36,8 +38,19 @@ pub(super) struct End {
     pub(super) seq: Seq,
     /// Its check sum.
     pub(super) prev: u32,
-    /// The segment to go on in and the offset of the next record; `None`: begin a new one.
-    pub(super) open: Option<(PathBuf, u64)>,
+    /// The segment to go on in; `None`: begin a new one.
+    pub(super) open: Option<OpenEnd>,
+}
+
+/// The end of the newest segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OpenEnd {
+    pub(super) path: PathBuf,
+    pub(super) salt: Salt,
+    /// Where the last record begins, with the header of the segment if it is the first.
+    pub(super) last: u64,
+    /// Where the next one begins.
+    pub(super) offset: u64,
 }
 
 /// The writing end.
@@ -54,6 +67,7 @@ struct Open {
     file: File,
     offset: u64,
     size: u64,
+    salt: Salt,
 }
 
 impl Writer {
@@ -65,13 +79,16 @@ impl Writer {
         reserve: Arc<Reserve>,
     ) -> io::Result<Writer> {
         let open = match end.open {
-            Some((path, offset)) => {
+            Some(OpenEnd { path, salt, last, offset }) => {
                 let file = OpenOptions::new().read(true).write(true).open(path)?;
                 let size = file.metadata()?.len();
-                Some(Open { file, offset, size })
+                write_again(&file, last, offset)?;
+                Some(Open { file, offset, size, salt })
             }
             None => None,
         };
+        // A crash may have come between the new name of a segment and the sync of its folder.
+        File::open(dir)?.sync_all()?;
         let spares = Spares::start(dir.to_owned(), segment_bytes, reserve.clone())?;
         Ok(Writer { dir: dir.to_owned(), seq: end.seq, prev: end.prev, open, spares, reserve })
     }
@@ -90,21 +107,27 @@ impl Writer {
     pub(super) fn append(&mut self, record: &mut [u8]) -> Result<Seq, AppendError> {
         let seq = self.seq + 1;
         let length = record.len() as u64;
-        let crc = record::seal(record, seq, self.prev);
-        match self.open.as_mut().filter(|open| open.offset + length <= open.size) {
+        let crc = match self.open.as_mut().filter(|open| open.offset + length <= open.size) {
             Some(open) => {
+                let crc = record::seal(record, seq, self.prev, open.salt);
                 write_durably(&open.file, &[record], open.offset, &self.reserve)
                     .map_err(AppendError::Failed)?;
                 open.offset += length;
+                crc
             }
-            None => self.open = Some(self.begin_segment(seq, record)?),
-        }
+            None => {
+                let salt = Salt::draw().map_err(AppendError::Failed)?;
+                let crc = record::seal(record, seq, self.prev, salt);
+                self.open = Some(self.begin_segment(seq, record, salt)?);
+                crc
+            }
+        };
         self.seq = seq;
         self.prev = crc;
         Ok(seq)
     }
 
-    fn begin_segment(&mut self, seq: Seq, record: &[u8]) -> Result<Open, AppendError> {
+    fn begin_segment(&mut self, seq: Seq, record: &[u8], salt: Salt) -> Result<Open, AppendError> {
         let used = (record::SEGMENT_HEADER + record.len()) as u64;
         let spare = match self.spares.take(used) {
             // That refusal may be an old one; another try is made in any case.
@@ -118,14 +141,22 @@ impl Writer {
             true => AppendError::NoSpace,
             false => AppendError::Failed(e),
         })?;
-        let header = record::segment_header(seq, self.prev);
+        let header = record::segment_header(seq, self.prev, salt);
         let begun = write_durably(&spare.file, &[&header, record], 0, &self.reserve)
             .and_then(|()| fs::rename(&spare.path, self.dir.join(segment::name(seq))))
             .and_then(|()| File::open(&self.dir)?.sync_all())
             .and_then(|()| self.spares.order_next());
         begun.map_err(AppendError::Failed)?;
-        Ok(Open { file: spare.file, offset: used, size: spare.size })
+        Ok(Open { file: spare.file, offset: used, size: spare.size, salt })
     }
+}
+
+/// A write that failed may have left its record in memory alone, where reading finds it and no sync brings it to the
+/// disk any more (fsync(2): pages of a failed write count as clean). Written once more, it is there or refused.
+fn write_again(file: &File, from: u64, to: u64) -> io::Result<()> {
+    let mut bytes = vec![0; usize::try_from(to - from).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, from)?;
+    try_write_durably(file, &[&bytes], from)
 }
 
 /// Writes the parts one after the other at `offset`; durable on return. On file systems that allocate on

@@ -1,19 +1,47 @@
 //! The bytes of a journal record and of a segment's header.
 //!
 //! ```text
-//! segment = magic 8 | first seq u64 | prev u32 | crc u32 | record … | zeros
+//! segment = magic 8 | first seq u64 | prev u32 | salt u32 | crc u32 | record … | zeros
 //! record  = length u32 (all of it) | crc u32 | seq u64 | prev u32 | payload
 //! ```
 //! Little-endian. `crc` (CRC-32, of everything but itself) of one record is `prev` of the next, so a record
-//! proves the whole line before it. Not for: files, and what a payload means.
+//! proves the whole line before it. The CRC of records begins with the salt of their segment, a random number that nobody
+//! is told: users' words stand in payloads as they are, and no words look like a record. Segments of the first format
+//! have no salt. Not for: files, and what a payload means.
 
 use crate::store::Seq;
 
 /// Bytes of a record before its payload.
 pub(in crate::store) const HEADER: usize = 20;
 /// Bytes of a segment before its first record.
-pub(super) const SEGMENT_HEADER: usize = 24;
-const MAGIC: &[u8; 8] = b"FUSJRNL1";
+pub(in crate::store) const SEGMENT_HEADER: usize = 28;
+const MAGIC: &[u8; 8] = b"FUSJRNL2";
+/// Without a salt.
+const MAGIC_1: &[u8; 8] = b"FUSJRNL1";
+
+/// Where the sums of a segment's records begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::store) struct Salt(pub(in crate::store) u32);
+
+impl Salt {
+    /// A new one.
+    pub(super) fn draw() -> std::io::Result<Salt> {
+        let mut bytes = [0; 4];
+        getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+        Ok(Salt(u32::from_le_bytes(bytes)))
+    }
+}
+
+/// What a segment says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SegmentHeader {
+    pub(super) first: Seq,
+    /// The sum of the record before the first.
+    pub(super) prev: u32,
+    pub(super) salt: Salt,
+    /// Where the first record begins.
+    pub(super) length: usize,
+}
 
 /// A record whose check sum holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +59,18 @@ impl Record<'_> {
 }
 
 /// Fills in the header of `record` (header room and payload); returns its check sum.
-pub(super) fn seal(record: &mut [u8], seq: Seq, prev: u32) -> u32 {
+pub(in crate::store) fn seal(record: &mut [u8], seq: Seq, prev: u32, salt: Salt) -> u32 {
     let length = record.len() as u32;
     record[0..4].copy_from_slice(&length.to_le_bytes());
     record[8..16].copy_from_slice(&seq.to_le_bytes());
     record[16..20].copy_from_slice(&prev.to_le_bytes());
-    let crc = sum(record);
+    let crc = sum(record, salt);
     record[4..8].copy_from_slice(&crc.to_le_bytes());
     crc
 }
 
 /// The record that begins at the first byte, if one does.
-pub(super) fn parse(bytes: &[u8]) -> Option<Record<'_>> {
+pub(super) fn parse(bytes: &[u8], salt: Salt) -> Option<Record<'_>> {
     let header = bytes.get(..HEADER)?;
     let length = u32_at(header, 0) as usize;
     if length <= HEADER || length > bytes.len() {
@@ -50,7 +78,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Record<'_>> {
     }
     let crc = u32_at(header, 4);
     let record = &bytes[..length];
-    (sum(record) == crc).then(|| Record {
+    (sum(record, salt) == crc).then(|| Record {
         seq: u64_at(header, 8),
         prev: u32_at(header, 16),
         crc,
@@ -59,37 +87,44 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Record<'_>> {
 }
 
 /// The first record in `bytes`, at any offset, whose number is above `seq`; with its offset.
-pub(super) fn find_later(bytes: &[u8], seq: Seq) -> Option<(usize, Seq)> {
+pub(super) fn find_later(bytes: &[u8], seq: Seq, salt: Salt) -> Option<(usize, Seq)> {
     let highest = seq.saturating_add(bytes.len() as u64 / HEADER as u64 + 1);
     (0..bytes.len().saturating_sub(HEADER)).find_map(|at| {
         let found = u64_at(bytes, at + 8);
         if found <= seq || found > highest {
             return None;
         }
-        parse(&bytes[at..]).map(|record| (at, record.seq))
+        parse(&bytes[at..], salt).map(|record| (at, record.seq))
     })
 }
 
 /// A segment's header.
-pub(super) fn segment_header(first: Seq, prev: u32) -> [u8; SEGMENT_HEADER] {
+pub(super) fn segment_header(first: Seq, prev: u32, salt: Salt) -> [u8; SEGMENT_HEADER] {
     let mut header = [0; SEGMENT_HEADER];
     header[0..8].copy_from_slice(MAGIC);
     header[8..16].copy_from_slice(&first.to_le_bytes());
     header[16..20].copy_from_slice(&prev.to_le_bytes());
-    let crc = crc32fast::hash(&header[..20]);
-    header[20..24].copy_from_slice(&crc.to_le_bytes());
+    header[20..24].copy_from_slice(&salt.0.to_le_bytes());
+    let crc = crc32fast::hash(&header[..24]);
+    header[24..28].copy_from_slice(&crc.to_le_bytes());
     header
 }
 
-/// First number and `prev` of a segment, if its header is whole.
-pub(super) fn parse_segment_header(bytes: &[u8]) -> Option<(Seq, u32)> {
-    let header = bytes.get(..SEGMENT_HEADER)?;
-    let whole = &header[..8] == MAGIC && crc32fast::hash(&header[..20]) == u32_at(header, 20);
-    whole.then(|| (u64_at(header, 8), u32_at(header, 16)))
+/// The header of a segment, if it is whole.
+pub(super) fn parse_segment_header(bytes: &[u8]) -> Option<SegmentHeader> {
+    let length = match bytes.get(..8)? {
+        magic if magic == MAGIC => SEGMENT_HEADER,
+        magic if magic == MAGIC_1 => SEGMENT_HEADER - 4,
+        _unknown => return None,
+    };
+    let header = bytes.get(..length)?;
+    let salt = if length == SEGMENT_HEADER { Salt(u32_at(header, 20)) } else { Salt::default() };
+    let whole = crc32fast::hash(&header[..length - 4]) == u32_at(header, length - 4);
+    whole.then(|| SegmentHeader { first: u64_at(header, 8), prev: u32_at(header, 16), salt, length })
 }
 
-fn sum(record: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
+fn sum(record: &[u8], salt: Salt) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(salt.0);
     hasher.update(&record[..4]);
     hasher.update(&record[8..]);
     hasher.finalize()
@@ -110,18 +145,20 @@ mod tests {
     fn record(seq: Seq, payload: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; HEADER];
         bytes.extend_from_slice(payload);
-        seal(&mut bytes, seq, 7);
+        seal(&mut bytes, seq, 7, SALT);
         bytes
     }
+
+    const SALT: Salt = Salt(0x5EED);
 
     #[test]
     fn no_single_flipped_bit_passes_for_a_record() {
         let bytes = record(5, b"payload");
-        assert_eq!(parse(&bytes).map(|r| (r.seq, r.prev, r.payload)), Some((5, 7, b"payload".as_slice())));
+        assert_eq!(parse(&bytes, SALT).map(|r| (r.seq, r.prev, r.payload)), Some((5, 7, b"payload".as_slice())));
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(parse(&bad), None, "bit {bit}");
+            assert_eq!(parse(&bad, SALT), None, "bit {bit}");
         }
     }
 
@@ -130,7 +167,8 @@ mod tests {
         let mut bytes = vec![0xA5; 100];
         bytes.extend(record(9, b"x"));
         bytes.extend([0; 50]);
-        assert_eq!(find_later(&bytes, 8), Some((100, 9)));
-        assert_eq!(find_later(&bytes, 9), None);
+        assert_eq!(find_later(&bytes, 8, SALT), Some((100, 9)));
+        assert_eq!(find_later(&bytes, 8, Salt(1)), None, "of another segment");
+        assert_eq!(find_later(&bytes, 9, SALT), None);
     }
 }

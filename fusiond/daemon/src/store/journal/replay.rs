@@ -11,7 +11,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::segment::Segment;
-use super::{End, record};
+use super::record::Salt;
+use super::{End, OpenEnd, record};
 use crate::store::error::{OpenError, io_error};
 use crate::store::{Seq, batch};
 
@@ -65,10 +66,11 @@ where
     let mut torn = None;
     for (i, segment) in segments.iter().enumerate().skip(from) {
         let bytes = fs::read(&segment.path).map_err(io_error("read", &segment.path))?;
-        walk.header(segment, &bytes, i == from)?;
-        let end = walk.records(segment, &bytes)?;
-        torn = walk.rest(segment, &bytes, end, i + 1 == segments.len())?;
-        open = Some((segment.path.clone(), end as u64));
+        let (begin, salt) = walk.header(segment, &bytes, i == from)?;
+        let (last, end) = walk.records(segment, &bytes, begin, salt)?;
+        torn = walk.rest(segment, &bytes[end..], end, salt, i + 1 == segments.len())?;
+        let path = segment.path.clone();
+        open = Some(OpenEnd { path, salt, last: last as u64, offset: end as u64 });
     }
     let end = End { seq: walk.seq, prev: walk.prev, open };
     Ok(Replayed { end, records: walk.records, torn })
@@ -78,8 +80,14 @@ impl<F> Walk<F>
 where
     F: FnMut(Seq, u8, batch::Changes<'_>) -> Result<(), OpenError>,
 {
-    fn header(&mut self, segment: &Segment, bytes: &[u8], begins_here: bool) -> Result<(), OpenError> {
-        let (first, prev) =
+    /// Where the records begin, and where their sums do.
+    fn header(
+        &mut self,
+        segment: &Segment,
+        bytes: &[u8],
+        begins_here: bool,
+    ) -> Result<(usize, Salt), OpenError> {
+        let record::SegmentHeader { first, prev, salt, length } =
             record::parse_segment_header(bytes).ok_or_else(|| damaged(segment, 0, "its header is broken"))?;
         if first != segment.first {
             return Err(damaged(segment, 0, format!("its header says that it begins at record {first}")));
@@ -94,12 +102,19 @@ where
                 format!("record {expected} was expected here, with the sum {:08x}", self.prev),
             ));
         }
-        Ok(())
+        Ok((length, salt))
     }
 
-    fn records(&mut self, segment: &Segment, bytes: &[u8]) -> Result<usize, OpenError> {
-        let mut at = record::SEGMENT_HEADER;
-        while let Some(found) = record::parse(&bytes[at..]) {
+    /// Where the last record begins (the segment, if it is the first), and where it ends.
+    fn records(
+        &mut self,
+        segment: &Segment,
+        bytes: &[u8],
+        begin: usize,
+        salt: Salt,
+    ) -> Result<(usize, usize), OpenError> {
+        let (mut at, mut last) = (begin, 0);
+        while let Some(found) = record::parse(&bytes[at..], salt) {
             if found.seq != self.seq + 1 || found.prev != self.prev {
                 let reason =
                     format!("record {} stands where record {} was expected", found.seq, self.seq + 1);
@@ -113,20 +128,21 @@ where
             }
             self.seq = found.seq;
             self.prev = found.crc;
+            last = if at == begin { 0 } else { at };
             at += found.length();
         }
-        Ok(at)
+        Ok((last, at))
     }
 
     /// Judges what stands behind the last record of a segment.
     fn rest(
         &self,
         segment: &Segment,
-        bytes: &[u8],
+        rest: &[u8],
         at: usize,
+        salt: Salt,
         is_last: bool,
     ) -> Result<Option<Torn>, OpenError> {
-        let rest = &bytes[at..];
         let used = used_bytes(rest);
         if used == 0 {
             return Ok(None);
@@ -135,7 +151,7 @@ where
             let reason = format!("record {} is broken and later segments exist", self.seq + 1);
             return Err(damaged(segment, at, reason));
         }
-        if let Some((offset, later)) = record::find_later(rest, self.seq) {
+        if let Some((offset, later)) = record::find_later(rest, self.seq, salt) {
             let reason = format!(
                 "record {} is broken, but record {later} at byte {} is whole",
                 self.seq + 1,

@@ -36,7 +36,7 @@ fn read(dir: &Path) -> Result<Vec<u64>, OpenError> {
 
 /// Offsets at which the records of the segment begin, and the end of the last.
 fn offsets(bytes: &[u8]) -> Vec<usize> {
-    let mut at = 24;
+    let mut at = record::SEGMENT_HEADER;
     let mut offsets = vec![at];
     while at + record::HEADER < bytes.len() {
         let length = u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
@@ -103,6 +103,77 @@ fn a_broken_record_before_a_whole_one_is_refused_at_every_byte() {
         let refused = read(dir.path()).expect_err("acknowledged records would be lost");
         assert!(matches!(refused, OpenError::JournalDamaged { .. }), "byte {at}: {refused}");
     }
+}
+
+/// As a journal of the first format has it: what anybody can compute.
+fn sealed(seq: u64, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; record::HEADER];
+    bytes.extend_from_slice(payload);
+    record::seal(&mut bytes, seq, 7, record::Salt::default());
+    bytes
+}
+
+#[test]
+fn a_torn_record_that_holds_sealed_records_of_a_user_is_wiped() {
+    let dir = tempfile::tempdir().expect("a folder");
+    written(dir.path(), 3);
+    let path = last_segment(dir.path());
+    let end = *offsets(&fs::read(&path).expect("it reads")).last().expect("an end");
+    let words = [sealed(4, b"words"), sealed(5, b"words"), sealed(6, b"words")].concat();
+    let (mut store, _) = open(dir.path());
+    let mut batch = Batch::new();
+    batch.put(b"input/1", &words);
+    store.commit(&mut batch).expect("it commits");
+    drop(store);
+    // Its first sectors did not reach the disk, or its last ones.
+    let whole = fs::read(&path).expect("it reads");
+    for lost in [end..end + record::HEADER + 2, end + words.len()..end + words.len() + 60] {
+        let mut torn = whole.clone();
+        torn[lost].fill(0);
+        fs::write(&path, &torn).expect("it writes");
+        assert_eq!(read(dir.path()).expect("it is torn, and no more"), [1, 2, 3]);
+    }
+}
+
+#[test]
+fn segments_of_the_first_format_are_read_and_gone_on_with() {
+    let dir = tempfile::tempdir().expect("a folder");
+    written(dir.path(), 3);
+    let path = last_segment(dir.path());
+    let bytes = fs::read(&path).expect("it reads");
+    let offsets = offsets(&bytes);
+    let mut old = b"FUSJRNL1".to_vec();
+    old.extend_from_slice(&bytes[8..20]);
+    old.extend_from_slice(&crc32fast::hash(&old).to_le_bytes());
+    let mut prev = u32::from_le_bytes(bytes[16..20].try_into().expect("four bytes"));
+    for (pair, seq) in offsets.windows(2).zip(1..) {
+        let mut record = bytes[pair[0]..pair[1]].to_vec();
+        prev = record::seal(&mut record, seq, prev, record::Salt::default());
+        old.extend(record);
+    }
+    old.resize(bytes.len(), 0);
+    fs::write(&path, &old).expect("it writes");
+    let (mut store, opened) = open(dir.path());
+    assert_eq!((opened.seq, contents(&store).len()), (3, 3));
+    put(&mut store, "task/9999", BODY);
+    drop(store);
+    let (store, opened) = open(dir.path());
+    assert_eq!((opened.seq, contents(&store).len()), (4, 4));
+}
+
+#[test]
+fn the_last_record_is_written_again_at_the_start() {
+    let dir = tempfile::tempdir().expect("a folder");
+    written(dir.path(), 3);
+    let path = last_segment(dir.path());
+    let before = fs::read(&path).expect("it reads");
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(long_ago)).expect("a time");
+    let (store, _) = open(dir.path());
+    let changed = path.metadata().and_then(|metadata| metadata.modified()).expect("a time");
+    assert!(changed > long_ago, "it was not written");
+    drop(store);
+    assert!(fs::read(&path).expect("it reads") == before, "with the same bytes");
 }
 
 #[test]
