@@ -384,7 +384,8 @@ mod tests {
 
     #[test]
     fn an_answer_of_an_older_shim_is_read_without_its_quiet_time() {
-        let said = Observed { last_output_unix_ms: 5, err_bytes: 7, quiet_ms: Some(3), ..Observed::default() };
+        let said =
+            Observed { last_output_unix_ms: 5, err_bytes: 7, quiet_ms: Some(3), ..Observed::default() };
         let mut frame = Vec::new();
         encode_frame(&Reply::Observed(said.clone()), &mut frame).expect("it is short");
         let (whole, _) = decode_frame::<Reply>(&frame).expect("it reads").expect("it is whole");

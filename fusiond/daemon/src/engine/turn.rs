@@ -23,17 +23,12 @@ use fusion_core::{
 use runs::Scripts;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use weigh::{input_bytes, is_new_work};
+use weigh::is_new_work;
 
+mod gather;
 mod runs;
 mod weigh;
 mod write_back;
-
-/// The most messages in one batch: bounds how long a caller waits for its turn.
-const BATCH_MAX: usize = 4096;
-
-/// The most bytes of task input in one record; a batch is cut before it grows beyond.
-const BATCH_BYTES_MAX: usize = 16 << 20;
 
 /// How long a commit that found the disk full waits before it is tried again.
 const NO_SPACE_WAIT: Duration = Duration::from_millis(250);
@@ -120,47 +115,6 @@ impl Loop {
                 return;
             }
         }
-    }
-
-    /// Waits for the next message, outcome or due instant, then takes all that is there. `None`: every
-    /// door is gone.
-    async fn gather(&mut self) -> (Option<Vec<Message>>, Vec<Outcome>) {
-        let mut messages = Vec::new();
-        let mut outcomes = std::mem::take(&mut self.own_outcomes);
-        if outcomes.is_empty() {
-            let wake = self.next_wait();
-            let sleep = async {
-                match wake {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let hands = !self.outcomes.is_closed() || !self.outcomes.is_empty();
-            tokio::select! {
-                biased;
-                _ = self.outcomes.recv_many(&mut outcomes, BATCH_MAX), if hands => {}
-                count = self.inbox.recv_many(&mut messages, BATCH_MAX) => {
-                    if count == 0 {
-                        return (None, outcomes);
-                    }
-                }
-                () = sleep => {}
-            }
-        }
-        while outcomes.len() < BATCH_MAX
-            && let Ok(outcome) = self.outcomes.try_recv()
-        {
-            outcomes.push(outcome);
-        }
-        let mut bytes = messages.iter().map(input_bytes).sum::<usize>();
-        while messages.len() < BATCH_MAX
-            && bytes < BATCH_BYTES_MAX
-            && let Ok(message) = self.inbox.try_recv()
-        {
-            bytes += input_bytes(&message);
-            messages.push(message);
-        }
-        (Some(messages), outcomes)
     }
 
     /// How long until time alone brings something.

@@ -274,6 +274,14 @@ impl TaskInput {
         self.env.iter().find(|(name, _)| name == WORKDIR).map(|(_, path)| path.as_str())
     }
 
+    /// About how long its stored form is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let run = self.run.iter().map(String::len);
+        let env = self.env.iter().map(|(name, value)| name.len() + value.len());
+        self.prompt.len() + run.chain(env).sum::<usize>() + 8 * (self.run.len() + self.env.len() + 1)
+    }
+
     /// The stored form: a version byte, then postcard.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

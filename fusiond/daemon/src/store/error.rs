@@ -199,7 +199,9 @@ pub enum ReadError {
         key: String,
     },
     /// A newer program wrote it, and did not finish: only that one reads the rest of the state, too.
-    #[error("stored value under {key:?} is of schema {found}, newer than {known}, the newest this program knows")]
+    #[error(
+        "stored value under {key:?} is of schema {found}, newer than {known}, the newest this program knows"
+    )]
     Newer {
         /// The key, lossily as text.
         key: String,

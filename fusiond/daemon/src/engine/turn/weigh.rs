@@ -1,18 +1,21 @@
-//! What a message weighs: its bytes, and whether it needs lasting room.
+//! What a message adds to the record of its turn: how many bytes, and whether they need lasting room.
 
 use crate::engine::{Beside, Keep, Message};
 use fusion_core::Command;
 
-/// How many bytes of a message are written as they are.
-pub(super) fn input_bytes(message: &Message) -> usize {
+/// How many bytes stand beside what a message makes.
+pub(super) fn record_bytes(message: &Message) -> usize {
     match message {
-        Message::Ask { beside: Some(Beside::Task(input)), .. } => input.prompt.len(),
+        Message::Ask { beside: Some(Beside::Task(input)), .. } => input.bytes(),
+        Message::Ask { beside: Some(Beside::Run(script)), .. } => script.bytes(),
+        // Before the first edit the definition that was stands there, too; that one is no longer.
+        Message::Ask { beside: Some(Beside::Edit(script, _)), .. } => script.bytes() * 3,
         Message::Ask { beside: Some(Beside::Sealed(bytes)), .. } => bytes.len(),
         Message::Ask { beside: Some(Beside::Definition(text)), .. } => text.len(),
         Message::Keep { step: Keep::Piece { bytes, .. }, .. } => bytes.len(),
         Message::Run(news) => news.bytes(),
         Message::Keep { step: Keep::Begin { .. } | Keep::End, .. }
-        | Message::Ask { beside: None | Some(Beside::Run(_) | Beside::Edit(..)), .. }
+        | Message::Ask { beside: None, .. }
         | Message::Look(_)
         | Message::Wait(..)
         | Message::Own(_)

@@ -39,7 +39,7 @@ impl News {
     /// How much of it is written.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Prepared { .. } => 0,
+            Self::Prepared { prep, .. } => prep.beside.bytes(),
             Self::Collected(found) => found.what.as_ref().map_or(0, Vec::len),
         }
     }

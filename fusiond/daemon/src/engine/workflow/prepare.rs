@@ -35,6 +35,18 @@ pub(crate) enum Beside {
     Run(Arc<Script>),
 }
 
+impl Beside {
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Task(input) => input.bytes(),
+            Self::Items(items) => items.iter().map(Vec::len).sum(),
+            Self::Question(words) => words.len(),
+            Self::Run(script) => script.bytes(),
+        }
+    }
+}
+
 /// For whom a place is prepared.
 #[derive(Clone)]
 pub(crate) struct For {

@@ -64,6 +64,14 @@ impl Script {
         serde_json::to_vec(&self.form).expect("a definition always has a JSON form")
     }
 
+    /// How long its stored form is. Not cheap.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let mut counted = Counted(0);
+        serde_json::to_writer(&mut counted, &self.form).expect("a definition always has a JSON form");
+        counted.0
+    }
+
     /// Reads the stored form; `None` for bytes that are none.
     #[must_use]
     pub fn decode(body: &[u8]) -> Option<Self> {
@@ -102,6 +110,19 @@ impl Script {
     #[must_use]
     pub const fn inputs(&self) -> &Map<String, Value> {
         &self.form.inputs
+    }
+}
+
+struct Counted(usize);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn no_single_flipped_bit_passes_for_a_record() {
         let bytes = record(5, b"payload");
-        assert_eq!(parse(&bytes, SALT).map(|r| (r.seq, r.prev, r.payload)), Some((5, 7, b"payload".as_slice())));
+        assert_eq!(
+            parse(&bytes, SALT).map(|r| (r.seq, r.prev, r.payload)),
+            Some((5, 7, b"payload".as_slice()))
+        );
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);

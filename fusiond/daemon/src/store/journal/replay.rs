@@ -10,8 +10,8 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::segment::Segment;
 use super::record::Salt;
+use super::segment::Segment;
 use super::{End, OpenEnd, record};
 use crate::store::error::{OpenError, io_error};
 use crate::store::{Seq, batch};
