@@ -1,7 +1,7 @@
 //! Stories of long results of nodes, and of `workflow show --result`.
 
 use crate::daemon_with_agent;
-use fusion_tests::node;
+use fusion_tests::{Daemon, Setup, node};
 use serde_json::json;
 
 /// What `seq 1 LAST` prints, without the end of its last line.
@@ -60,4 +60,52 @@ fn workflow_result_of_any_length_reaches_who_needs_it_also_over_a_crash_and_is_r
     daemon.restore(std::path::Path::new(backup));
     daemon.start_again();
     assert!(ctl.ok(&["workflow", "show", &run, "--result", "big"]) == big, "a backup has it");
+}
+
+#[test]
+fn workflow_result_of_which_a_part_is_left_does_not_pass_for_the_whole() {
+    let config = "[runtime]\nlog_quota = \"1MiB\"\n".to_owned();
+    let daemon = Daemon::with(Setup { config, ..Setup::default() });
+    let ctl = daemon.ctl();
+    ctl.spawn_fake("a", &[]);
+    let text = "name: o\nnodes:\n\
+        - {id: big, run: [seq, '1', '300000']}\n\
+        - {id: use, needs: big, run: [echo, \"{{ nodes.big.output | length }}\"]}\n";
+    let ended = ctl.run_ended(&ctl.start_run(&daemon.flow("o", text), &[]));
+    assert_eq!(ended["state"], "failed", "{ended}");
+    let why = node(&ended, "big").to_string();
+    let all = numbers(300_000).len() + 1;
+    assert!(
+        why.contains("output_invalid") && why.contains(&format!("of the {all} bytes of the result")),
+        "{why}"
+    );
+
+    let text = "name: p\nnodes:\n\
+        - {id: big, run: [seq, '1', '300000']}\n\
+        - {id: next, needs: big, run: ['true']}\n";
+    let ended = ctl.run_ended(&ctl.start_run(&daemon.flow("p", text), &[]));
+    assert_eq!(ended["state"], "succeeded", "nobody needs its result: {ended}");
+    let run = ended["id"].as_str().unwrap();
+    assert_eq!(ctl.refused(4, &["workflow", "show", run, "--result", "big"])["code"], "result_incomplete");
+    let task = node(&ended, "big")["task"].as_str().unwrap().to_owned();
+    let said = ctl.run(&["task", "result", &task]);
+    assert!(
+        said.code == 0 && said.stderr.contains(&format!("of the {all} bytes of the result are left")),
+        "{said}"
+    );
+}
+
+#[test]
+fn workflow_result_that_was_lost_with_the_power_is_not_an_empty_one() {
+    let (daemon, ctl) = daemon_with_agent();
+    let text = "name: o\nnodes:\n\
+        - {id: says, run: [echo, words]}\n\
+        - {id: next, needs: says, run: ['true']}\n";
+    let ended = ctl.run_ended(&ctl.start_run(&daemon.flow("o", text), &[]));
+    let run = ended["id"].as_str().unwrap();
+    assert_eq!(ctl.ok(&["workflow", "show", run, "--result", "says"]), "words");
+    for folder in std::fs::read_dir(daemon.root().join("state/i")).unwrap() {
+        std::fs::write(folder.unwrap().path().join("1.out"), "").unwrap();
+    }
+    assert_eq!(ctl.refused(4, &["workflow", "show", run, "--result", "says"])["code"], "result_incomplete");
 }

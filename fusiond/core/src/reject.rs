@@ -228,6 +228,9 @@ rejects! {
     LogsGone { task: String }: NotFound "logs_gone"
         "no logs of task {task} are left"
         => "they are removed with the agent when its retention ends";
+    ResultIncomplete { task: String, left: u64, bytes: u64 }: State "result_incomplete"
+        "only {left} of the {bytes} bytes of the result of {task} are left"
+        => format!("`fusionctl task result {task}` prints them");
     NoResult { task: String, state: &'static str }: State "no_result"
         "task {task} has no result: it is {state}"
         => match *state {

@@ -22,9 +22,11 @@
 //! [`INDEX_BYTES_MAX`] no more entries follow, and what comes later is in no order between the streams.
 
 mod reader;
+mod sync;
 mod writer;
 
 pub use self::reader::{Cursor, Piece, Reader};
+pub use self::sync::sync;
 pub use self::writer::Writer;
 
 /// The longest index: 174,762 changes between the streams of one attempt, or eighty days of times.

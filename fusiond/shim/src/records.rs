@@ -64,17 +64,28 @@ impl Records {
         });
     }
 
-    /// Nobody listens: what is not acknowledged must outlive a power cut. A disk that refuses is tried again at the next hang-up or
-    /// exit; the run folder has the records meanwhile.
+    /// Nobody listens: what is not acknowledged must outlive a power cut, and first the output whose end it tells. A disk that
+    /// refuses is tried again at the next hang-up or exit; the run folder has the records meanwhile. While somebody
+    /// listens, output is not waited for: that would cost each attempt as much as all else that is written for it, and who
+    /// reads a result compares its length with the one in the record.
     pub(crate) fn sync(&mut self, state: &OwnedFd) {
         let mut any = false;
         for held in self.unacknowledged.iter_mut().filter(|held| !held.synced) {
-            held.synced = write_synced(state, &held.record).is_ok();
+            held.synced =
+                sync_output(state, &held.record).and_then(|()| write_synced(state, &held.record)).is_ok();
             any |= held.synced;
         }
         if any && rustix::fs::fsync(state).is_err() {
             self.unacknowledged.iter_mut().for_each(|held| held.synced = false);
         }
+    }
+}
+
+fn sync_output(state: &OwnedFd, record: &ExitRecord) -> io::Result<()> {
+    if record.out_bytes + record.err_bytes == 0 {
+        Ok(())
+    } else {
+        fusion_shim::log::sync(state, record.serial)
     }
 }
 

@@ -2755,6 +2755,9 @@ pub struct TaskResult {
     /// More than the 1 MiB in `data` exists in the logs.
     #[prost(bool, tag = "2")]
     pub truncated: bool,
+    /// So much of what the program wrote is not left: the quota or a full disk dropped it, or the machine lost its power.
+    #[prost(uint64, tag = "3")]
+    pub missing_bytes: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExplainRequest {

@@ -26,6 +26,16 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     let request = GetTaskResultRequest { task: args.task };
     let result = link.repeat(async || link.tasks().get_task_result(request.clone()).await).await?;
     session.out.raw(&result.data)?;
+    if result.missing_bytes > 0 {
+        let left = result.data.len();
+        let all = result.missing_bytes + left as u64;
+        let note = if result.truncated {
+            format!("note: {} bytes of the result are missing in it\n", result.missing_bytes)
+        } else {
+            format!("note: only {left} of the {all} bytes of the result are left\n")
+        };
+        drop(io::stderr().write_all(note.as_bytes()));
+    }
     if result.truncated {
         let note = format!(
             "note: the result is cut at {} bytes; `fusionctl task logs {name}` has all of it\n",

@@ -5,6 +5,7 @@
 
 use super::refuse::{broken, refuse};
 use super::{Door, view};
+use crate::engine::workflow::missing_bytes;
 use crate::engine::{input_key, stored_task};
 use crate::profile::result::extract;
 use crate::runtime::TaskInput;
@@ -97,12 +98,14 @@ impl Door {
         }
         let output = self.log_of(task.id, attempt)?.output(limit).await;
         let output = output.map_err(|error| refuse_log(task.id, &error))?;
+        let missing_bytes = missing_bytes(&output, attempt.exit());
+        let is_whole = !output.truncated && missing_bytes == 0;
         let data = match format {
-            Some(format) if !output.truncated => extract(&format, &output.bytes).unwrap_or(output.bytes),
+            Some(format) if is_whole => extract(&format, &output.bytes).unwrap_or(output.bytes),
             Some(_) | None => output.bytes,
         };
         let data = self.masked(agent, data, output.truncated).await?;
-        Ok(v1::TaskResult { data, truncated: output.truncated })
+        Ok(v1::TaskResult { data, truncated: output.truncated, missing_bytes })
     }
 
     /// What an agent wrote, without its secrets.
@@ -130,7 +133,7 @@ impl Door {
         let mut data = read.map_err(|error| refuse_log(task, &error))?;
         let truncated = data.len() > limit;
         data.truncate(limit);
-        Ok(v1::TaskResult { data, truncated })
+        Ok(v1::TaskResult { data, truncated, missing_bytes: 0 })
     }
 
     pub(super) fn log_of(&self, task: TaskId, attempt: &Attempt) -> Result<Log, Status> {

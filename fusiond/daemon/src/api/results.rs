@@ -131,7 +131,7 @@ impl Door {
         let Some(task) = self.task_of_node(task).await else { return };
         let Ok(result) = self.result_of(&task, OUTPUT_BYTES_MAX).await else { return };
         let text = Value::String(text_of(&result.data)).to_string();
-        if result.truncated {
+        if result.truncated || result.missing_bytes > 0 {
             let exit = task.attempts.last().and_then(|attempt| attempt.exit());
             node.output_bytes = Some(exit.map_or(text.len() as u64, |exit| exit.out_bytes));
             node.output_preview = outputs::beginning(text.as_bytes());
@@ -179,6 +179,11 @@ impl Door {
                     });
                     let what = "the result";
                     return Err(refuse(&Reject::TooLarge { what, bytes, limit: ITEMS_BYTES_MAX }));
+                }
+                if result.missing_bytes > 0 {
+                    let (task, left) = (task.id.to_string(), result.data.len() as u64);
+                    let bytes = left + result.missing_bytes;
+                    return Err(refuse(&Reject::ResultIncomplete { task, left, bytes }));
                 }
                 Value::String(text_of(&result.data)).to_string()
             }

@@ -359,7 +359,7 @@ fn changed(stat: &rustix::fs::Stat) -> u64 {
     u64::try_from(stat.st_mtime).unwrap_or(0) * 1000 + stat.st_mtime_nsec / 1_000_000
 }
 
-fn parse_segment(name: &str, serial: u32) -> Option<(Stream, u64)> {
+pub(super) fn parse_segment(name: &str, serial: u32) -> Option<(Stream, u64)> {
     let (number, rest) = name.split_once('.')?;
     if number.parse() != Ok(serial) {
         return None;

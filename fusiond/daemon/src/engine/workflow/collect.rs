@@ -5,9 +5,10 @@
 use crate::engine::secrets::mask_of;
 use crate::profile::result::extract;
 use crate::runtime::Runtime;
+use crate::runtime::logs::Output;
 use crate::store::Reader;
 use crate::vault::{Cut, Vault};
-use fusion_core::task::{Attempt, TaskKind};
+use fusion_core::task::{Attempt, Exit, TaskKind};
 use fusion_core::workflow::Place;
 use fusion_core::{Failure, FailureCode, RunId, Secret, TaskId};
 use fusion_workflow::definition::{Format, Node};
@@ -61,7 +62,8 @@ pub(crate) async fn collect(look: Look, runtime: Runtime, reader: Reader, vault:
 }
 
 async fn read(look: &Look, runtime: &Runtime) -> Result<Vec<u8>, Failure> {
-    let Some(attempt) = &look.attempt else { return Ok(Vec::new()) };
+    let gone = || invalid("the result is gone: its task is not stored any more");
+    let attempt = look.attempt.as_ref().ok_or_else(gone)?;
     let lease = attempt.lease;
     let unreadable =
         |error: crate::runtime::logs::LogError| invalid(format!("the result cannot be read: {error}"));
@@ -79,9 +81,27 @@ async fn read(look: &Look, runtime: &Runtime) -> Result<Vec<u8>, Failure> {
     if output.truncated {
         return Err(invalid(format!("the result is longer than {RESULT_BYTES_MAX} bytes")));
     }
+    if let Some(remark) = attempt.exit().and_then(|exit| remark_on_missing(&output, exit)) {
+        return Err(invalid(remark));
+    }
     match format {
         Some(format) => extract(format, &output.bytes).map_err(invalid),
         None => Ok(output.bytes),
+    }
+}
+
+fn remark_on_missing(output: &Output, exit: &Exit) -> Option<String> {
+    let (missing, all) = (missing_bytes(output, Some(exit)), exit.out_bytes);
+    (missing > 0).then(|| format!("only {} of the {all} bytes of the result are left", all - missing))
+}
+
+/// How much of what a program wrote is not left, as far as it was read: the quota or a full disk dropped it, or the machine
+/// lost its power before it was on disk. An end is on disk as soon as it is told, output that nobody waits for is not: the
+/// length tells.
+pub(crate) fn missing_bytes(output: &Output, exit: Option<&Exit>) -> u64 {
+    match exit.filter(|_| !output.truncated) {
+        Some(exit) => exit.out_bytes.saturating_sub(output.bytes.len() as u64),
+        None => output.dropped_bytes,
     }
 }
 
@@ -125,10 +145,45 @@ fn unfenced(text: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn ended() -> Exit {
+        Exit {
+            kind: fusion_core::task::ExitKind::Exited { code: 0 },
+            stop: None,
+            oom_kills: 0,
+            started_at: fusion_core::Time(0),
+            ended_at: fusion_core::Time(0),
+            cpu: fusion_core::Millis(0),
+            peak_memory_bytes: 0,
+            out_bytes: 0,
+            err_bytes: 0,
+            dropped_bytes: 0,
+            tail: String::new(),
+            cost: fusion_core::Cost::default(),
+        }
+    }
+
     fn made(node: &str, bytes: &str) -> Result<String, String> {
         let node: Node = serde_json::from_str(node).unwrap();
         let made = make(&node, bytes.as_bytes()).map_err(|failure| failure.message);
         made.map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn what_is_missing_of_an_output_is_counted_also_where_only_a_part_was_read() {
+        let read = |bytes: usize, dropped_bytes, truncated| Output {
+            bytes: vec![0; bytes],
+            dropped_bytes,
+            truncated,
+        };
+        let exit = |out_bytes| Exit { out_bytes, ..ended() };
+        assert_eq!(missing_bytes(&read(7, 0, false), Some(&exit(7))), 0);
+        assert_eq!(missing_bytes(&read(7, 3, false), Some(&exit(10))), 3);
+        assert_eq!(missing_bytes(&read(0, 0, false), Some(&exit(10))), 10, "nothing says where they were");
+        assert_eq!(missing_bytes(&read(7, 0, true), Some(&exit(10))), 0);
+        assert_eq!(
+            remark_on_missing(&read(4, 0, false), &exit(10)).as_deref(),
+            Some("only 4 of the 10 bytes of the result are left")
+        );
     }
 
     #[test]
