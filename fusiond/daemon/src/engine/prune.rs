@@ -81,13 +81,13 @@ impl Pruner {
         let old = events.iter().filter(|event| event.at < cutoff && event.seq < last);
         for event in old {
             if let Some(task) = ended_task(&event.kind) {
-                prune_task(reader, state, batch, task, now, cutoff, &mut pruned)?;
+                prune_task(reader, state, batch, task, cutoff, &mut pruned)?;
             }
             if let EventKind::RunSucceeded { run, .. }
             | EventKind::RunFailed { run, .. }
             | EventKind::RunCancelled { run } = event.kind
             {
-                prune_run(reader, state, batch, run, now, cutoff)?;
+                prune_run(reader, state, batch, run, cutoff)?;
             }
             batch.delete(&record::event_key(event.seq));
         }
@@ -163,12 +163,11 @@ fn prune_run(
     state: &mut State,
     batch: &mut Batch,
     id: RunId,
-    now: Time,
     cutoff: Time,
 ) -> Result<(), ReadError> {
     let ended = stored_run(reader, id)?.and_then(|run| run.state.ended_at());
     if ended.is_some_and(|at| at < cutoff) && state.forget_ended_run(id, cutoff) {
-        delete_run(reader, batch, now, id)?;
+        delete_run(reader, batch, id)?;
     }
     Ok(())
 }
@@ -179,7 +178,6 @@ fn prune_task(
     state: &mut State,
     batch: &mut Batch,
     id: TaskId,
-    now: Time,
     cutoff: Time,
     pruned: &mut Pruned,
 ) -> Result<(), ReadError> {
@@ -194,7 +192,7 @@ fn prune_task(
         pruned.logs.push(attempt.lease);
     }
     if task.is_some_and(|task| task.spec.input_bytes as usize > INLINE_BYTES_MIN) {
-        release_prompt(reader, batch, id, now)?;
+        release_prompt(reader, batch, id)?;
     }
     batch.delete(&record::input_key(id));
     batch.delete(&record::task_key(id));
@@ -205,13 +203,13 @@ fn prune_task(
 const INLINE_BYTES_MIN: usize = 1 << 20;
 
 /// A prompt that is stored apart goes with the last task that names it.
-fn release_prompt(reader: &Reader, batch: &mut Batch, id: TaskId, now: Time) -> Result<(), ReadError> {
+fn release_prompt(reader: &Reader, batch: &mut Batch, id: TaskId) -> Result<(), ReadError> {
     let body = reader.get(&record::input_key(id))?;
     let input = body.and_then(|body| crate::runtime::TaskInput::decode(&body).ok());
-    match input.and_then(|input| input.stored) {
-        Some(prompt) => stored::release(reader, batch, now, prompt.id, &id.0.to_be_bytes()),
-        None => Ok(()),
+    if let Some(prompt) = input.and_then(|input| input.stored) {
+        stored::release(batch, prompt.id, &id.0.to_be_bytes());
     }
+    Ok(())
 }
 
 #[cfg(test)]

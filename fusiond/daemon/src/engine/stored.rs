@@ -75,6 +75,9 @@ const STORED: &[u8] = b"stored/";
 const PIECE: &[u8] = b"storedpart/";
 const NEEDED: &[u8] = b"storedby/";
 
+/// Pieces that a sweep removes in one turn: bounds its record.
+const SWEPT_PIECES_MAX: u32 = 500;
+
 /// Descriptions read at once by a sweep.
 const PAGE: usize = 512;
 
@@ -153,7 +156,7 @@ pub(crate) fn put_whole(batch: &mut Batch, now: Time, owner: Uid, bytes: &[u8], 
 /// When the store does not answer.
 pub(crate) fn is_kept(reader: &Reader, now: Time, id: InputId) -> Result<bool, ReadError> {
     match find(reader, id)? {
-        Some(stored) => Ok(is_fresh(&stored, now) || is_needed(reader, id, None)?),
+        Some(stored) => Ok(is_fresh(&stored, now) || is_needed(reader, id)?),
         None => Ok(false),
     }
 }
@@ -162,11 +165,8 @@ fn is_fresh(stored: &Stored, now: Time) -> bool {
     stored.at.plus(UNNAMED_FOR) > now
 }
 
-/// Whether somebody other than `but` needs it.
-fn is_needed(reader: &Reader, id: InputId, but: Option<&[u8]>) -> Result<bool, ReadError> {
-    let found = reader.range(&key(NEEDED, id, &[]), None, 2, Direction::Ascending)?;
-    let own = but.map(|who| key(NEEDED, id, who));
-    Ok(found.iter().any(|entry| Some(&entry.key) != own.as_ref()))
+fn is_needed(reader: &Reader, id: InputId) -> Result<bool, ReadError> {
+    Ok(!reader.range(&key(NEEDED, id, &[]), None, 1, Direction::Ascending)?.is_empty())
 }
 
 /// Somebody needs it from now on.
@@ -174,25 +174,9 @@ pub(crate) fn need(batch: &mut Batch, id: InputId, who: &[u8]) {
     batch.put(&key(NEEDED, id, who), &[1]);
 }
 
-/// Somebody who needed it is gone.
-///
-/// # Errors
-/// When the store does not answer.
-pub(crate) fn release(
-    reader: &Reader,
-    batch: &mut Batch,
-    now: Time,
-    id: InputId,
-    who: &[u8],
-) -> Result<(), ReadError> {
+/// Somebody who needed it is gone. Whether somebody else needs it, perhaps from this very turn on, a sweep finds out.
+pub(crate) fn release(batch: &mut Batch, id: InputId, who: &[u8]) {
     batch.delete(&key(NEEDED, id, who));
-    match read(reader, id)? {
-        Some(stored) if !is_fresh(&stored, now) && !is_needed(reader, id, Some(who))? => {
-            delete(batch, id, &stored);
-        }
-        Some(_) | None => {}
-    }
-    Ok(())
 }
 
 fn delete(batch: &mut Batch, id: InputId, stored: &Stored) {
@@ -202,27 +186,32 @@ fn delete(batch: &mut Batch, id: InputId, stored: &Stored) {
     batch.delete(&key(STORED, id, &[]));
 }
 
-/// Puts the end of what nobody has named for too long into the batch.
+/// Puts the end of what nobody needs or has named for too long into the batch, some of it at a time. Not in a turn that
+/// stores something: it reads what stood before that. Returns when to look again, if there is anything to look for.
 ///
 /// # Errors
 /// When the store does not answer.
-pub(crate) fn sweep(reader: &Reader, batch: &mut Batch, now: Time) -> Result<(), ReadError> {
-    let mut last = None;
+pub(crate) fn sweep(reader: &Reader, batch: &mut Batch, now: Time) -> Result<Option<Time>, ReadError> {
+    let (mut room, mut next, mut last) = (SWEPT_PIECES_MAX, None, None);
     loop {
         let page = reader.range(STORED, last.as_deref(), PAGE, Direction::Ascending)?;
         for entry in &page {
             let id = entry.key[STORED.len()..].try_into().ok().map(InputId);
             let stored = postcard::from_bytes::<Stored>(&entry.body).ok();
-            if let (Some(id), Some(stored)) = (id, stored)
-                && !is_fresh(&stored, now)
-                && !is_needed(reader, id, None)?
-            {
+            let (Some(id), Some(stored)) = (id, stored) else { continue };
+            if is_fresh(&stored, now) {
+                next = Some(now.plus(UNNAMED_FOR));
+            } else if !is_needed(reader, id)? {
                 delete(batch, id, &stored);
+                room = room.saturating_sub(1 + pieces(stored.bytes));
+                if room == 0 {
+                    return Ok(Some(now));
+                }
             }
         }
         match page.last() {
             Some(entry) if page.len() == PAGE => last = Some(entry.key.clone()),
-            Some(_) | None => return Ok(()),
+            Some(_) | None => return Ok(next),
         }
     }
 }
@@ -284,7 +273,9 @@ mod tests {
         }
 
         fn sweep(&mut self) {
-            self.change(|reader, batch, now| sweep(reader, batch, now).unwrap());
+            self.change(|reader, batch, now| {
+                let _next = sweep(reader, batch, now).unwrap();
+            });
         }
 
         fn entries(&self) -> usize {
@@ -324,9 +315,47 @@ mod tests {
         assert!(!is_kept(&rig.store.reader(), rig.now, second.id).unwrap(), "a sweep may take it");
         rig.sweep();
         assert_eq!(rig.entries(), 4);
-        rig.change(|reader, batch, now| release(reader, batch, now, first.id, tasks[0]).unwrap());
+        rig.change(|_, batch, _| release(batch, first.id, tasks[0]));
         assert!(is_kept(&rig.store.reader(), rig.now, first.id).unwrap());
-        rig.change(|reader, batch, now| release(reader, batch, now, first.id, tasks[1]).unwrap());
+        rig.change(|_, batch, _| release(batch, first.id, tasks[1]));
+        rig.sweep();
+        assert_eq!(rig.entries(), 0);
+    }
+
+    #[test]
+    fn what_somebody_needs_from_the_turn_on_in_which_the_last_other_is_gone_stays() {
+        let mut rig = Rig::new();
+        let prompt = rig.store(&[b'a'; 10]);
+        rig.change(|_, batch, _| need(batch, prompt.id, &[1]));
+        rig.now = rig.now.plus(UNNAMED_FOR);
+        rig.change(|_, batch, _| {
+            need(batch, prompt.id, &[2]);
+            release(batch, prompt.id, &[1]);
+        });
+        rig.sweep();
+        assert!(is_kept(&rig.store.reader(), rig.now, prompt.id).unwrap());
+        let mut read = Vec::new();
+        read_stored(&rig.store.reader(), prompt, &mut read).unwrap();
+        assert_eq!(read, [b'a'; 10]);
+    }
+
+    #[test]
+    fn a_sweep_removes_some_at_a_time_and_says_when_there_is_more_to_do() {
+        let mut rig = Rig::new();
+        let sweep_now = |rig: &mut Rig| {
+            let mut next = None;
+            rig.change(|reader, batch, now| next = sweep(reader, batch, now).unwrap());
+            next
+        };
+        assert_eq!(sweep_now(&mut rig), None, "nothing is stored");
+        for number in 0..300_u16 {
+            let _stored = rig.store(&number.to_be_bytes());
+        }
+        assert_eq!(sweep_now(&mut rig), Some(rig.now.plus(UNNAMED_FOR)));
+        rig.now = rig.now.plus(UNNAMED_FOR);
+        assert_eq!(sweep_now(&mut rig), Some(rig.now));
+        assert_eq!(rig.entries(), 100);
+        assert_eq!(sweep_now(&mut rig), None);
         assert_eq!(rig.entries(), 0);
     }
 }

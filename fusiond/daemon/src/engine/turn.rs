@@ -61,8 +61,10 @@ pub(crate) struct Loop {
     waiters: Waiters,
     pruner: Pruner,
     batch: Batch,
-    /// Whether a result was put into the batch.
-    has_result: bool,
+    /// Whether something was put into the batch that a sweep of what stood before might take.
+    has_stored: bool,
+    /// When to look for prompts and results that nobody needs; `None` while there is nothing to look for.
+    sweep_at: Option<Time>,
     out: Out,
     /// Outcomes that the engine itself saw: an input that cannot be read back.
     own_outcomes: Vec<Outcome>,
@@ -92,7 +94,8 @@ impl Loop {
             waiters: Waiters::default(),
             pruner: Pruner::new(parts.history),
             batch: Batch::new(),
-            has_result: false,
+            has_stored: false,
+            sweep_at: Some(Time(0)),
             out: Out::default(),
             own_outcomes: Vec::new(),
         }
@@ -121,7 +124,8 @@ impl Loop {
     fn next_wait(&self) -> Option<Duration> {
         let now = self.clock.now();
         let due = wake::next_wake(&self.state).map(|at| Duration::from_millis(at.since(now).0));
-        [due, self.pruner.wait(now)].into_iter().flatten().min()
+        let sweep = self.sweep_at.map(|at| Duration::from_millis(at.since(now).0));
+        [due, sweep, self.pruner.wait(now)].into_iter().flatten().min()
     }
 
     /// One turn. Returns who asked for the end.
@@ -140,8 +144,9 @@ impl Loop {
         }
         let errands = self.serve_runs(now);
         let logs = self.prune(now);
+        self.sweep(now);
         self.commit();
-        self.has_result = false;
+        self.has_stored = false;
         self.write_back();
         self.send_aside(errands);
         self.state.trim();
@@ -253,25 +258,27 @@ impl Loop {
 
     fn keep(&mut self, now: Time, id: InputId, step: Keep) -> Result<Kept, Reject> {
         let reader = self.store.reader();
-        if matches!(step, Keep::Begin { .. }) {
-            self.sweep(now);
-        }
+        self.note_stored(now);
         stored::keep(&reader, &mut self.batch, now, id, step).map_err(|error| {
             tracing::error!(%id, "a prompt could not be stored: {error}");
             Reject::InputNotFound { input: id.to_string() }
         })
     }
 
-    /// Puts the end of prompts that nobody has named for too long into the batch.
-    ///
-    /// Not in a turn that stores a result: the sweep reads what stood before it, and might take what it needs.
+    fn note_stored(&mut self, now: Time) {
+        self.has_stored = true;
+        self.sweep_at.get_or_insert(now.plus(stored::UNNAMED_FOR));
+    }
+
+    /// Puts the end of prompts and results that nobody needs into the batch.
     fn sweep(&mut self, now: Time) {
-        if self.has_result {
+        if self.has_stored || self.sweep_at.is_none_or(|at| at > now) {
             return;
         }
-        if let Err(error) = stored::sweep(&self.store.reader(), &mut self.batch, now) {
+        self.sweep_at = stored::sweep(&self.store.reader(), &mut self.batch, now).unwrap_or_else(|error| {
             tracing::error!("stored prompts could not be looked through; they are kept: {error}");
-        }
+            Some(now.plus(stored::UNNAMED_FOR))
+        });
     }
 
     fn assign_id(&mut self, turn: Turn, command: &mut Command) {
@@ -378,7 +385,8 @@ impl Loop {
         if !self.pruner.is_due(now) {
             return Vec::new();
         }
-        self.sweep(now);
+        // What goes may have needed something.
+        self.sweep_at.get_or_insert(now.plus(stored::UNNAMED_FOR));
         let reader = self.store.reader();
         match self.pruner.look(&reader, &mut self.state, &mut self.batch, now) {
             Ok(pruned) => pruned.logs,

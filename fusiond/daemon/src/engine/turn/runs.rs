@@ -153,7 +153,7 @@ impl Loop {
         if let Err(error) = outputs::put(&reader, &mut self.batch, now, run.owner, id, place, bytes) {
             tracing::error!(run = %id, "what stood there before could not be looked at: {error}");
         }
-        self.has_result = true;
+        self.note_stored(now);
     }
 
     fn state_of(&self, run: RunId, place: Place) -> Option<&NodeState> {

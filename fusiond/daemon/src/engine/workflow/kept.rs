@@ -17,7 +17,7 @@ use super::script::Script;
 use crate::engine::record;
 use crate::store::{Batch, Direction, ReadError, Reader};
 use fusion_core::workflow::{End, How, Node, NodeState, Output, Place, Plan, Run};
-use fusion_core::{RunId, TaskId, Time, WorkflowId};
+use fusion_core::{RunId, TaskId, WorkflowId};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -383,8 +383,8 @@ fn inner_value(reader: &Reader, id: RunId) -> Result<Value, ReadError> {
 ///
 /// # Errors
 /// When the store does not answer.
-pub(crate) fn delete_run(reader: &Reader, batch: &mut Batch, now: Time, id: RunId) -> Result<(), ReadError> {
-    outputs::release(reader, batch, now, &key(OUTPUT, id.0))?;
+pub(crate) fn delete_run(reader: &Reader, batch: &mut Batch, id: RunId) -> Result<(), ReadError> {
+    outputs::release(reader, batch, &key(OUTPUT, id.0))?;
     for prefix in [NODE, ITEMS, QUESTION, OUTPUT, REVISION] {
         for entry in reader.range(&key(prefix, id.0), None, usize::MAX, Direction::Ascending)? {
             batch.delete(&entry.key);

@@ -41,7 +41,7 @@ pub(crate) fn put(
     bytes: &[u8],
 ) -> Result<(), ReadError> {
     let key = place_key(OUTPUT, run, place);
-    let old = release_one(reader, batch, now, &key);
+    let old = release_one(reader, batch, &key);
     if bytes.len() <= INLINE_BYTES_MAX {
         batch.put(&key, bytes);
     } else {
@@ -60,21 +60,21 @@ fn apart(body: &[u8]) -> Option<StoredPrompt> {
     body.strip_prefix(&[APART]).and_then(crate::engine::record::decode)
 }
 
-fn release_one(reader: &Reader, batch: &mut Batch, now: Time, key: &[u8]) -> Result<(), ReadError> {
-    match reader.get(key)?.as_deref().and_then(apart) {
-        Some(old) => stored::release(reader, batch, now, old.id, who(key)),
-        None => Ok(()),
+fn release_one(reader: &Reader, batch: &mut Batch, key: &[u8]) -> Result<(), ReadError> {
+    if let Some(old) = reader.get(key)?.as_deref().and_then(apart) {
+        stored::release(batch, old.id, who(key));
     }
+    Ok(())
 }
 
 /// Nobody needs the results under this prefix any more.
 ///
 /// # Errors
 /// When the store does not answer.
-pub(crate) fn release(reader: &Reader, batch: &mut Batch, now: Time, prefix: &[u8]) -> Result<(), ReadError> {
+pub(crate) fn release(reader: &Reader, batch: &mut Batch, prefix: &[u8]) -> Result<(), ReadError> {
     for entry in reader.range(prefix, None, usize::MAX, Direction::Ascending)? {
         if let Some(old) = apart(&entry.body) {
-            stored::release(reader, batch, now, old.id, who(&entry.key))?;
+            stored::release(batch, old.id, who(&entry.key));
         }
     }
     Ok(())
@@ -195,8 +195,11 @@ mod tests {
         rig.now = rig.now.plus(UNNAMED_FOR);
         rig.put(one, b"1");
         assert!(read(&rig, two).as_deref() == Some(&*long), "somebody else needs it");
+        rig.change(|reader, batch, _| {
+            kept::delete_run(reader, batch, RUN).unwrap();
+        });
         rig.change(|reader, batch, now| {
-            kept::delete_run(reader, batch, now, RUN).unwrap();
+            let _next = stored::sweep(reader, batch, now).unwrap();
         });
         let left: usize = [&b"stored/"[..], b"storedpart/", b"storedby/", b"output/"]
             .map(|kind| rig.entries(kind))
