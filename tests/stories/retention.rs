@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fusion_tests::{Daemon, Setup, Watch};
+use fusion_tests::{Ctl, Daemon, Setup, Watch, node};
 
 fn text(value: &serde_json::Value) -> String {
     value.as_str().expect("a text").to_owned()
@@ -46,4 +46,34 @@ fn retention_ends_old_history_and_spares_what_has_not_ended() {
     assert_eq!(ctl.json(&["task", "show", &waiting])["state"], "queued");
     assert_eq!(ctl.refused(3, &["task", "logs", &old])["code"], "task_not_found");
     ctl.ok(&["agent", "show", "a"]);
+}
+
+#[test]
+fn retention_spares_the_results_of_a_run_that_goes_on() {
+    let config = "[tasks]\nhistory = \"1ms\"\n".to_owned();
+    let mut daemon = Daemon::with(Setup { config, ..Setup::default() });
+    let ctl = daemon.ctl();
+    ctl.ok(&["agent", "spawn", "a", "--profile", "shell"]);
+    let flow = "name: o\nnodes:\n\
+        - {id: says, run: [echo, words]}\n\
+        - {id: gate, needs: says, approval: {}}\n";
+    let run = ctl.start_run(&daemon.flow("o", flow), &[]);
+    let task = ctl.until("the gate asks", |ctl| {
+        let shown = ctl.json(&["workflow", "show", &run]);
+        (node(&shown, "gate")["state"] == "waiting_approval").then(|| text(&node(&shown, "says")["task"]))
+    });
+    let old = ctl.submit("echo gone", &[]);
+    ctl.ended(&old);
+    let is_gone = |ctl: &Ctl, args: &[&str]| (ctl.run(args).code == 3).then_some(());
+    daemon.kill9();
+    daemon.start_again();
+    ctl.until("the old task is gone", |ctl| is_gone(ctl, &["task", "show", &old]));
+    assert_eq!(ctl.json(&["task", "show", &task])["state"], "succeeded");
+    assert_eq!(ctl.ok(&["workflow", "show", &run, "--result", "says"]), "words");
+    ctl.ok(&["workflow", "approve", &run, "gate"]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    daemon.kill9();
+    daemon.start_again();
+    ctl.until("the run is gone", |ctl| is_gone(ctl, &["workflow", "show", &run]));
+    ctl.until("its task is gone", |ctl| is_gone(ctl, &["task", "show", &task]));
 }

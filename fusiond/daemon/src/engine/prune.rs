@@ -7,7 +7,8 @@
 use crate::engine::workflow::kept::{delete_run, stored_run};
 use crate::engine::{record, stored};
 use crate::store::{Batch, Direction, ReadError, Reader};
-use fusion_core::{Event, EventKind, Millis, RunId, State, TaskId, Time};
+use fusion_core::workflow::{How, NodeState, Output, Place};
+use fusion_core::{Event, EventKind, Millis, Run, RunId, State, Task, TaskId, Time};
 use std::time::Duration;
 
 /// Events looked at in one turn: bounds the size of its record.
@@ -87,7 +88,7 @@ impl Pruner {
             | EventKind::RunFailed { run, .. }
             | EventKind::RunCancelled { run } = event.kind
             {
-                prune_run(reader, state, batch, run, cutoff)?;
+                prune_run(reader, state, batch, run, cutoff, &mut pruned)?;
             }
             batch.delete(&record::event_key(event.seq));
         }
@@ -157,22 +158,60 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
     }
 }
 
-/// Removes a run, unless it was run again and has not ended, or ended again later.
+/// Removes a run with the tasks and runs whose results are its own, unless it was run again and has not ended, or ended
+/// again later, or another one that goes on has its result.
 fn prune_run(
     reader: &Reader,
     state: &mut State,
     batch: &mut Batch,
     id: RunId,
     cutoff: Time,
+    pruned: &mut Pruned,
 ) -> Result<(), ReadError> {
-    let ended = stored_run(reader, id)?.and_then(|run| run.state.ended_at());
-    if ended.is_some_and(|at| at < cutoff) && state.forget_ended_run(id, cutoff) {
-        delete_run(reader, batch, id)?;
+    let Some(run) = stored_run(reader, id)? else { return Ok(()) };
+    let has_ended = run.state.ended_at().is_some_and(|at| at < cutoff);
+    if !has_ended || is_inside_one_that_goes_on(state, &run) || !state.forget_ended_run(id, cutoff) {
+        return Ok(());
+    }
+    delete_run(reader, batch, id)?;
+    // Their own events may have gone before.
+    for (_, node) in run.places() {
+        if let Some(task) = node.state.task() {
+            prune_task(reader, state, batch, task, cutoff, pruned)?;
+        }
+        if let Some(inner) = inner_of(&node.state) {
+            prune_run(reader, state, batch, inner, cutoff, pruned)?;
+        }
     }
     Ok(())
 }
 
-/// Removes a task, unless it was retried and has not ended, or ended again later.
+/// The run whose result is that of the node.
+fn inner_of(state: &NodeState) -> Option<RunId> {
+    match &state.end()?.how {
+        How::Succeeded(Output::Run(inner)) => Some(*inner),
+        How::Succeeded(_) | How::Failed(_) | How::Skipped(_) | How::Cancelled => None,
+    }
+}
+
+/// The state of a place of a run that goes on.
+fn state_of(state: &State, run: RunId, place: Place) -> Option<&NodeState> {
+    let run = state.run(run).filter(|run| run.state.ended_at().is_none())?;
+    run.node(place).map(|node| &node.state)
+}
+
+fn is_inside_one_that_goes_on(state: &State, run: &Run) -> bool {
+    let outer = run.spec.parent.and_then(|(outer, place)| state_of(state, outer, place));
+    outer.and_then(inner_of) == Some(run.id)
+}
+
+/// Whether its result is that of a node of a run that goes on.
+fn is_used(state: &State, task: &Task) -> bool {
+    let node = task.spec.node.as_ref().and_then(|node| state_of(state, node.run, node.place));
+    node.and_then(NodeState::task) == Some(task.id)
+}
+
+/// Removes a task, unless it was retried and has not ended, or ended again later, or a run that goes on has its result.
 fn prune_task(
     reader: &Reader,
     state: &mut State,
@@ -184,7 +223,8 @@ fn prune_task(
     let Some(body) = reader.get(&record::task_key(id))? else { return Ok(()) };
     let task = record::decode_task(&body);
     let ended = task.as_ref().and_then(|task| task.state.ended_at());
-    if ended.is_none_or(|at| at >= cutoff) || !state.forget_ended(id, cutoff) {
+    let is_used = task.as_ref().is_some_and(|task| is_used(state, task));
+    if is_used || ended.is_none_or(|at| at >= cutoff) || !state.forget_ended(id, cutoff) {
         return Ok(());
     }
     for attempt in record::attempts_of(reader, id)? {
