@@ -44,8 +44,8 @@ fn tell(states: &[NotifyState<'_>]) {
     drop(sd_notify::notify(states));
 }
 
-/// Feeds the watchdog, if one is set, for as long as the engine takes turns: a daemon that hangs is started anew by the
-/// service manager, and agents do not notice. The only wake-up of an idle daemon.
+/// Feeds the watchdog, if one is set, for as long as the engine takes turns or waits for room on the disk: a daemon that
+/// hangs is started anew by the service manager, and agents do not notice. The only wake-up of an idle daemon.
 pub fn start_watchdog(engine: Engine) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     tokio::spawn(async move {
@@ -56,10 +56,15 @@ pub fn start_watchdog(engine: Engine) {
     });
 }
 
-/// Returns when the engine has taken a turn after the beat, and not before: what hangs starves.
+/// Returns when the engine has taken a turn after the beat, or waits for what a new start would not bring either, and not
+/// before: what hangs starves.
 async fn take_turn<T>(engine: &Engine, beat: impl Future<Output = T>) -> Result<(), Reject> {
     beat.await;
-    engine.look(|_, _| ()).await
+    tokio::select! {
+        biased;
+        () = engine.cramped() => Ok(()),
+        taken = engine.look(|_, _| ()) => taken,
+    }
 }
 
 /// The listening socket that the service manager has handed over (socket activation), if it did.
@@ -93,7 +98,7 @@ mod tests {
     fn the_watchdog_starves_while_the_engine_takes_no_turn() {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(Config::new(folder.path().join("store"))).unwrap();
-        let (engine, mut inbox) = Engine::unattended(store.reader());
+        let (engine, mut inbox, cramped) = Engine::unattended(store.reader());
         let mut nobody = Context::from_waker(Waker::noop());
 
         let mut hungry = pin!(take_turn(&engine, std::future::pending::<()>()));
@@ -110,5 +115,15 @@ mod tests {
         assert!(fed.as_mut().poll(&mut nobody).is_pending(), "fed by the question alone");
         look(&State::default(), Time(0));
         assert!(matches!(fed.as_mut().poll(&mut nobody), Poll::Ready(Ok(()))), "hungry after a turn");
+
+        cramped.send_replace(true);
+        let mut fed = pin!(take_turn(&engine, std::future::ready(())));
+        assert!(
+            matches!(fed.as_mut().poll(&mut nobody), Poll::Ready(Ok(()))),
+            "hungry while the disk is full"
+        );
+        cramped.send_replace(false);
+        let mut hungry = pin!(take_turn(&engine, std::future::ready(())));
+        assert!(hungry.as_mut().poll(&mut nobody).is_pending(), "fed by a disk that was full");
     }
 }

@@ -93,15 +93,18 @@ pub enum Beside {
 pub struct Engine {
     asks: mpsc::Sender<Message>,
     seq: watch::Receiver<u64>,
+    /// Whether it waits for room on the disk.
+    is_cramped: watch::Receiver<bool>,
     reader: Reader,
 }
 
 #[cfg(test)]
 impl Engine {
     /// One that does nothing by itself: what is asked of it is in the hands of the test.
-    pub(crate) fn unattended(reader: Reader) -> (Self, mpsc::Receiver<Message>) {
+    pub(crate) fn unattended(reader: Reader) -> (Self, mpsc::Receiver<Message>, watch::Sender<bool>) {
         let (asks, inbox) = mpsc::channel(1);
-        (Self { asks, seq: watch::channel(0).1, reader }, inbox)
+        let (cramped, is_cramped) = watch::channel(false);
+        (Self { asks, seq: watch::channel(0).1, is_cramped, reader }, inbox, cramped)
     }
 }
 
@@ -136,9 +139,10 @@ pub fn start(parts: Parts, epoch: u64) -> std::io::Result<Engine> {
     let (asks, inbox) = mpsc::channel(ASKS_MAX);
     let (seq_sender, seq) = watch::channel(parts.state.seq);
     let reader = parts.store.reader();
-    let engine = turn::Loop::new(parts, inbox, asks.downgrade(), seq_sender);
+    let (cramped, is_cramped) = watch::channel(false);
+    let engine = turn::Loop::new(parts, inbox, asks.downgrade(), turn::Told { seq: seq_sender, cramped });
     std::thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run(epoch))?;
-    Ok(Engine { asks, seq, reader })
+    Ok(Engine { asks, seq, is_cramped, reader })
 }
 
 impl Engine {
@@ -262,6 +266,15 @@ impl Engine {
     #[must_use]
     pub fn seq(&self) -> watch::Receiver<u64> {
         self.seq.clone()
+    }
+
+    /// Returns while it waits for room on the disk, which it tries again and again: no turn ends meanwhile.
+    pub async fn cramped(&self) {
+        let mut is_cramped = self.is_cramped.clone();
+        if is_cramped.wait_for(|is_cramped| *is_cramped).await.is_err() {
+            // It has ended, which others tell.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// History on disk.

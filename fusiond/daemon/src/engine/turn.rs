@@ -43,6 +43,14 @@ struct After {
     stop: Option<oneshot::Sender<Store>>,
 }
 
+/// What everybody may know of the loop at any time.
+pub(crate) struct Told {
+    /// The last event that was written.
+    pub(crate) seq: watch::Sender<u64>,
+    /// Whether it waits for room on the disk.
+    pub(crate) cramped: watch::Sender<bool>,
+}
+
 /// The engine thread's own things.
 pub(crate) struct Loop {
     state: State,
@@ -55,7 +63,7 @@ pub(crate) struct Loop {
     own: mpsc::WeakSender<Message>,
     scripts: Scripts,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
-    seq: watch::Sender<u64>,
+    told: Told,
     clock: Clock,
     ids: Ids,
     waiters: Waiters,
@@ -75,7 +83,7 @@ impl Loop {
         parts: Parts,
         inbox: mpsc::Receiver<Message>,
         own: mpsc::WeakSender<Message>,
-        seq: watch::Sender<u64>,
+        told: Told,
     ) -> Self {
         let last = last_instant(&parts);
         Self {
@@ -88,7 +96,7 @@ impl Loop {
             own,
             scripts: Scripts::default(),
             outcomes: parts.outcomes,
-            seq,
+            told,
             clock: Clock::start(last),
             ids: Ids::default(),
             waiters: Waiters::default(),
@@ -414,6 +422,7 @@ impl Loop {
                 Err(CommitError::NoSpace) => {
                     // Nothing was written and nobody was told: agents go on, callers wait.
                     tracing::error!("no room for the journal; trying again until there is");
+                    self.told.cramped.send_replace(true);
                     std::thread::park_timeout(NO_SPACE_WAIT);
                 }
                 Err(error) => {
@@ -424,7 +433,8 @@ impl Loop {
                 }
             }
         }
-        self.seq.send_replace(self.state.seq);
+        self.told.cramped.send_if_modified(std::mem::take);
+        self.told.seq.send_replace(self.state.seq);
     }
 
     /// Hands the effects over, with what the hands need besides.
