@@ -28,6 +28,7 @@ use tonic::{Response, Status};
 use tower::service_fn;
 
 use self::ssh::Host;
+pub(crate) use self::unreachable::quoted;
 use self::unreachable::{Around, NamedBy};
 use crate::error::{Complaint, Exit, Stop, is_lost};
 
@@ -49,6 +50,26 @@ pub(crate) struct Place {
     pub(crate) host: Option<Host>,
 }
 
+/// A daemon that was named by its socket.
+#[derive(Debug)]
+pub(crate) struct Named {
+    /// The socket.
+    pub(crate) socket: PathBuf,
+    /// The state that goes with it, as far as the path tells.
+    pub(crate) state: StateOf,
+}
+
+/// The flags by which a daemon and its state are known.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum StateOf {
+    /// `--user`.
+    User,
+    /// `--root DIR`.
+    Root(PathBuf),
+    /// The path of the socket does not tell.
+    Unknown,
+}
+
 /// One daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
@@ -64,7 +85,7 @@ impl Place {
         if let Some(host) = &self.host {
             return Ok(vec![Way::Host(host.clone())]);
         }
-        if let Some(path) = self.socket.clone().or_else(|| set("FUSION_SOCKET")) {
+        if let Some(path) = self.socket(&env) {
             return Ok(vec![Way::Socket(path)]);
         }
         if let Some(text) = set("FUSION_HOST") {
@@ -77,6 +98,25 @@ impl Place {
             return Ok(vec![Way::Host(host)]);
         }
         Ok(socket::usual(env).into_iter().map(Way::Socket).collect())
+    }
+
+    /// The socket that was named, if one was: the flag before the environment.
+    fn socket(&self, env: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+        let set = || env("FUSION_SOCKET").filter(|value| !value.as_os_str().is_empty());
+        self.socket.clone().or_else(set)
+    }
+
+    /// The daemon that was named by its socket, unless it is the one for every user of the machine.
+    pub(crate) fn named(&self) -> Option<Named> {
+        let socket = self.socket(environment).filter(|socket| socket != Path::new(socket::SYSTEM))?;
+        let state = if socket::rootless(environment).is_some_and(|own| own == socket) {
+            StateOf::User
+        } else if socket.ends_with("run/fusiond.sock") {
+            socket.parent().and_then(Path::parent).map_or(StateOf::Unknown, |root| StateOf::Root(root.into()))
+        } else {
+            StateOf::Unknown
+        };
+        Some(Named { socket, state })
     }
 
     /// The other machine that the daemon is on, if it is.

@@ -80,6 +80,14 @@ impl Output {
         self.flush()
     }
 
+    /// A word to who reads along, on stderr; with `-q` nobody does.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            // With stderr gone there is nobody left to tell.
+            drop(writeln!(io::stderr(), "note: {}", table::printable(text)));
+        }
+    }
+
     /// How many bytes wait for [`Self::flush`].
     pub(crate) fn waiting(&self) -> usize {
         self.stdout.buffer().len()

@@ -44,6 +44,7 @@ mod task_question;
 mod task_submit;
 mod task_time;
 mod task_update;
+mod task_wait;
 mod task_workdir;
 mod tree;
 mod why;

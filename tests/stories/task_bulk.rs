@@ -181,3 +181,35 @@ fn task_wait_names_what_it_cannot_find_and_waits_for_the_rest() {
     assert_eq!(done.stderr.matches("error: ").count(), 2, "{}", done.stderr);
     assert!(done.stderr.contains("\"wrong\""), "{}", done.stderr);
 }
+
+#[test]
+fn task_bulk_verbs_that_find_nothing_say_so_and_have_done_it() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    queue(&daemon, 1);
+    let note = |args: &[&str]| ctl.run(args).expect_code(0).stderr;
+    assert_eq!(note(&["task", "cancel", "--label", "bacth=b"]), "note: no task with label bacth=b\n");
+    assert_eq!(
+        note(&["task", "retry", "--label", "batch=b"]),
+        "note: no task with label batch=b is to be retried\n"
+    );
+    assert_eq!(note(&["task", "release", "--state", "held"]), "note: no task is to be released\n");
+    assert_eq!(note(&["-q", "task", "cancel", "--label", "bacth=b"]), "");
+}
+
+#[test]
+fn task_bulk_order_keeps_a_chain_whole() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let first = ctl.submit("exit 1", &["--label", "l=1", "--hold"]);
+    let second = ctl.submit("say x", &["--label", "l=1", "--after", &first]);
+    let third = ctl.submit("say x", &["--label", "l=1", "--after", &second]);
+    ctl.ok(&["task", "release", &first]);
+    assert_eq!(ctl.ended(&third)["failure"]["code"], "dependency_failed");
+    ctl.ok(&["agent", "pause", "a"]);
+    let retried = ctl.run(&["task", "retry", "--label", "l=1"]).expect_code(0);
+    assert_eq!(retried.stdout, format!("{first} queued\n{second} blocked\n{third} blocked\n"));
+    ctl.ok(&["task", "cancel", "--label", "l=1"]);
+    for task in [&first, &second, &third] {
+        assert_eq!(ctl.json(&["task", "show", task])["state"], "cancelled");
+    }
+}

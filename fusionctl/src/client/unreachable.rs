@@ -149,8 +149,8 @@ impl Around<'_> {
             Daemon::Unknown => return None,
         };
         let pid: u32 = std::fs::read_to_string(state.join("store/lock")).ok()?.trim().parse().ok()?;
-        let name = std::fs::read_to_string(self.at(&format!("/proc/{pid}/comm"))).ok()?;
-        (name.trim() == "fusiond").then_some(pid)
+        let stat = std::fs::read_to_string(self.at(&format!("/proc/{pid}/stat"))).ok()?;
+        is_alive(&stat, "fusiond").then_some(pid)
     }
 
     fn sudo_for(&self, daemon: &Daemon) -> &'static str {
@@ -249,6 +249,13 @@ impl Around<'_> {
     }
 }
 
+/// Whether `/proc/PID/stat` (proc(5)) is of a process of this name that has not ended. One that has ended is a
+/// zombie (Z) until its parent asks for it, or on its way out (X, x), and holds no lock.
+fn is_alive(stat: &str, name: &str) -> bool {
+    let parts = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(") "));
+    parts.is_some_and(|(found, rest)| found == name && !rest.starts_with(['Z', 'X', 'x']))
+}
+
 const BY_NAME: &str = "a socket elsewhere is named by --socket or FUSION_SOCKET";
 
 /// A socket that nobody listens on was left by a daemon that ended.
@@ -271,7 +278,7 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// One word for a shell, in quotes where it needs them.
-fn quoted(word: &OsStr) -> String {
+pub(crate) fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let is_plain = word.chars().all(|c| c.is_alphanumeric() || "/._-+@".contains(c));
     if is_plain { word.into_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
@@ -353,12 +360,14 @@ mod tests {
         let machine = Machine::new();
         machine.file("home/ada/.local/state/fusiond/store/lock", "4711\n");
         assert_eq!(machine.absent(7), "start it with `fusiond --user`", "nobody has this number");
-        machine.file("proc/4711/comm", "fusiond\n");
+        machine.file("proc/4711/stat", "4711 (fusiond) S 1 4711 4711 0\n");
         let hint = machine.absent(7);
         assert!(hint.contains("process 4711 holds its state and does not listen"), "{hint}");
         assert!(hint.ends_with("`kill 4711` (agents go on), then `fusiond --user`"), "{hint}");
-        machine.file("proc/4711/comm", "another\n");
-        assert_eq!(machine.absent(7), "start it with `fusiond --user`");
+        for other in ["4711 (fusiond) Z 1 4711", "4711 (another) S 1 4711", "4711 (fusiond) S) S 1 4711"] {
+            machine.file("proc/4711/stat", other);
+            assert_eq!(machine.absent(7), "start it with `fusiond --user`", "{other}");
+        }
     }
 
     #[test]

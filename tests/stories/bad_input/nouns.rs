@@ -25,6 +25,7 @@ fn bad_input_to_the_rest_is_told() {
         &["why", "nothing"],
         &["why", "agt_nothing"],
         &["system", "backup", "/no/such/folder/file"],
+        &["system", "restore", there],
         &["system", "restore", there, "--root", root],
         &["system", "restore", "/no/such/file", "--root", "/no/such/root"],
         &["system", "shutdown", "--agents", "maybe"],

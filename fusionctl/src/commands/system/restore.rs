@@ -6,11 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::client::{Named, StateOf, quoted};
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 
 const AFTER: &str = "\
-Stop the daemon first. Say where its state is with the flags that the daemon itself gets.
+Stop the daemon first. Say where its state is with the flags that the daemon itself gets; without any
+it is the state of the machine's own daemon, and a socket that names another one is refused.
 
 Examples:
   fusionctl system restore /var/backups/fusiond.backup
@@ -54,6 +56,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<Exit, Stop> {
         let message = "a backup is restored on the machine of the daemon, while none runs";
         return Err(Complaint::usage(message).hint("log in there and run the same without --host").into());
     }
+    if let Some(named) = session.place.named().filter(|_| args.root.is_none() && !args.user) {
+        return Err(other_state(&named).into());
+    }
     File::open(&args.file)
         .map_err(|error| Complaint::unreadable(&args.file.display().to_string(), &error))?;
     let program = fusiond();
@@ -63,6 +68,23 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<Exit, Stop> {
         .detail(error.to_string())
         .hint("install fusiond beside fusionctl or in a folder of PATH")
         .into())
+}
+
+/// A socket says which daemon is meant, and no flag that it is another one's state.
+fn other_state(named: &Named) -> Complaint {
+    let message = format!(
+        "{} is not the socket of the machine's own daemon, the state of which would be replaced",
+        named.socket.display()
+    );
+    let flag = match &named.state {
+        StateOf::User => "--user".to_owned(),
+        StateOf::Root(root) => format!("--root {}", quoted(root.as_os_str())),
+        StateOf::Unknown => "--root DIR or --user, as its daemon gets it,".to_owned(),
+    };
+    let hint = format!(
+        "add {flag} for the state of that daemon, or unset FUSION_SOCKET and leave out --socket for that of the machine"
+    );
+    Complaint::usage(message).hint(hint)
 }
 
 /// The daemon's program beside this one, else the one in `PATH`.
@@ -75,6 +97,14 @@ fn fusiond() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_of_another_daemon_names_the_flag_for_its_state() {
+        let hint = |state| other_state(&Named { socket: "/a/run/fusiond.sock".into(), state }).hint.unwrap();
+        assert!(hint(StateOf::Root("/a b".into())).starts_with("add --root '/a b' for "));
+        assert!(hint(StateOf::User).starts_with("add --user for "));
+        assert!(hint(StateOf::Unknown).starts_with("add --root DIR or --user"));
+    }
 
     #[test]
     fn the_path_flags_are_passed_on() {

@@ -12,7 +12,7 @@ use fusion_proto::v1::{
 use prost_types::Duration;
 
 use super::report::Report;
-use super::selection::{Chosen, Selection, matching};
+use super::selection::{Chosen, Selection, matching, noun, some_have};
 use crate::client::Link;
 use crate::commands::{Session, agreed};
 use crate::error::{Complaint, Exit, Stop};
@@ -92,6 +92,21 @@ impl Change {
         Ok(filter)
     }
 
+    /// Why nothing is done: no task `has` the labels, or none of those that have them is in such a state.
+    fn nothing(&self, filter: &TaskFilter, has: bool) -> String {
+        let which = noun(filter);
+        if has { format!("no {which} is to be {}", self.words().1) } else { format!("no {which}") }
+    }
+
+    /// From oldest first to the order in which one does not stand in the way of the next: a task is retried
+    /// before those that come after it, and cancelled behind them, for its end would fail them.
+    fn order(&self, found: &mut [(String, TaskState)]) {
+        match self {
+            Self::Cancel(_) => found.reverse(),
+            Self::Retry | Self::Hold | Self::Release | Self::Resolve(_) | Self::Update(_) => {}
+        }
+    }
+
     fn request(&self, tasks: Vec<String>) -> ChangeTasksRequest {
         let mut request = ChangeTasksRequest { tasks, ..ChangeTasksRequest::default() };
         let verb = match self {
@@ -152,7 +167,11 @@ pub(super) async fn run(
         Chosen::Matching(filter) => {
             let filter = change.narrow(filter)?;
             let link = session.link().await?;
-            let found = matching(&link, filter).await?;
+            let mut found = matching(&link, filter.clone()).await?;
+            if found.is_empty() {
+                session.out.note(&change.nothing(&filter, some_have(&link, &filter).await?));
+            }
+            change.order(&mut found);
             if found.len() > 1 && !which.yes && !agreed(&question(&found, &change))? {
                 return Err(Complaint::new(Exit::Failed, "not_confirmed", "nothing was changed").into());
             }

@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fusion_proto::v1::{Task, TaskState};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use tokio::sync::Notify;
 
 use crate::view::word::{short_id, word};
 
@@ -71,6 +73,9 @@ pub(crate) struct Board {
     named: usize,
     states: HashMap<String, TaskState>,
     counts: Counts,
+    /// How many states there are to know, and who hears when all are.
+    awaited: usize,
+    known: Option<Arc<Notify>>,
 }
 
 /// How many tasks are where.
@@ -84,7 +89,7 @@ struct Counts {
 }
 
 impl Board {
-    /// A board for `named` tasks; 0 when they are chosen by a filter.
+    /// A board for `named` tasks.
     pub(super) fn start(named: usize) -> Self {
         let bar = match named {
             _ if !io::stderr().is_terminal() => ProgressBar::hidden(),
@@ -94,22 +99,37 @@ impl Board {
         if !bar.is_hidden() {
             bar.enable_steady_tick(TICK);
         }
-        Self { bar, named, states: HashMap::new(), counts: Counts::default() }
+        Self::over(bar, named)
     }
 
     /// A board that nobody sees.
     pub(crate) fn none() -> Self {
-        Self { bar: ProgressBar::hidden(), named: 0, states: HashMap::new(), counts: Counts::default() }
+        Self::over(ProgressBar::hidden(), 0)
     }
 
-    /// Whether anybody sees it.
-    pub(super) fn is_shown(&self) -> bool {
-        !self.bar.is_hidden()
+    fn over(bar: ProgressBar, named: usize) -> Self {
+        let (states, counts) = (HashMap::new(), Counts::default());
+        Self { bar, named, states, counts, awaited: named, known: None }
+    }
+
+    /// From now on `known` hears when the state of each is known.
+    pub(super) fn tells_once_known(&mut self, known: Arc<Notify>) {
+        self.known = Some(known);
+    }
+
+    /// The states of this many are to be known: of those named, some may not be there.
+    pub(super) const fn awaits(&mut self, count: usize) {
+        self.awaited = count;
+    }
+
+    /// Whether anybody wants to know of a state that is no end.
+    pub(super) fn wants_progress(&self) -> bool {
+        !self.bar.is_hidden() || self.known.is_some()
     }
 
     /// A task is in a state.
     pub(super) fn tell(&mut self, task: &Task) {
-        if !self.is_shown() {
+        if !self.wants_progress() {
             return;
         }
         let state = task.state();
@@ -117,6 +137,9 @@ impl Board {
             *self.counts.of(before) -= 1;
         }
         *self.counts.of(state) += 1;
+        if self.states.len() >= self.awaited {
+            self.known.take().inspect(|known| known.notify_one());
+        }
         if self.named == 1 {
             let word = word::<TaskState>(task.state);
             self.bar.set_message(format!("{} is {word}", short_id(&task.id)));

@@ -89,7 +89,25 @@ fn read_names(input: impl BufRead) -> Result<Vec<String>, Stop> {
     Ok(names)
 }
 
-/// All tasks that match, newest first: full id and state.
+/// The tasks that a filter is about, in words: `task with label a=b and c=d`.
+pub(super) fn noun(filter: &TaskFilter) -> String {
+    let mut labels: Vec<String> = filter.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    labels.sort_unstable();
+    if labels.is_empty() { "task".to_owned() } else { format!("task with label {}", labels.join(" and ")) }
+}
+
+/// Whether any task, in whatever state, has the labels of a filter; one without labels is about all.
+pub(super) async fn some_have(link: &Link, filter: &TaskFilter) -> Result<bool, Stop> {
+    if filter.labels.is_empty() {
+        return Ok(true);
+    }
+    let filter = Some(TaskFilter { labels: filter.labels.clone(), ..TaskFilter::default() });
+    let request = ListTasksRequest { page_size: 1, brief: true, filter, ..ListTasksRequest::default() };
+    let page = link.repeat(async || link.tasks().list_tasks(request.clone()).await).await?;
+    Ok(!page.tasks.is_empty())
+}
+
+/// All tasks that match, oldest first: full id and state.
 pub(super) async fn matching(link: &Link, filter: TaskFilter) -> Result<Vec<(String, TaskState)>, Stop> {
     let filter = Some(filter);
     let mut request =
@@ -102,6 +120,7 @@ pub(super) async fn matching(link: &Link, filter: TaskFilter) -> Result<Vec<(Str
             (task.id, state)
         }));
         if page.next_page_token.is_empty() {
+            found.reverse();
             return Ok(found);
         }
         request.page_token = page.next_page_token;
@@ -158,6 +177,14 @@ mod tests {
             let Err(Stop::Complaint(complaint)) = chosen.choose(dead) else { panic!("accepted") };
             assert_eq!(complaint.exit, crate::error::Exit::Usage);
         }
+    }
+
+    #[test]
+    fn a_filter_is_told_by_its_labels() {
+        assert_eq!(noun(&TaskFilter::default()), "task");
+        let labels = [("b", "2"), ("a", "1")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let filter = TaskFilter { labels: labels.into(), ..TaskFilter::default() };
+        assert_eq!(noun(&filter), "task with label a=1 and b=2");
     }
 
     #[test]

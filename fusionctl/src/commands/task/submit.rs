@@ -164,7 +164,7 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     }
     let id = task.id;
     let mut report = Report::new(&mut session, true);
-    let waited = wait::wait(&link, vec![id.clone()], None, &mut report).await;
+    let waited = wait::wait(&link, vec![id.clone()], &mut report).await;
     waited.map_err(|stop| stop.with_detail(|| format!("the task was accepted as {id}")))?;
     report.finish()
 }

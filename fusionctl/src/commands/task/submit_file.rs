@@ -374,7 +374,7 @@ impl Submission {
         let ids = self.kept.into_iter().map(|accepted| accepted.id).collect();
         let mut report = Report::new(&mut self.session, false);
         report.exit(Exit::of_success(self.refused == 0));
-        wait::wait(&self.link, ids, None, &mut report).await?;
+        wait::wait(&self.link, ids, &mut report).await?;
         if let Some(error) = self.unreadable {
             report.error(Complaint::unreadable(&path.display().to_string(), &error).into(), None)?;
         }

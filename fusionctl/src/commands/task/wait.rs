@@ -1,14 +1,18 @@
 //! `task wait`: until tasks have ended, whatever happens to the daemon meanwhile.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_proto::v1::{FindTasksRequest, FindTasksResponse, Task, TaskFilter, TaskState, WaitTasksRequest};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::progress::Board;
 use super::report::Report;
-use super::selection::{Chosen, Selection, has_ended};
+use super::selection::{Chosen, Selection, has_ended, matching, noun, some_have};
 use crate::client::{Link, Patience};
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
@@ -16,7 +20,8 @@ use crate::units::{format_duration, parse_duration};
 
 const AFTER: &str = "\
 Prints one line for each task that ended. Exits with 0 when all succeeded, else with 3 when one was
-not found, 7 when time was up, 1 when one did not succeed.
+not found or no task has the labels, 7 when time was up, 1 when one did not succeed. Those that have
+ended are told first, also with --timeout 0s.
 
 Examples:
   fusionctl task wait 4f2k9x0a --timeout 10m
@@ -25,6 +30,9 @@ Examples:
 
 /// The most names in one request: with these it stays below the 4 MiB that the daemon reads.
 const NAMES_MAX: usize = 100_000;
+
+/// So long may the first look take before time counts all the same.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// Arguments of `task wait`.
 #[derive(Debug, clap::Args)]
@@ -41,23 +49,59 @@ pub(crate) struct Args {
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let chosen = args.selection.choose(false)?;
     let link = session.link().await?;
-    let (names, filter) = match chosen {
-        Chosen::Named(names) => (names, None),
-        Chosen::Matching(filter) => (Vec::new(), Some(filter)),
-    };
-    let mut report = Report::new(&mut session, names.len() == 1);
-    let waiting = wait(&link, names, filter, &mut report);
-    let timeout = args.timeout;
-    let waited = match timeout {
-        Some(most) => {
-            tokio::time::timeout(most, waiting).await.unwrap_or_else(|_| Err(timed_out(most).into()))
+    let (names, is_alone) = match chosen {
+        Chosen::Named(names) => {
+            let is_alone = names.len() == 1;
+            (names, is_alone)
         }
-        None => waiting.await,
+        Chosen::Matching(filter) => (chosen_by(&session, &link, filter).await?, false),
+    };
+    let mut report = Report::new(&mut session, is_alone);
+    let waited = match args.timeout {
+        Some(most) => within(most, &link, names, &mut report).await,
+        None => wait(&link, names, &mut report).await,
     };
     if let Err(stop) = waited {
         report.error(stop, None)?;
     }
     report.finish()
+}
+
+/// The tasks that match. A label that no task has is a slip of the pen; that none is in a state is an answer.
+async fn chosen_by(session: &Session, link: &Link, filter: TaskFilter) -> Result<Vec<String>, Stop> {
+    let found = matching(link, filter.clone()).await?;
+    if found.is_empty() {
+        if !some_have(link, &filter).await? {
+            let message = format!("no {}", noun(&filter));
+            let complaint = Complaint::new(Exit::NotFound, "task_not_found", message);
+            return Err(complaint.hint("`fusionctl task list -o json` shows tasks with their labels").into());
+        }
+        session.out.note(&format!("no {} is in that state: there is nothing to wait for", noun(&filter)));
+    }
+    Ok(found.into_iter().map(|(id, _)| id).collect())
+}
+
+/// Waits no longer than this after a first look at all of them.
+async fn within(
+    most: Duration,
+    link: &Link,
+    names: Vec<String>,
+    report: &mut Report<'_>,
+) -> Result<(), Stop> {
+    let begin = Instant::now();
+    let looked = Arc::new(Notify::new());
+    let mut board = Board::start(names.len());
+    board.tells_once_known(Arc::clone(&looked));
+    let time_is_up = async {
+        // Either way, time counts from here.
+        drop(tokio::time::timeout(LOOK_MAX, looked.notified()).await);
+        tokio::time::sleep_until(begin + most).await;
+    };
+    tokio::select! {
+        biased;
+        waited = wait_on(link, names, &mut board, report) => waited,
+        () = time_is_up => Err(timed_out(most).into()),
+    }
 }
 
 fn timed_out(most: Duration) -> Complaint {
@@ -66,22 +110,21 @@ fn timed_out(most: Duration) -> Complaint {
         .hint("the tasks go on; `fusionctl why ID` says what one waits for")
 }
 
-/// Waits for all that are named, or for all that match, and prints each when it has ended.
-pub(super) async fn wait(
+/// Waits for all that are named, and prints each when it has ended.
+pub(super) async fn wait(link: &Link, names: Vec<String>, report: &mut Report<'_>) -> Result<(), Stop> {
+    let mut board = Board::start(names.len());
+    wait_on(link, names, &mut board, report).await
+}
+
+async fn wait_on(
     link: &Link,
     names: Vec<String>,
-    filter: Option<TaskFilter>,
+    board: &mut Board,
     report: &mut Report<'_>,
 ) -> Result<(), Stop> {
-    let mut board = Board::start(names.len());
-    let progress = board.is_shown();
-    if filter.is_some() {
-        let request = WaitTasksRequest { filter, progress, ..WaitTasksRequest::default() };
-        return until_ended(link, &request, &mut board, |task| print(report, task)).await;
-    }
     for names in names.chunks(NAMES_MAX) {
-        let request = WaitTasksRequest { tasks: names.to_vec(), progress, ..WaitTasksRequest::default() };
-        wait_named(link, request, &mut board, report).await?;
+        let request = WaitTasksRequest { tasks: names.to_vec(), ..WaitTasksRequest::default() };
+        wait_named(link, request, board, report).await?;
     }
     Ok(())
 }
@@ -99,10 +142,11 @@ async fn wait_named(
     report: &mut Report<'_>,
 ) -> Result<(), Stop> {
     if request.tasks.len() > 1 {
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
         for each in find(link, std::mem::take(&mut request.tasks)).await? {
             match each.refusal {
-                None => found.push(each.id),
+                None if seen.insert(each.id.clone()) => found.push(each.id),
+                None => {}
                 Some(refusal) => board.aside(|| report.refusal(refusal, &each.task))?,
             }
         }
@@ -111,6 +155,8 @@ async fn wait_named(
         }
         request.tasks = found;
     }
+    request.progress = board.wants_progress();
+    board.awaits(request.tasks.len());
     until_ended(link, &request, board, |task| print(report, task)).await
 }
 
@@ -143,9 +189,12 @@ pub(crate) async fn until_ended(
             board.tell(&task);
             let is_end = has_ended(task.state()) || (request.or_lost && task.state() == TaskState::Lost);
             if is_end && seen.insert(task.id.clone()) {
-                return board.aside(|| ended(task));
+                board.aside(|| ended(task))?;
             }
-            Ok(())
+            Ok(match seen.len() < request.tasks.len() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            })
         });
         match broke.await? {
             None if accounted_for(link, &request.tasks, &seen).await? => return Ok(()),
@@ -155,11 +204,11 @@ pub(crate) async fn until_ended(
     }
 }
 
-/// Passes on what the stream brings; returns the status it broke with.
+/// Passes on what the stream brings until that is enough; returns the status it broke with.
 async fn stream(
     link: &Link,
     request: &WaitTasksRequest,
-    mut each: impl FnMut(Task) -> Result<(), Stop>,
+    mut each: impl FnMut(Task) -> Result<ControlFlow<()>, Stop>,
 ) -> Result<Option<Status>, Stop> {
     let mut stream = match link.tasks().wait_tasks(request.clone()).await {
         Ok(stream) => stream.into_inner(),
@@ -167,7 +216,11 @@ async fn stream(
     };
     loop {
         match stream.message().await {
-            Ok(Some(task)) => each(task)?,
+            Ok(Some(task)) => {
+                if each(task)?.is_break() {
+                    return Ok(None);
+                }
+            }
             Ok(None) => return Ok(None),
             Err(status) => return Ok(Some(status)),
         }
