@@ -119,7 +119,7 @@ mod tests {
     fn an_event_as_json() {
         assert_eq!(
             json_line(&event("")),
-            r#"{"seq":41,"time":"2030-03-17T17:46:40Z","type":"task.succeeded","actor":"user:1000","subject":"tsk_01","data":{}}"#
+            r#"{"seq":41,"time":"2030-03-17T17:46:40.000Z","type":"task.succeeded","actor":"user:1000","subject":"tsk_01","data":{}}"#
         );
         assert!(json_line(&event(r#"{"attempt": 1}"#)).ends_with(r#""data":{"attempt":1}}"#));
     }

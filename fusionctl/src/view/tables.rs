@@ -103,7 +103,7 @@ fn events() {
         event(
             1042,
             "attempt.exited",
-            r#"{"attempt":1,"exitCode":3,"cpuMs":12,"tail":"cannot find the file that was named in the prompt"}"#
+            r#"{"attempt":1,"exitCode":3,"cpuSeconds":0.012,"tail":"cannot find the file that was named in the prompt"}"#
         ),
     ]));
 }

@@ -87,9 +87,9 @@ pub(crate) fn words<T: Word + Into<i32> + Send + Sync + 'static>() -> impl Typed
         .map(|text| parse_word::<T>(&text).expect("every possible value is the word of a value"))
 }
 
-/// A time as RFC 3339 in UTC; `None` when unset or out of range.
+/// A time as RFC 3339 in UTC, to the millisecond so that texts sort as the times do; `None` when unset or out of range.
 pub(crate) fn time(at: Option<prost_types::Timestamp>) -> Option<String> {
-    instant(at).map(|at| at.to_string())
+    instant(at).map(|at| format!("{at:.3}"))
 }
 
 /// A time as an instant.
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn times_are_rfc_3339_and_durations_short() {
         let at = prost_types::Timestamp { seconds: 1_900_000_000, nanos: 250_000_000 };
-        assert_eq!(time(Some(at)).as_deref(), Some("2030-03-17T17:46:40.25Z"));
+        assert_eq!(time(Some(at)).as_deref(), Some("2030-03-17T17:46:40.250Z"));
         assert_eq!(time(None), None);
         let half = wire_duration(Duration::from_millis(1500));
         assert_eq!(duration(Some(half)).as_deref(), Some("1.5s"));

@@ -5,24 +5,26 @@
 mod runs;
 
 use fusion_core::task::{Exit, ExitKind};
-use fusion_core::{Event, EventKind};
+use fusion_core::{Event, EventKind, Time};
 use serde_json::{Map, Value, json};
 
 /// A whole event, as the result of a node that waited for it: in the form in which `event list` shows it.
 pub(super) fn whole(event: &Event) -> Value {
-    let at = event.at.0;
-    let time = prost_types::Timestamp {
-        seconds: i64::try_from(at / 1000).unwrap_or(i64::MAX),
-        nanos: i32::try_from(at % 1000 * 1_000_000).expect("below a second"),
-    };
     json!({
         "seq": event.seq,
-        "time": time.to_string(),
+        "time": instant(event.at),
         "type": event.kind.word(),
         "actor": event.actor.to_string(),
         "subject": event.kind.subject().to_string(),
         "data": of(&event.kind),
     })
+}
+
+/// RFC 3339 in UTC, always to the millisecond: texts sort as the times do.
+fn instant(at: Time) -> String {
+    let (seconds, ms) = (at.0 / 1000, at.0 % 1000);
+    let whole = prost_types::Timestamp { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 };
+    format!("{}.{ms:03}Z", whole.to_string().trim_end_matches('Z'))
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -44,11 +46,11 @@ pub(crate) fn of(kind: &EventKind) -> Map<String, Value> {
             json!({"incarnation": incarnation, "reason": reason})
         }
         EventKind::AgentUpdated { what, .. } => json!({"changed": what}),
-        EventKind::AgentBackedOff { until, .. } => json!({"untilUnixMs": until.0}),
+        EventKind::AgentBackedOff { until, .. } => json!({"until": instant(*until)}),
         EventKind::AgentQuarantined { crashes, .. } => json!({"crashes": crashes}),
         EventKind::AgentRestarted { incarnation, .. } => json!({"incarnation": incarnation}),
         EventKind::AgentStopped { incarnation, .. } => json!({"incarnation": incarnation}),
-        EventKind::WorkspaceSeeded { took, .. } => json!({"tookMs": took.0}),
+        EventKind::WorkspaceSeeded { took, .. } => json!({"took": took.to_string()}),
         EventKind::WorkspaceOverQuota { bytes, limit, reason, .. } => {
             json!({"bytes": bytes, "limitBytes": limit, "reason": reason})
         }
@@ -58,7 +60,7 @@ pub(crate) fn of(kind: &EventKind) -> Map<String, Value> {
         | EventKind::TaskQueued { reason, .. } => {
             json!({"reason": reason})
         }
-        EventKind::TaskDeferred { until, reason, .. } => json!({"untilUnixMs": until.0, "reason": reason}),
+        EventKind::TaskDeferred { until, reason, .. } => json!({"until": instant(*until), "reason": reason}),
         EventKind::TaskStarted { number, agent, incarnation, .. } => {
             json!({"attempt": number, "agent": agent.to_string(), "incarnation": incarnation})
         }
@@ -72,7 +74,7 @@ pub(crate) fn of(kind: &EventKind) -> Map<String, Value> {
         EventKind::StaleNews { incarnation, serial, what, .. } => {
             json!({"incarnation": incarnation, "serial": serial, "what": what})
         }
-        EventKind::TaskSucceeded { took, .. } => json!({"tookMs": took.0}),
+        EventKind::TaskSucceeded { took, .. } => json!({"took": took.to_string()}),
         EventKind::TaskFailed { code, message, .. }
         | EventKind::TaskTimedOut { code, message, .. }
         | EventKind::TaskLost { code, message, .. } => json!({"code": code, "message": message}),
@@ -111,7 +113,7 @@ fn certificate(number: u32, agent: &str, incarnation: u32, exit: &Exit) -> Value
         "agent": agent,
         "incarnation": incarnation,
         "oomKilled": exit.oom_kills > 0,
-        "cpuMs": exit.cpu.0,
+        "cpuSeconds": exit.cpu.0 as f64 / 1000.0,
         "peakMemoryBytes": exit.peak_memory_bytes,
         "outBytes": exit.out_bytes,
         "errBytes": exit.err_bytes,

@@ -1,5 +1,6 @@
 //! Events of workflows, runs and nodes: their particulars. Not for: other events (`particulars`).
 
+use super::instant;
 use fusion_core::EventKind;
 use fusion_core::input::PauseHow;
 use fusion_core::workflow::Changes;
@@ -14,7 +15,7 @@ pub(super) fn data(kind: &EventKind) -> Value {
         return said(json!({"workflow": workflow, "version": (*version > 0).then_some(version)}));
     }
     if let EventKind::RunSucceeded { took, .. } = kind {
-        return json!({"tookMs": took.0});
+        return json!({"took": took.to_string()});
     }
     if let EventKind::RunFailed { code, message, .. } = kind {
         return json!({"code": code, "message": message});
@@ -38,10 +39,10 @@ fn node(kind: &EventKind) -> Value {
         return said(json!({"node": node, "item": item, "task": task}));
     }
     if let EventKind::NodeWaiting { node, until, .. } = kind {
-        return said(json!({"node": node, "untilUnixMs": until.map(|at| at.0)}));
+        return said(json!({"node": node, "until": until.map(instant)}));
     }
     if let EventKind::NodeAsked { node, expires_at, .. } = kind {
-        return said(json!({"node": node, "expiresUnixMs": expires_at.map(|at| at.0)}));
+        return said(json!({"node": node, "expires": expires_at.map(instant)}));
     }
     if let EventKind::NodeDecided { node, approved, comment, .. } = kind {
         return json!({"node": node, "approved": approved, "comment": comment});
