@@ -434,9 +434,9 @@ mod tests {
             json_line(&Task::from(task)),
             concat!(
                 r#"{"id":"tsk_01","state":"succeeded","user":"ada","priority":5,"capabilities":["sh"],"key":"k2","#,
-                r#""createTime":"2030-03-17T17:46:40Z","timeout":"10m","retries":1,"result":"done\n","attempts":["#,
+                r#""createTime":"2030-03-17T17:46:40.000Z","timeout":"10m","retries":1,"result":"done\n","attempts":["#,
                 r#"{"number":1,"agent":"agt_01","incarnation":1,"state":"exited","exitCode":0,"#,
-                r#""startTime":"2030-03-17T17:46:40Z","endTime":"2030-03-17T17:46:41Z","sandbox":"user","#,
+                r#""startTime":"2030-03-17T17:46:40.000Z","endTime":"2030-03-17T17:46:41.000Z","sandbox":"user","#,
                 r#""usage":{"cpuSeconds":0.1,"peakMemoryBytes":1048576,"usd":0.0042}}]}"#
             )
         );
