@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use fusion_tests::Daemon;
+use fusion_tests::{Daemon, Setup};
 
 use crate::{daemon_with_agent, last_attempt};
 
@@ -136,9 +136,32 @@ fn task_submit_file_takes_thousands_and_all_of_them_run() {
 #[test]
 fn task_submit_refuses_more_than_the_limit() {
     let config = "[limits.per_user]\nmax_queued_tasks = 2\n".to_owned();
-    let daemon = Daemon::with(fusion_tests::Setup { config, ..fusion_tests::Setup::default() });
+    let daemon = Daemon::with(Setup { config, ..Setup::default() });
     let ctl = daemon.ctl();
     let _first = ctl.submit("x", &[]);
     let _second = ctl.submit("x", &[]);
     assert_eq!(ctl.refused(8, &["task", "submit", "x"])["code"], "queue_full");
+}
+
+#[test]
+fn task_submit_with_a_key_is_the_same_task_also_when_that_has_left_the_memory() {
+    let config = "[tasks]\nended_in_memory = 1\n".to_owned();
+    let mut daemon = Daemon::with(Setup { config, ..Setup::default() });
+    let ctl = daemon.ctl();
+    ctl.spawn_fake("a", &[]);
+    let first = ctl.submit("say once", &["--key", "k"]);
+    ctl.ended(&first);
+    for _ in 0..2 {
+        ctl.ended(&ctl.submit("say more", &[]));
+    }
+    assert_eq!(ctl.submit("say once", &["--key", "k"]), first);
+    assert_eq!(ctl.refused(4, &["task", "submit", "--key", "k", "say twice"])["code"], "key_conflict");
+    daemon.kill9();
+    daemon.start_again();
+    assert_eq!(ctl.submit("say once", &["--key", "k"]), first);
+    let file = daemon.folder().join("tasks.jsonl");
+    std::fs::write(&file, "{\"prompt\": \"say once\", \"key\": \"k\"}\n")
+        .expect("our own folder can be written");
+    let again = ctl.ok(&["-q", "task", "submit", "--file", file.to_str().expect("a plain name")]);
+    assert_eq!(again.trim(), first);
 }

@@ -228,6 +228,9 @@ rejects! {
     LogsGone { task: String }: NotFound "logs_gone"
         "no logs of task {task} are left"
         => "they are removed with the agent when its retention ends";
+    StoreUnreadable { what: &'static str }: Unavailable "store_unreadable"
+        "{what} could not be read from the store"
+        => "the daemon's log has the cause; a start of the daemon builds a damaged database anew";
     ResultIncomplete { task: String, left: u64, bytes: u64 }: State "result_incomplete"
         "only {left} of the {bytes} bytes of the result of {task} are left"
         => format!("`fusionctl task result {task}` prints them");

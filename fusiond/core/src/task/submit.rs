@@ -86,6 +86,8 @@ pub struct SubmitTask {
     pub stdin: Stdin,
     /// The node of a run that it is for.
     pub node: Option<Box<NodeRef>>,
+    /// The task of this key, with the digest of what was asked for then, when it ended and left the memory.
+    pub recalled: Option<(TaskId, u64)>,
 }
 
 pub(crate) fn decide(
@@ -231,11 +233,12 @@ pub(crate) fn find_same(state: &State, ask: &SubmitTask) -> Result<Option<TaskId
     {
         return Ok(Some(*id));
     }
-    let Some(id) = state.index.keys.get(&(ask.owner, ask.key.as_str().into())) else { return Ok(None) };
-    if state.task(*id).is_some_and(|task| task.spec.fingerprint == ask.fingerprint) {
-        return Ok(Some(*id));
+    let known = state.index.keys.get(&(ask.owner, ask.key.as_str().into())).and_then(|id| state.task(*id));
+    match known.map(|task| (task.id, task.spec.fingerprint)).or(ask.recalled) {
+        None => Ok(None),
+        Some((id, fingerprint)) if fingerprint == ask.fingerprint => Ok(Some(id)),
+        Some((id, _)) => Err(Reject::KeyConflict { key: ask.key.clone(), task: id.to_string() }),
     }
-    Err(Reject::KeyConflict { key: ask.key.clone(), task: id.to_string() })
 }
 
 fn check_values(ask: &SubmitTask) -> Result<(), Reject> {

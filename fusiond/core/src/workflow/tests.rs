@@ -92,6 +92,7 @@ fn task(id: u128) -> SubmitTask {
         secrets: Vec::new(),
         stdin: Stdin::Closed,
         node: None,
+        recalled: None,
     }
 }
 

@@ -434,5 +434,6 @@ pub(crate) fn submit(id: TaskId, owner: Uid) -> SubmitTask {
         secrets: Vec::new(),
         stdin: Stdin::default(),
         node: None,
+        recalled: None,
     }
 }

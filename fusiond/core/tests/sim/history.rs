@@ -9,13 +9,15 @@ use crate::store::Store;
 use fusion_core::event::Subject;
 use fusion_core::task::{Exit, ExitKind, Lease};
 use fusion_core::workspace::Removal;
-use fusion_core::{Actor, AgentId, Event, EventKind, TaskId};
+use fusion_core::{Actor, AgentId, Event, EventKind, TaskId, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Default)]
 pub(crate) struct History {
     tasks: BTreeMap<TaskId, Story>,
     runs: Runs,
+    /// Idempotency keys: each names one task for ever.
+    keys: BTreeMap<(Uid, Box<str>), TaskId>,
     /// Leases of which the daemon said that they never began.
     never: BTreeSet<(AgentId, u32, u32)>,
     /// How often each kind of event came.
@@ -48,6 +50,13 @@ impl History {
             && self.tasks.insert(*task, Story::default()).is_some()
         {
             return Err(format!("{task} was submitted twice"));
+        }
+        if let EventKind::TaskSubmitted { task } = &event.kind
+            && let Some(stored) = store.task(*task)
+            && let Some(key) = stored.spec.key
+            && let Some(other) = self.keys.insert((stored.owner, key), *task)
+        {
+            return Err(format!("{task} has the key of {other}"));
         }
         let told = self.record_task(event);
         told.map_err(|broken| format!("{broken}: {}", event.kind.subject()))

@@ -6,7 +6,7 @@ use fusion_core::profile::UserProfiles;
 use fusion_core::state::Meta;
 use fusion_core::workflow::{Node, Place, Plan};
 use fusion_core::{
-    Agent, Attempt, Config, Event, Key, Out, Run, RunId, Secret, State, Task, TaskId, Workflow,
+    Agent, Attempt, Config, Event, Key, Out, Run, RunId, Secret, State, Task, TaskId, Uid, Workflow,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -86,6 +86,12 @@ impl Store {
         let attempts = self.values.range(Key::Attempt(id, 0)..=Key::Attempt(id, u32::MAX));
         task.attempts = attempts.map(|(_, value)| read_attempt(value)).collect();
         Some(task)
+    }
+
+    /// The task of an idempotency key.
+    pub(crate) fn task_of_key(&self, owner: Uid, text: &str) -> Option<Task> {
+        let is_meant = |task: &Task| task.owner == owner && task.spec.key.as_deref() == Some(text);
+        self.task_ids().into_iter().filter_map(|id| self.task(id)).find(is_meant)
     }
 
     pub(crate) fn task_ids(&self) -> Vec<TaskId> {

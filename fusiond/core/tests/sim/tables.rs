@@ -35,6 +35,7 @@ rejects! {
     WorkflowLimit { limit: 1usize, user: "ada" }
     WorkflowTooDeep { limit: 8u8 }
     RunWithin { run: "run_1", parent: "run_2" }
+    StoreUnreadable { what: "the task of a key" }
     ResultIncomplete { task: "tsk_1", left: 1u64, bytes: 2u64 }
     NodeNoResult { run: "run_1", node: "fix", state: "running" }
     NodeBegun { run: "run_1", node: "fix", state: "running", act: "changed", others: "" }

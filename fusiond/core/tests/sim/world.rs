@@ -10,7 +10,7 @@ use crate::shim::{Fate, Shims, Who};
 use crate::store::Store;
 use fusion_core::index::{PoolIndex, UserIndex};
 use fusion_core::step::Done;
-use fusion_core::task::Past;
+use fusion_core::task::{Past, SubmitTask};
 use fusion_core::workflow::{EditMode, Want};
 use fusion_core::{
     AgentId, Caller, Command, Config, Effect, Event, Input, Millis, Out, Outcome, Reject, State, Task,
@@ -202,6 +202,11 @@ impl World {
         {
             *recalled = self.store.task(id).map(Box::new);
         }
+        if let Command::SubmitTask(ask) = &mut command {
+            self.recall_key(ask);
+        } else if let Command::RunTask(ask) = &mut command {
+            self.recall_key(&mut ask.task);
+        }
         let past = Past::of(&command);
         let forgotten = past.and_then(|past| self.store.task(past.task));
         let reply = self.take(Input::Command { caller, command: command.clone() })?;
@@ -212,6 +217,14 @@ impl World {
                 Ok(said)
             }
             (Ok(_) | Err(_), _, _) => Ok(reply),
+        }
+    }
+
+    fn recall_key(&self, ask: &mut SubmitTask) {
+        if !ask.key.is_empty() && !self.state.index().keys.contains_key(&(ask.owner, ask.key.as_str().into()))
+        {
+            let found = self.store.task_of_key(ask.owner, &ask.key);
+            ask.recalled = found.map(|task| (task.id, task.spec.fingerprint));
         }
     }
 

@@ -87,6 +87,7 @@ impl Door {
             secrets,
             stdin: if ask.interactive { Stdin::Open } else { Stdin::Closed },
             node: None,
+            recalled: None,
         };
         Ok((submit, input))
     }

@@ -33,11 +33,17 @@ impl v1::task_service_server::TaskService for Door {
         let (submit, input) =
             self.plan_submit(caller, request.into_inner()).map_err(|reject| refuse(&reject))?;
         let command = Command::SubmitTask(Box::new(submit));
-        let task = self
-            .engine
-            .ask(caller, command, Some(Beside::Task(input)), |state, _, done| view_of(state, done))
-            .await;
-        self.answer(task.and_then(|task| task))
+        let view = |state: &State, _, done| (task_of(done), view_of(state, done));
+        let asked = self.engine.ask(caller, command, Some(Beside::Task(input)), view).await;
+        let task = match asked {
+            Err(reject) => Err(reject),
+            Ok((_, Ok(task))) => Ok(task),
+            // The one of its key, which ended and left the memory.
+            Ok((id, Err(not_found))) => {
+                self.find_old(id).await?.map(|task| view::task::task(&task)).ok_or(not_found)
+            }
+        };
+        self.answer(task)
     }
 
     async fn run_task(

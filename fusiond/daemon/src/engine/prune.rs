@@ -231,8 +231,16 @@ fn prune_task(
         batch.delete(&record::attempt_key(id, attempt.number));
         pruned.logs.push(attempt.lease);
     }
+    let key = task.as_ref().and_then(|task| Some((task.owner, task.spec.key.clone()?)));
     if task.is_some_and(|task| task.spec.input_bytes as usize > INLINE_BYTES_MIN) {
         release_prompt(reader, batch, id)?;
+    }
+    if let Some((owner, key)) = key {
+        let key = record::key_key(owner, &key);
+        let named = reader.get(&key)?.and_then(|body| record::decode::<TaskId>(&body));
+        if named == Some(id) {
+            batch.delete(&key);
+        }
     }
     batch.delete(&record::input_key(id));
     batch.delete(&record::task_key(id));

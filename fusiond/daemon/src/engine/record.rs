@@ -8,7 +8,7 @@ use crate::store::{Batch, Direction, ReadError, Reader};
 use fusion_core::profile::UserProfiles;
 use fusion_core::state::Meta;
 use fusion_core::workflow::{Node, Place};
-use fusion_core::{Agent, AgentId, Attempt, Event, Key, RunId, Secret, SecretId, State, Task, TaskId};
+use fusion_core::{Agent, AgentId, Attempt, Event, Key, RunId, Secret, SecretId, State, Task, TaskId, Uid};
 use serde::de::DeserializeOwned;
 
 /// The version of all stored shapes.
@@ -49,6 +49,22 @@ pub(crate) fn attempt_key(task: TaskId, number: u32) -> Vec<u8> {
 #[must_use]
 pub fn input_key(task: TaskId) -> Vec<u8> {
     key(b"input/", &task.0.to_be_bytes())
+}
+
+/// Where the task of an idempotency key is written, for as long as that is stored.
+pub(crate) fn key_key(owner: Uid, text: &str) -> Vec<u8> {
+    key(b"key/", &[&owner.0.to_be_bytes(), text.as_bytes()].concat())
+}
+
+/// The stored task of an idempotency key.
+///
+/// # Errors
+/// When the store does not answer.
+pub(crate) fn task_of_key(reader: &Reader, owner: Uid, text: &str) -> Result<Option<Task>, ReadError> {
+    let Some(id) = reader.get(&key_key(owner, text))?.and_then(|body| decode::<TaskId>(&body)) else {
+        return Ok(None);
+    };
+    Ok(reader.get(&task_key(id))?.and_then(|body| decode_task(&body)))
 }
 
 fn secret_key(id: SecretId) -> Vec<u8> {

@@ -12,10 +12,10 @@ use crate::engine::{
     Answer, Beside, Keep, Kept, KeptAnswer, Look, Message, Parts, name_of, orders, record, secrets, stored,
 };
 use crate::runtime::{InputId, Runtime, TaskInput};
-use crate::store::{Batch, CommitError, Store};
+use crate::store::{Batch, CommitError, ReadError, Store};
 use crate::vault::Vault;
 use fusion_core::agent::SpawnAgent;
-use fusion_core::task::Past;
+use fusion_core::task::{Past, SubmitTask};
 use fusion_core::{
     AgentId, Caller, Command, Done, Input, Key, Out, Outcome, Reject, RunId, SecretId, State, Task, TaskId,
     Time, Turn, WorkflowId, step, wake,
@@ -238,13 +238,14 @@ impl Loop {
         }
         let turn = Self::turn(now);
         self.assign_id(turn, &mut command);
-        self.recall(&mut command);
+        self.recall(&mut command)?;
         let past = Past::of(&command);
         let result = step(&mut self.state, &mut self.out, turn, Input::Command { caller, command });
         let result = self.remember(caller, past, result);
         match (&result, beside) {
             (Ok(Done::Task(id)), Some(Beside::Task(input))) => {
                 self.batch.put(&record::input_key(*id), &input.encode());
+                self.keep_key(*id);
                 if let Some(stored) = stored {
                     stored::need(&mut self.batch, stored.id, &id.0.to_be_bytes());
                 }
@@ -352,14 +353,39 @@ impl Loop {
         ask.spec.recipe.workspace = format!("{}/{}", ask.spec.recipe.workspace, ask.id);
     }
 
-    /// Reads a task that is to be retried and left the memory.
-    fn recall(&self, command: &mut Command) {
-        if let Command::RetryTask { task, recalled } = command
-            && let Some(id) = TaskId::parse(task).filter(|id| self.state.task(*id).is_none())
-        {
-            *recalled = self.read_task(id).map(Box::new);
+    /// The key names this task also when that has left the memory.
+    fn keep_key(&mut self, id: TaskId) {
+        let Some(task) = self.state.task(id) else { return };
+        if let Some(key) = &task.spec.key {
+            self.batch.put(&record::key_key(task.owner, key), &record::encode(&id));
+        }
+    }
+
+    /// Reads what a command means and has left the memory: a task that is to be retried, the one of a key.
+    fn recall(&self, command: &mut Command) -> Result<(), Reject> {
+        if let Command::RetryTask { task, recalled } = command {
+            if let Some(id) = TaskId::parse(task).filter(|id| self.state.task(*id).is_none()) {
+                *recalled = self.read_task(id).map(Box::new);
+            }
+        } else if let Command::SubmitTask(ask) = command {
+            self.recall_key(ask)?;
+        } else if let Command::RunTask(ask) = command {
+            self.recall_key(&mut ask.task)?;
         }
         self.recall_run(command);
+        Ok(())
+    }
+
+    /// A key is never taken for a new one because the store does not answer.
+    fn recall_key(&self, ask: &mut SubmitTask) -> Result<(), Reject> {
+        let key = (ask.owner, ask.key.as_str().into());
+        if ask.key.is_empty() || self.state.index().keys.contains_key(&key) {
+            return Ok(());
+        }
+        let found = record::task_of_key(&self.store.reader(), ask.owner, &ask.key);
+        let found = found.map_err(|error| unreadable("the task of a key", &error))?;
+        ask.recalled = found.map(|task| (task.id, task.spec.fingerprint));
+        Ok(())
     }
 
     /// What is not in memory may be on disk.
@@ -452,6 +478,12 @@ impl Loop {
         let _entered = self.handle.enter();
         self.runtime.order(planned.orders);
     }
+}
+
+/// What could not be read is in the log with its cause, and the caller is told that it is not known.
+fn unreadable(what: &'static str, error: &ReadError) -> Reject {
+    tracing::error!("{what} could not be read: {error}");
+    Reject::StoreUnreadable { what }
 }
 
 /// The last instant that was written: the timeline never goes back behind it.

@@ -374,6 +374,7 @@ fn task(node: &Node, whom: &For, context: &Value, prompt: String, run: Vec<Strin
         secrets: node.secrets.iter().map(|text| secret(text)).collect(),
         stdin: Stdin::Closed,
         node: None,
+        recalled: None,
     };
     Ok(Prep { what: Prepared::Task(Box::new(submit)), beside: Beside::Task(input) })
 }
