@@ -22,6 +22,7 @@ mod secrets;
 mod stored;
 mod tell;
 mod turn;
+mod unread;
 mod waiters;
 pub mod workflow;
 

@@ -10,9 +10,10 @@ use crate::engine::waiters::{Waiters, Watch};
 use crate::engine::workflow::kept;
 use crate::engine::{
     Answer, Beside, Keep, Kept, KeptAnswer, Look, Message, Parts, name_of, orders, record, secrets, stored,
+    unread,
 };
 use crate::runtime::{InputId, Runtime, TaskInput};
-use crate::store::{Batch, CommitError, ReadError, Store};
+use crate::store::{Batch, CommitError, Store};
 use crate::vault::Vault;
 use fusion_core::agent::SpawnAgent;
 use fusion_core::task::{Past, SubmitTask};
@@ -231,10 +232,11 @@ impl Loop {
                 None
             }
         };
-        if let Some(stored) = stored
-            && !stored::is_kept(&self.store.reader(), now, stored.id).unwrap_or(false)
-        {
-            return Err(Reject::InputNotFound { input: stored.id.to_string() });
+        if let Some(stored) = stored {
+            let kept = stored::is_kept(&self.store.reader(), now, stored.id);
+            if !kept.map_err(|error| unread::refuse("the stored prompt", &error))? {
+                return Err(Reject::InputNotFound { input: stored.id.to_string() });
+            }
         }
         let turn = Self::turn(now);
         self.assign_id(turn, &mut command);
@@ -268,10 +270,8 @@ impl Loop {
     fn keep(&mut self, now: Time, id: InputId, step: Keep) -> Result<Kept, Reject> {
         let reader = self.store.reader();
         self.note_stored(now);
-        stored::keep(&reader, &mut self.batch, now, id, step).map_err(|error| {
-            tracing::error!(%id, "a prompt could not be stored: {error}");
-            Reject::InputNotFound { input: id.to_string() }
-        })
+        let kept = stored::keep(&reader, &mut self.batch, now, id, step);
+        kept.map_err(|error| unread::refuse("the stored prompt", &error))
     }
 
     fn note_stored(&mut self, now: Time) {
@@ -365,15 +365,14 @@ impl Loop {
     fn recall(&self, command: &mut Command) -> Result<(), Reject> {
         if let Command::RetryTask { task, recalled } = command {
             if let Some(id) = TaskId::parse(task).filter(|id| self.state.task(*id).is_none()) {
-                *recalled = self.read_task(id).map(Box::new);
+                *recalled = self.read_task(id)?.map(Box::new);
             }
         } else if let Command::SubmitTask(ask) = command {
             self.recall_key(ask)?;
         } else if let Command::RunTask(ask) = command {
             self.recall_key(&mut ask.task)?;
         }
-        self.recall_run(command);
-        Ok(())
+        self.recall_run(command)
     }
 
     /// A key is never taken for a new one because the store does not answer.
@@ -383,7 +382,7 @@ impl Loop {
             return Ok(());
         }
         let found = record::task_of_key(&self.store.reader(), ask.owner, &ask.key);
-        let found = found.map_err(|error| unreadable("the task of a key", &error))?;
+        let found = found.map_err(|error| unread::refuse("the task of the key", &error))?;
         ask.recalled = found.map(|task| (task.id, task.spec.fingerprint));
         Ok(())
     }
@@ -396,7 +395,7 @@ impl Loop {
         result: Result<Done, Reject>,
     ) -> Result<Done, Reject> {
         match (result, past) {
-            (Err(not_found @ Reject::TaskNotFound { .. }), Some(past)) => match self.read_task(past.task) {
+            (Err(not_found @ Reject::TaskNotFound { .. }), Some(past)) => match self.read_task(past.task)? {
                 Some(task) => past.decide(&self.state, caller, &task),
                 None => Err(not_found),
             },
@@ -404,11 +403,9 @@ impl Loop {
         }
     }
 
-    fn read_task(&self, id: TaskId) -> Option<Task> {
-        record::stored_task(&self.store.reader(), id)
-            .inspect_err(|error| tracing::error!("an old task could not be read: {error}"))
-            .ok()
-            .flatten()
+    fn read_task(&self, id: TaskId) -> Result<Option<Task>, Reject> {
+        let read = record::stored_task(&self.store.reader(), id);
+        read.map_err(|error| unread::refuse("the task", &error))
     }
 
     /// Puts the end of old history into the batch; the logs that go with it.
@@ -470,7 +467,9 @@ impl Loop {
         }
         let reader = self.store.reader();
         let input = |task| {
-            reader.get(&record::input_key(task)).ok().flatten().and_then(|body| TaskInput::decode(&body).ok())
+            let body = unread::or_nothing("the input of a task", reader.get(&record::input_key(task)))?;
+            let decoded = TaskInput::decode(&body);
+            decoded.inspect_err(|error| tracing::error!(%task, "its input could not be read: {error}")).ok()
         };
         let give = |agent, task| secrets::environment(&self.state, &reader, &self.vault, agent, task);
         let planned = orders::plan(&self.state, &out.effects, input, give);
@@ -478,12 +477,6 @@ impl Loop {
         let _entered = self.handle.enter();
         self.runtime.order(planned.orders);
     }
-}
-
-/// What could not be read is in the log with its cause, and the caller is told that it is not known.
-fn unreadable(what: &'static str, error: &ReadError) -> Reject {
-    tracing::error!("{what} could not be read: {error}");
-    Reject::StoreUnreadable { what }
 }
 
 /// The last instant that was written: the timeline never goes back behind it.

@@ -9,12 +9,12 @@ use crate::engine::workflow::{
     Beside, For, News, Part, Prep, ResultLook, Revision, Script, collect, failed, filled, kept, literal,
     outputs, stored_run,
 };
-use crate::engine::{particulars, record, secrets};
+use crate::engine::{particulars, record, secrets, unread};
 use crate::runtime::Runtime;
 use crate::store::Reader;
 use crate::vault::Vault;
 use fusion_core::workflow::{Changes, NodeState, Output, Place, Prepared, Want};
-use fusion_core::{Caller, Command, Input, Key, RunId, TaskId, Time, step};
+use fusion_core::{Caller, Command, Input, Key, Reject, RunId, TaskId, Time, step};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -85,7 +85,9 @@ impl Loop {
     fn plan_look(&mut self, id: RunId, place: Place, task: TaskId) -> Option<ResultLook> {
         let script = self.script(id)?;
         let node = script.node(place.node)?.clone();
-        let found = self.state.task(task).cloned().or_else(|| self.read_task(task));
+        let stored = || record::stored_task(&self.store.reader(), task);
+        let found =
+            self.state.task(task).cloned().or_else(|| unread::or_nothing("the task of a node", stored()));
         let attempt = found.as_ref().and_then(|task| task.attempts.last().cloned());
         let agent = attempt.as_ref().map(|attempt| attempt.lease.agent);
         let format =
@@ -234,7 +236,8 @@ impl Loop {
         if let Some(script) = self.scripts.0.get(&id) {
             return Some(Arc::clone(script));
         }
-        let body = self.store.reader().get(&kept::script_key(id)).ok().flatten();
+        let read = self.store.reader().get(&kept::script_key(id));
+        let body = unread::or_nothing("the definition of a run", read);
         let script = body.and_then(|body| Script::decode(&body)).map(Arc::new);
         match script {
             Some(script) => {
@@ -260,18 +263,19 @@ impl Loop {
     }
 
     /// Reads a run that is to be run again, or edited before, and left the memory.
-    pub(super) fn recall_run(&self, command: &mut Command) {
+    pub(super) fn recall_run(&self, command: &mut Command) -> Result<(), Reject> {
         let (run, recalled) = if let Command::EditRun(edit) = command {
             (&edit.run, &mut edit.recalled)
         } else if let Command::RerunRun { run, recalled, .. } = command {
             (&*run, recalled)
         } else {
-            return;
+            return Ok(());
         };
         if let Some(id) = RunId::parse(run).filter(|id| self.state.run(*id).is_none()) {
             let found = stored_run(&self.store.reader(), id);
-            *recalled = found.ok().flatten().map(Box::new);
+            *recalled = found.map_err(|error| unread::refuse("the run", &error))?.map(Box::new);
         }
+        Ok(())
     }
 }
 

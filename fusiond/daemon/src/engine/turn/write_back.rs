@@ -4,6 +4,7 @@
 //! (`runtime::boxes`).
 
 use super::Loop;
+use crate::engine::unread;
 use crate::engine::workflow::{Script, kept};
 use crate::runtime::Ticks;
 use fusion_core::workflow::{How, NodeState, Run};
@@ -35,7 +36,7 @@ impl Loop {
         let runs: Vec<RunId> = self.state.runs().filter(may_lack).map(|run| run.id).collect();
         let reader = self.store.reader();
         for id in runs {
-            let body = reader.get(&kept::script_key(id)).ok().flatten();
+            let body = unread::or_nothing("the definition of a run", reader.get(&kept::script_key(id)));
             let script = body.and_then(|body| Script::decode(&body));
             let file = script.and_then(|script| script.definition().tasks_file.clone());
             self.say_done(id, file);

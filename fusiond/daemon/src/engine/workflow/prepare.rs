@@ -206,7 +206,8 @@ fn start_inner(
 ) -> Result<Prep, String> {
     let unknown = || format!("there is no workflow \"{name}\": `fusionctl workflow apply` keeps one");
     let workflow = whom.inner.as_ref().ok_or_else(unknown)?;
-    let text = reader.and_then(|reader| kept::definition_of(reader, workflow.id).ok().flatten());
+    let read = reader.map_or(Ok(None), |reader| kept::definition_of(reader, workflow.id));
+    let text = read.map_err(|error| format!("workflow \"{name}\" could not be read: {error}"))?;
     let read = fusion_workflow::read_json(&text.ok_or_else(unknown)?);
     let definition = read.definition.ok_or_else(|| format!("workflow \"{name}\" is not valid any more"))?;
     let inputs = inputs::resolve(&definition.inputs, inputs).map_err(|problems| problems.join("; "))?;
