@@ -26,6 +26,21 @@ fn profiles(ctl: &Ctl) -> Vec<Value> {
 }
 
 #[test]
+fn workflow_run_is_refused_where_an_agent_that_it_names_is_not_there() {
+    let (daemon, ctl) = daemon_with_profiles();
+    let file = daemon.flow("w", "name: w\nnodes: [{id: one, agent: nobody, run: [x]}]\n");
+    let plan = ctl.json(&["workflow", "plan", &file]);
+    assert_eq!(plan["waves"][0][0]["note"], "there is no agent nobody: the run would be refused", "{plan}");
+    assert_eq!(ctl.refused(3, &["workflow", "run", &file])["code"], "agent_not_found");
+    let tasks = daemon.folder().join("tasks.md");
+    std::fs::write(&tasks, "- [ ] T001 say hello\n").expect("our own folder can be written");
+    let tasks = tasks.to_str().expect("a plain name");
+    let refused = ctl.refused(3, &["workflow", "import", tasks, "--agent", "nobody"]);
+    assert_eq!(refused["code"], "agent_not_found");
+    assert_eq!(ctl.json(&["workflow", "list"]), json!([]));
+}
+
+#[test]
 fn workflow_profile_starts_an_agent_for_a_node_and_the_next_node_has_it_too() {
     let (daemon, ctl) = daemon_with_profiles();
     let text = "name: w\ndefaults: {profile: p}\nnodes:\n\

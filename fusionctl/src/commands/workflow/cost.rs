@@ -4,14 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fusion_proto::v1::{Agent, ListProfilesRequest, Profile};
+use fusion_proto::v1::{Agent, Profile};
 use fusion_workflow::definition::{Budget, Definition, Node, Terms, Work};
 use fusion_workflow::template::is_template;
 use serde::Serialize;
 
 use super::past::Past;
-use crate::client::Link;
-use crate::error::Stop;
 use crate::view::budget::cost_words;
 
 /// What nodes cost together before, and what is to be known of it.
@@ -52,21 +50,13 @@ impl Costs {
     }
 
     /// Where money or tokens are limited, looks for nodes whose agents do not say what they use.
-    pub(super) async fn look(
-        &mut self,
-        link: &Link,
-        definition: &Definition,
-        agents: &[Agent],
-    ) -> Result<(), Stop> {
+    pub(super) fn look(&mut self, definition: &Definition, agents: &[Agent], profiles: &[Profile]) {
         let mut budgets =
             std::iter::once(definition.budget).chain(definition.nodes.iter().map(|node| node.budget));
         if !budgets.any(|budget| Unit::ALL.iter().any(|unit| unit.is_limited(budget))) {
-            return Ok(());
+            return;
         }
-        let request = ListProfilesRequest { page_size: 1000, page_token: String::new() };
-        let page = link.repeat(async || link.profiles().list_profiles(request.clone()).await).await?;
-        self.warnings.extend(silent(definition, agents, &page.profiles));
-        Ok(())
+        self.warnings.extend(silent(definition, agents, profiles));
     }
 
     pub(super) fn lines(&self) -> Vec<String> {

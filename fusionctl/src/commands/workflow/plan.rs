@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fusion_proto::v1::{Agent, AgentState, ListAgentsRequest};
+use fusion_proto::v1::{Agent, AgentState, ListAgentsRequest, ListProfilesRequest, Profile};
 use fusion_workflow::definition::{Definition, Node, Terms, Work};
 use fusion_workflow::order::Order;
 use serde::Serialize;
@@ -102,12 +102,24 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         Some(definition) => definition,
         None => applied::find(&link, &args.file).await?,
     };
-    let agents = agents(&link).await?;
+    let staff = Staff { agents: agents(&link).await?, profiles: profiles(&link).await? };
     let past = past(&link, &definition.name).await?;
-    let mut plan = plan(&definition, &agents, &past);
-    plan.costs.look(&link, &definition, &agents).await?;
+    let mut plan = plan(&definition, &staff, &past);
+    plan.costs.look(&definition, &staff.agents, &staff.profiles);
     session.out.document(&plan, |out| plan.lines().iter().try_for_each(|line| out.line(line)))?;
     Ok(Exit::Done)
+}
+
+/// Who works: the agents there are, and of what others could be made.
+struct Staff {
+    agents: Vec<Agent>,
+    profiles: Vec<Profile>,
+}
+
+/// A user has a hundred of them at most.
+async fn profiles(link: &Link) -> Result<Vec<Profile>, Stop> {
+    let request = ListProfilesRequest { page_size: 1000, page_token: String::new() };
+    Ok(link.repeat(async || link.profiles().list_profiles(request.clone()).await).await?.profiles)
 }
 
 async fn agents(link: &Link) -> Result<Vec<Agent>, Stop> {
@@ -123,21 +135,21 @@ async fn agents(link: &Link) -> Result<Vec<Agent>, Stop> {
     }
 }
 
-fn plan(definition: &Definition, agents: &[Agent], past: &BTreeMap<String, Past>) -> Plan {
+fn plan(definition: &Definition, staff: &Staff, past: &BTreeMap<String, Past>) -> Plan {
     let numbers: BTreeMap<&str, u32> =
         definition.nodes.iter().map(|node| node.id.as_str()).zip(0..).collect();
     let edges = (0..).zip(&definition.nodes).flat_map(|(at, node)| {
         node.needs.iter().filter_map(|need| numbers.get(need.as_str())).map(move |need| (*need, at))
     });
     let waves = Order::new(definition.nodes.len(), edges.collect::<Vec<_>>()).waves().unwrap_or_default();
-    let step = |at: &u32| step(&definition.nodes[*at as usize], &definition.defaults, agents, past);
+    let step = |at: &u32| step(&definition.nodes[*at as usize], &definition.defaults, staff, past);
     let overlaps = waves.iter().flat_map(|wave| {
         overlaps(&wave.iter().map(|at| &definition.nodes[*at as usize]).collect::<Vec<_>>())
     });
     let overlaps = overlaps.collect();
     let mut waves: Vec<Vec<Step>> = waves.iter().map(|wave| wave.iter().map(step).collect()).collect();
     let hooks: Vec<Step> =
-        hooks(definition).map(|hook| self::step(&hook, &definition.defaults, agents, past)).collect();
+        hooks(definition).map(|hook| self::step(&hook, &definition.defaults, staff, past)).collect();
     let estimate = estimate(&waves).map(format_duration);
     if !hooks.is_empty() {
         waves.push(hooks);
@@ -168,7 +180,7 @@ fn estimate(waves: &[Vec<Step>]) -> Option<Duration> {
     ends.into_values().max()
 }
 
-fn step(node: &Node, defaults: &Terms, agents: &[Agent], past: &BTreeMap<String, Past>) -> Step {
+fn step(node: &Node, defaults: &Terms, staff: &Staff, past: &BTreeMap<String, Past>) -> Step {
     let (kind, is_task) = match node.work() {
         Some(Work::Prompt(_)) | None => ("prompt", true),
         Some(Work::Run(_)) => ("run", true),
@@ -178,7 +190,7 @@ fn step(node: &Node, defaults: &Terms, agents: &[Agent], past: &BTreeMap<String,
         Some(Work::Done) => ("done", false),
     };
     let (agents, mut note) =
-        if is_task { takers(&node.terms.or(defaults), agents) } else { (Vec::new(), String::new()) };
+        if is_task { takers(&node.terms.or(defaults), staff) } else { (Vec::new(), String::new()) };
     let (agent, why) = choose(&agents);
     let agents = agents.into_iter().map(|agent| agent.name.clone()).collect();
     match node.work() {
@@ -207,7 +219,8 @@ fn put(note: &mut String, words: &str) {
 }
 
 /// The agents that could take such a task, or why there is none.
-fn takers<'a>(terms: &Terms, agents: &'a [Agent]) -> (Vec<&'a Agent>, String) {
+fn takers<'a>(terms: &Terms, staff: &'a Staff) -> (Vec<&'a Agent>, String) {
+    let agents = &staff.agents;
     let wanted: Vec<&str> = terms.capabilities.iter().flatten().map(String::as_str).collect();
     if let Some(name) = terms.agent.as_deref() {
         if fusion_workflow::template::is_template(name) {
@@ -215,12 +228,15 @@ fn takers<'a>(terms: &Terms, agents: &'a [Agent]) -> (Vec<&'a Agent>, String) {
         }
         return match agents.iter().find(|agent| agent.name == name || agent.id == name) {
             Some(agent) => (vec![agent], String::new()),
-            None => (Vec::new(), format!("there is no agent {name}")),
+            None => (Vec::new(), format!("there is no agent {name}: the run would be refused")),
         };
     }
     let profile = terms.profile.as_deref();
     if profile.is_some_and(fusion_workflow::template::is_template) {
         return (Vec::new(), "the profile of its agent is known when it begins".to_owned());
+    }
+    if let Some(name) = profile.filter(|name| !staff.profiles.iter().any(|known| known.name == *name)) {
+        return (Vec::new(), format!("there is no profile {name}: the run would be refused"));
     }
     let is_of = |agent: &&Agent| profile.is_none_or(|profile| agent.profile == profile);
     let has_all =
@@ -344,16 +360,24 @@ mod tests {
             "name: p\ndefaults: {capabilities: [code]}\nnodes:\n\
              - {id: a, prompt: 'change src/lib.rs, please.'}\n\
              - {id: b, run: [fmt, ./src/lib.rs], capabilities: [fmt]}\n\
-             - {id: c, needs: [a, b], approval: {}}\n",
+             - {id: c, needs: [a, b], approval: {}}\n\
+             - {id: d, needs: [c], profile: nopro, run: [x]}\n\
+             - {id: e, needs: [c], agent: nobody, run: [x]}\n",
         );
         let coder =
             Agent { name: "coder".to_owned(), capabilities: vec!["code".to_owned()], ..Agent::default() };
         let took = |secs| Past { span: Duration::from_secs(secs), usd: None, tokens: None };
-        let past = ["a", "b", "c"].into_iter().zip([2, 5, 1]).map(|(id, secs)| (id.to_owned(), took(secs)));
-        let plan = plan(&definition, &[coder], &past.collect());
+        let past = ["a", "b", "c", "d", "e"]
+            .into_iter()
+            .zip([2, 5, 1, 0, 0])
+            .map(|(id, secs)| (id.to_owned(), took(secs)));
+        let plan = plan(&definition, &Staff { agents: vec![coder], profiles: Vec::new() }, &past.collect());
         let waves: Vec<Vec<&str>> =
             plan.waves.iter().map(|wave| wave.iter().map(|step| step.id.as_str()).collect()).collect();
-        assert_eq!(waves, [vec!["a", "b"], vec!["c"]]);
+        assert_eq!(waves, [vec!["a", "b"], vec!["c"], vec!["d", "e"]]);
+        for (step, missing) in plan.waves[2].iter().zip(["profile nopro", "agent nobody"]) {
+            assert_eq!(step.note, format!("there is no {missing}: the run would be refused"));
+        }
         assert_eq!(
             (plan.waves[0][0].agents.as_slice(), plan.estimate.as_deref()),
             (["coder".to_owned()].as_slice(), Some("6s"))

@@ -25,6 +25,7 @@ impl Door {
         let Edited { script, plan, changed, changes } = edited;
         let library = self.keeper.in_force().library;
         check_named(&library, run.owner, &script.nodes).map_err(|reject| refuse(&reject))?;
+        self.check_agents(run.owner, &script.nodes).await?;
         self.check_inner(caller, run.owner, &script.nodes).await?;
         let id = run.id.to_string();
         let command = Command::EditRun(Box::new(EditRun {

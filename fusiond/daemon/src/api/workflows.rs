@@ -295,6 +295,7 @@ impl Door {
         let script = Arc::new(Script::new(definition, inputs));
         let library = self.keeper.in_force().library;
         check_named(&library, owner, &script.nodes).map_err(|reject| refuse(&reject))?;
+        self.check_agents(owner, &script.nodes).await?;
         self.check_inner(caller, owner, &script.nodes).await?;
         let start = StartRun {
             id: RunId(0),
