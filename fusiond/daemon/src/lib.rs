@@ -18,5 +18,6 @@ pub mod shutdown;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;
+pub mod turns;
 pub mod vault;
 pub mod workspace;

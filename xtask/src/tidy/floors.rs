@@ -5,7 +5,7 @@
 //!   doors    api systemd shutdown reload           translate, authorise, never decide
 //!   engine   engine                                the one writer
 //!   hands    runtime workspace health caller …     do, report, never decide
-//!   ground   store, and what all floors stand on: config paths profile telemetry vault
+//!   ground   store, and what all floors stand on: config paths profile telemetry turns vault
 //! ```
 
 use super::Problem;
@@ -15,7 +15,7 @@ const DAEMON: &str = "fusiond/daemon/src/";
 
 /// The floors of the daemon from the ground up. A module may name its own floor and those below.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("ground", &["store", "config", "paths", "profile", "telemetry", "vault"]),
+    ("ground", &["store", "config", "paths", "profile", "telemetry", "turns", "vault"]),
     ("hands", &["runtime", "workspace", "bus", "models", "health", "events", "metrics", "caller"]),
     ("engine", &["engine"]),
     ("doors", &["api", "systemd", "shutdown", "reload"]),

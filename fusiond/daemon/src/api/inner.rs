@@ -5,7 +5,6 @@
 
 use super::Door;
 use super::refuse::refuse;
-use super::workflows::check_definition;
 use fusion_core::{Caller, Reject, Rights, State, Time, Uid};
 use fusion_workflow::definition::{Definition, Inner, Node, Work};
 use fusion_workflow::{inputs, template};
@@ -40,7 +39,9 @@ impl Door {
         while let Some(inner) = open.pop() {
             if !known.contains_key(&inner.name) && known.len() < WORKFLOWS_MAX {
                 let (_, text) = self.find_workflow(caller, owner, inner.name.clone()).await?;
-                known.insert(inner.name.clone(), check_definition(&text).map_err(|reject| refuse(&reject))?);
+                let definition =
+                    self.read_definition(caller, text).await.map_err(|reject| refuse(&reject))?;
+                known.insert(inner.name.clone(), definition);
             }
             let Some(definition) = known.get(&inner.name) else { continue };
             takes(definition, &inner.inputs).map_err(|reject| refuse(&reject))?;

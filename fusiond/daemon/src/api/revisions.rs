@@ -4,7 +4,7 @@
 
 use super::profiles::check_named;
 use super::refuse::{broken, refuse};
-use super::workflows::{aside, check_definition, run_in};
+use super::workflows::{aside, run_in};
 use super::{Door, view};
 use crate::engine::Beside;
 use crate::engine::workflow::{Edited, Revision, edit, revisions_of, whole_script_of};
@@ -17,9 +17,10 @@ use tonic::Status;
 impl Door {
     /// Gives a run another definition, or says whether that is possible.
     pub(super) async fn edit(&self, caller: Caller, ask: v1::EditRunRequest) -> Result<Run, Status> {
-        let definition = check_definition(&ask.definition).map_err(|reject| refuse(&reject))?;
         let mode = if ask.dry_run { EditMode::Try } else { EditMode::Do };
         let run = self.find_run(caller, ask.run).await?;
+        let definition = self.read_definition(caller, ask.definition).await;
+        let definition = definition.map_err(|reject| refuse(&reject))?;
         let base = if ask.revision == 0 { run.revision } else { ask.revision };
         let Some(edited) = self.compare(&run, base, definition).await? else { return Ok(run) };
         let Edited { script, plan, changed, changes } = edited;

@@ -8,6 +8,7 @@ use super::submit::{request_hash, sorted};
 use super::{Door, page_size, view};
 use crate::engine::Beside;
 use crate::engine::workflow::{Script, definition_of, plan, stored_run, stored_runs};
+use crate::turns::Turns;
 use fusion_core::input::PauseHow;
 use fusion_core::workflow::{ApplyWorkflow, ApproveNode, Budget, Run, StartRun, Verdict, Workflow};
 use fusion_core::{Caller, Command, Done, Key, Reject, RunId, State, Time, Uid, WorkflowId};
@@ -20,6 +21,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
+
+/// Definitions of one user that are read at once; others of theirs wait.
+static DEFINITIONS: Turns = Turns::new(2);
 
 #[tonic::async_trait]
 impl v1::workflow_service_server::WorkflowService for Door {
@@ -221,7 +225,7 @@ impl Door {
         ask: v1::ApplyWorkflowRequest,
     ) -> Result<v1::Workflow, Reject> {
         let (owner, owner_name) = self.owner(caller, &ask.user)?;
-        let definition = check_definition(&ask.definition)?;
+        let definition = self.read_definition(caller, ask.definition).await?;
         let text = serde_json::to_string(&definition).expect("a definition always has a JSON form");
         let apply = ApplyWorkflow {
             id: WorkflowId(0),
@@ -246,6 +250,19 @@ impl Door {
             state.workflow(id).map(view::run::workflow)
         });
         Ok(self.named_workflow(applied.await?.unwrap_or_default()))
+    }
+
+    /// A definition that somebody sent: reading a large one takes longer than those who serve can wait.
+    pub(super) async fn read_definition(&self, caller: Caller, text: String) -> Result<Definition, Reject> {
+        let turn = DEFINITIONS.take(caller.uid).await;
+        let read = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            check_definition(&text)
+        });
+        read.await.unwrap_or_else(|error| {
+            let problems = format!("it cannot be read: {error}");
+            Err(Reject::WorkflowInvalid { name: String::new(), problems })
+        })
     }
 
     /// A workflow by its name or by the id of one version, with its definition.
@@ -278,10 +295,15 @@ impl Door {
     ) -> Result<(StartRun, Arc<Script>), Status> {
         let (owner, owner_name) = self.owner(caller, &ask.user).map_err(|reject| refuse(&reject))?;
         let (definition, version) = match (ask.definition.is_empty(), ask.workflow.is_empty()) {
-            (false, true) => (check_definition(&ask.definition).map_err(|reject| refuse(&reject))?, 0),
+            (false, true) => {
+                (self.read_definition(caller, ask.definition).await.map_err(|reject| refuse(&reject))?, 0)
+            }
             (true, false) => {
                 let (workflow, text) = self.find_workflow(caller, owner, ask.workflow).await?;
-                (check_definition(&text).map_err(|reject| refuse(&reject))?, workflow.version)
+                (
+                    self.read_definition(caller, text).await.map_err(|reject| refuse(&reject))?,
+                    workflow.version,
+                )
             }
             (true, true) => return Err(refuse(&Reject::FieldMissing { field: "workflow" })),
             (false, false) => {
@@ -395,8 +417,7 @@ pub(super) async fn aside<T: Send + 'static>(
     read.map_err(|error| broken("reading a run", &error))
 }
 
-/// A definition that somebody sent.
-pub(super) fn check_definition(text: &str) -> Result<Definition, Reject> {
+fn check_definition(text: &str) -> Result<Definition, Reject> {
     if text.len() > fusion_workflow::DEFINITION_BYTES_MAX {
         let (bytes, limit) = (text.len(), fusion_workflow::DEFINITION_BYTES_MAX);
         return Err(Reject::TooLarge { what: "the definition", bytes, limit });

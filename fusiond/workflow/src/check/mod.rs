@@ -22,7 +22,8 @@ use std::collections::{BTreeSet, HashMap};
 pub fn check(definition: &Definition, tree: &Tree, problems: &mut Vec<Problem>) {
     let nodes = tree.get("nodes").map(Tree::items).unwrap_or_default();
     let faulty = problems.iter().map(|problem| problem.path.clone()).collect();
-    let mut check = Check { faulty, definition, ids: HashMap::new(), order: Order::new(0, []), problems };
+    let mut check =
+        Check { faulty, definition, ids: HashMap::new(), order: Order::new(0, []), patterns: 0, problems };
     if definition.nodes.is_empty()
         && tree.get("nodes").is_some_and(|nodes| matches!(nodes.kind, Kind::List(_)))
     {
@@ -59,6 +60,8 @@ struct Check<'a> {
     order: Order,
     /// Where something is wrong already.
     faulty: BTreeSet<String>,
+    /// How many patterns the schemas have.
+    patterns: usize,
     problems: &'a mut Vec<Problem>,
 }
 

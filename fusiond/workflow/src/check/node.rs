@@ -29,6 +29,9 @@ const OF_TASKS: [&str; 16] = [
     "budget",
 ];
 
+/// The most patterns in all schemas of a definition: each takes up to some milliseconds to read.
+const PATTERNS_MAX: usize = 1_000;
+
 /// What it does is said once. Not asked of a node in which something is wrong: a misspelt word may be what it does.
 pub(super) fn does_one_thing(check: &mut Check<'_>, node: &Node, tree: &Tree) {
     let works = words::NODE.one_of;
@@ -197,8 +200,25 @@ fn output(check: &mut Check<'_>, node: &Node, tree: &Tree) {
             "remove `format`, or make it json",
         ));
     }
-    if let Err(problem) = Checker::new(schema) {
-        let message = format!("the schema of node \"{}\" is none: {problem}", node.id);
-        check.problems.push(Problem::error(span, message, "see https://json-schema.org"));
+    // Each may take long to read: no more of a definition that has too many.
+    if check.patterns > PATTERNS_MAX {
+        return;
+    }
+    match Checker::new(schema) {
+        Err(problem) => {
+            let message = format!("the schema of node \"{}\" cannot be used: {problem}", node.id);
+            check.problems.push(Problem::error(span, message, "see https://json-schema.org"));
+        }
+        Ok(checker) => {
+            check.patterns += checker.patterns();
+            if check.patterns > PATTERNS_MAX {
+                let message = format!("the schemas up to here have more than {PATTERNS_MAX} patterns");
+                check.problems.push(Problem::error(
+                    span,
+                    message,
+                    "use fewer `pattern` and `patternProperties`",
+                ));
+            }
+        }
     }
 }

@@ -12,15 +12,18 @@ use crate::engine::workflow::{
 use crate::engine::{particulars, record, secrets, unread};
 use crate::runtime::Runtime;
 use crate::store::Reader;
+use crate::turns::Turns;
 use crate::vault::Vault;
 use fusion_core::workflow::{Changes, NodeState, Output, Place, Prepared, Want};
-use fusion_core::{Caller, Command, Input, Key, Reject, RunId, TaskId, Time, step};
+use fusion_core::{Caller, Command, Input, Key, Reject, RunId, TaskId, Time, Uid, step};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Templates that are filled in, and results that are looked at, at once.
-static ASIDE: Semaphore = Semaphore::const_new(4);
+/// Templates of one user that are filled in, and results that are looked at, at once.
+static ASIDE: Turns = Turns::new(2);
+/// Of all: each may take some megabytes.
+static ASIDE_OF_ALL: Semaphore = Semaphore::const_new(8);
 
 /// Definitions of runs that go on, as far as they were needed.
 #[derive(Default)]
@@ -30,6 +33,15 @@ pub(super) struct Scripts(HashMap<RunId, Arc<Script>>);
 pub(super) enum Errand {
     Prepare { script: Arc<Script>, whom: Box<For>, run: Part, ticket: u64, looks: Vec<ResultLook> },
     Collect(Box<ResultLook>),
+}
+
+impl Errand {
+    const fn owner(&self) -> Uid {
+        match self {
+            Self::Prepare { whom, .. } => whom.owner,
+            Self::Collect(look) => look.owner,
+        }
+    }
 }
 
 impl Loop {
@@ -85,6 +97,7 @@ impl Loop {
     fn plan_look(&mut self, id: RunId, place: Place, task: TaskId) -> Option<ResultLook> {
         let script = self.script(id)?;
         let node = script.node(place.node)?.clone();
+        let owner = self.state.run(id)?.owner;
         let stored = || record::stored_task(&self.store.reader(), task);
         let found =
             self.state.task(task).cloned().or_else(|| unread::or_nothing("the task of a node", stored()));
@@ -95,7 +108,7 @@ impl Loop {
         let given = agent.map(|agent| secrets::given_to(&self.state, agent)).unwrap_or_default();
         let secrets = given.into_iter().cloned().collect();
         let kind = found.map_or(fusion_core::task::TaskKind::Run, |task| task.spec.kind);
-        Some(ResultLook { run: id, place, task, kind, attempt, format, secrets, node })
+        Some(ResultLook { run: id, owner, place, task, kind, attempt, format, secrets, node })
     }
 
     /// Lets go of what is done aside; it comes back as [`Message::Run`].
@@ -104,8 +117,11 @@ impl Loop {
         for errand in errands {
             let Some(own) = self.own.upgrade() else { return };
             let (runtime, reader, vault) = (self.runtime.clone(), self.store.reader(), self.vault.clone());
+            let owner = errand.owner();
             self.handle.spawn(async move {
-                let Ok(_slot) = ASIDE.acquire().await else { return };
+                // The user's own first: nobody waits for them while they hold a slot of all.
+                let _turn = ASIDE.take(owner).await;
+                let Ok(_slot) = ASIDE_OF_ALL.acquire().await else { return };
                 let news = match errand {
                     Errand::Collect(look) => News::Collected(collect(*look, runtime, reader, vault).await),
                     Errand::Prepare { script, whom, run, ticket, looks } => {

@@ -10,7 +10,7 @@ use crate::store::Reader;
 use crate::vault::{Cut, Vault};
 use fusion_core::task::{Attempt, Exit, TaskKind};
 use fusion_core::workflow::Place;
-use fusion_core::{Failure, FailureCode, RunId, Secret, TaskId};
+use fusion_core::{Failure, FailureCode, RunId, Secret, TaskId, Uid};
 use fusion_workflow::definition::{Format, Node};
 use fusion_workflow::schema::Checker;
 use serde_json::Value;
@@ -29,6 +29,7 @@ pub(crate) struct Collected {
 /// What it takes to look at a result.
 pub(crate) struct Look {
     pub(crate) run: RunId,
+    pub(crate) owner: Uid,
     pub(crate) place: Place,
     pub(crate) task: TaskId,
     pub(crate) kind: TaskKind,
@@ -129,7 +130,7 @@ fn make(node: &Node, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
     if let Some(schema) = node.output.as_ref().and_then(|output| output.schema.as_ref()) {
         let checker = Checker::new(schema).map_err(invalid)?;
         if let Some(fault) = checker.fault(&value) {
-            return Err(invalid(format!("the result does not have its schema: {fault}")));
+            return Err(invalid(format!("the result {fault}")));
         }
     }
     Ok(value.to_string().into_bytes())
