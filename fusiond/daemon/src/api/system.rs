@@ -6,6 +6,7 @@ use super::Door;
 use super::refuse::{broken, refuse};
 use crate::health;
 use crate::shutdown::{Agents, Ask};
+use crate::turns::Turns;
 use fusion_core::input::Intake;
 use fusion_core::{Caller, Command, Key, Reject, Rights, State};
 use fusion_proto::v1;
@@ -21,6 +22,9 @@ pub const BACKUP_PREFIX: &str = ".backup-";
 
 /// Size of one piece of a backup.
 const CHUNK_BYTES: usize = 256 << 10;
+
+/// Diagnoses of one user at once.
+static DIAGNOSES: Turns = Turns::new(1);
 
 #[tonic::async_trait]
 impl v1::system_service_server::SystemService for Door {
@@ -39,6 +43,8 @@ impl v1::system_service_server::SystemService for Door {
     ) -> Result<Response<v1::Diagnosis>, Status> {
         let caller = Self::caller(&request)?;
         demand_person(caller, "looking at the daemon")?;
+        // It starts programs of the caller's: theirs wait for each other.
+        let _turn = DIAGNOSES.take(caller.uid).await;
         let probe = self.probe.clone();
         let checks = tokio::task::spawn_blocking(move || health::checks(&probe)).await;
         let checks = checks.map_err(|error| broken("looking at this machine", &error))?;

@@ -13,6 +13,7 @@ use fusion_core::{AgentId, Cost, Outcome, Usd};
 
 use super::Shared;
 use super::logs::{Log, LogError};
+use super::order::Setup;
 use crate::profile::figure::{Figure, Sum};
 
 /// The most that one attempt counts as, US dollars.
@@ -21,7 +22,8 @@ const DOLLARS_MAX: f64 = 1e6;
 const TOKENS_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Puts into an outcome what those attempts cost whose ends it tells.
-pub(super) async fn price(shared: &Arc<Shared>, recipe: &Recipe, mut outcome: Outcome) -> Outcome {
+pub(super) async fn price(shared: &Arc<Shared>, setup: &Setup, mut outcome: Outcome) -> Outcome {
+    let recipe = &setup.recipe;
     if recipe.usage.is_empty() && recipe.tokens.is_empty() {
         return outcome;
     }
@@ -31,8 +33,8 @@ pub(super) async fn price(shared: &Arc<Shared>, recipe: &Recipe, mut outcome: Ou
             continue;
         }
         let figures = figures.clone();
-        let read = shared.blocking(move |shared| {
-            let log = Log::open(&shared.config.state_dir, agent, incarnation, serial)?;
+        let read = shared.in_turn(&shared.turns.prices, setup.owner, move |shared| {
+            let log = Log::open(&shared.watches, &shared.config.state_dir, agent, incarnation, serial)?;
             figures.read(log)
         });
         match read.await {

@@ -3,6 +3,7 @@
 //!
 //! Not here: which profiles there are, and what to do about a program that is missing (the doors).
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt as _;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fusion_core::Uid;
+use tokio::task::JoinSet;
 
 use super::attempt::login_path;
 use super::errand::{Ended, attend};
@@ -63,20 +65,20 @@ impl Runtime {
         let owner = self.shared.blocking(move |_| Owner::look_up(uid)).await?;
         let path = login_path(&asker.path, &owner.home);
         let context = Arc::new((owner, path));
-        let asked: Vec<_> = questions
-            .into_iter()
-            .map(|question| {
-                let (shared, context) = (Arc::clone(&self.shared), Arc::clone(&context));
-                tokio::spawn(async move {
-                    shared.blocking(move |shared| ask(shared, &context.0, &context.1, &question)).await
-                })
-            })
-            .collect();
-        let mut answers = Vec::with_capacity(asked.len());
-        for answer in asked {
-            answers.push(answer.await.map_err(|error| error.to_string())?);
+        // Ended with whoever waits for the answers.
+        let mut asked = JoinSet::new();
+        for (place, question) in questions.into_iter().enumerate() {
+            let (shared, context) = (Arc::clone(&self.shared), Arc::clone(&context));
+            asked.spawn(async move {
+                let act = move |shared: &Shared| ask(shared, &context.0, &context.1, &question);
+                (place, shared.in_turn(&shared.turns.questions, uid, act).await)
+            });
         }
-        Ok(answers)
+        let mut answers = BTreeMap::new();
+        while let Some(answer) = asked.join_next().await {
+            answers.extend([answer.map_err(|error| error.to_string())?]);
+        }
+        Ok(answers.into_values().collect())
     }
 }
 

@@ -3,21 +3,20 @@
 //!
 //! Not here: who may ask (the doors), what is counted and compared (`fusion-shim du`, `fusion-shim diff`).
 
-use std::collections::HashMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fusion_core::workspace::quota::Found;
 use fusion_core::{AgentId, Outcome, Uid};
 use fusion_shim::usage::{Count, Usage};
 use rustix::fs::{MemfdFlags, SeekFrom, fstat};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::errand::{Ended, attend};
 use super::order::Setup;
@@ -95,19 +94,6 @@ const COUNT_MARGIN: Duration = Duration::from_secs(5);
 const COMPARE_LIMIT: Duration = Duration::from_secs(600);
 /// What is read of its answer, which is one line.
 const ANSWER_BYTES_MAX: usize = 256;
-/// Looks into workspaces of one user at once; others of theirs wait. Each is a walk through a file system.
-const TURNS_PER_USER: usize = 2;
-
-/// Bounds how many children look into the workspaces of each user.
-#[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<Uid, Arc<Semaphore>>>);
-
-impl Turns {
-    pub(super) fn of(&self, user: Uid) -> Arc<Semaphore> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(turns.entry(user).or_insert_with(|| Arc::new(Semaphore::new(TURNS_PER_USER))))
-    }
-}
 
 impl Runtime {
     /// Counts what is in a workspace. It answers within 35 s of its turn, with what it has by then. The engine hears of it,
@@ -117,7 +103,7 @@ impl Runtime {
     /// [`InspectError`].
     pub async fn measure(&self, place: Place, before: Option<Next>) -> Result<Usage, InspectError> {
         let agent = place.agent;
-        let counted = self.shared.inspect(&self.shared.counts, place, measure).await;
+        let counted = self.shared.count(place).await;
         if let (Some(next), Ok(_)) = (before, &counted) {
             self.shared.tell_measured(agent, next, &counted);
         }
@@ -134,11 +120,9 @@ impl Runtime {
         asked: Comparison,
         pieces: mpsc::Sender<Vec<u8>>,
     ) -> Result<(), InspectError> {
-        self.shared
-            .inspect(&self.shared.comparisons, place, move |shared, place| {
-                compare(shared, place, asked, &pieces)
-            })
-            .await
+        let owner = place.owner;
+        let act = move |shared: &Shared| compare(shared, &place, asked, &pieces);
+        self.shared.in_turn(&self.shared.turns.comparisons, owner, act).await
     }
 }
 
@@ -151,7 +135,7 @@ pub(super) fn measure_later(shared: &Arc<Shared>, setup: &Setup, serial: u32) {
     let handle = shared.handle.clone();
     handle.spawn(async move {
         let agent = place.agent;
-        let counted = shared.inspect(&shared.counts, place, measure).await;
+        let counted = shared.count(place).await;
         shared.tell_measured(agent, next, &counted);
     });
 }
@@ -162,21 +146,8 @@ impl Shared {
         self.tell(Outcome::WorkspaceMeasured { agent, incarnation, serial, found: found(counted) });
     }
 
-    /// Does it when it is the turn of the workspace's user, on a thread for what blocks.
-    async fn inspect<T: Send + 'static>(
-        self: &Arc<Self>,
-        turns: &Turns,
-        place: Place,
-        act: impl FnOnce(&Self, &Place) -> Result<T, InspectError> + Send + 'static,
-    ) -> Result<T, InspectError> {
-        let turn = turns.of(place.owner).acquire_owned().await;
-        let turn = turn.map_err(|_| InspectError::Failed("the daemon ends".to_owned()))?;
-        let shared = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            act(&shared, &place)
-        });
-        done.await.unwrap_or_else(|error| Err(InspectError::Failed(error.to_string())))
+    async fn count(self: &Arc<Self>, place: Place) -> Result<Usage, InspectError> {
+        self.in_turn(&self.turns.counts, place.owner, move |shared| measure(shared, &place)).await
     }
 }
 

@@ -415,14 +415,14 @@ impl Lane {
 
     /// Tells what may hold ends of attempts, with what they cost.
     async fn tell(&self, setup: &Setup, outcome: Outcome) {
-        self.shared.tell(cost::price(&self.shared, &setup.recipe, outcome).await);
+        self.shared.tell(cost::price(&self.shared, setup, outcome).await);
     }
 
     async fn remove(&mut self, setup: Arc<Setup>, what: Removal) -> After {
         let agent = self.agent;
         let outcome = match &self.shim {
             Shim::Up(_) | Shim::Seeking(_) => Err("the agent still lives".to_owned()),
-            Shim::Down => self.shared.blocking(move |shared| clear(shared, &setup, what)).await,
+            Shim::Down => clear(&self.shared, &setup, what).await,
         };
         let (outcome, after) = match outcome {
             Ok(()) => (Outcome::WorkspaceRemoved { agent, what }, After::Leave),

@@ -74,9 +74,8 @@ pub(super) async fn prepare_again(shared: &Arc<Shared>, setup: &Arc<Setup>) -> R
 
 /// A name service that hangs keeps its thread, not the agent's lane.
 async fn owner_of(shared: &Arc<Shared>, uid: Uid) -> Result<Owner, String> {
-    let looking = shared.blocking(move |_| Owner::look_up(uid));
-    let found = tokio::time::timeout(NAME_LIMIT, looking).await;
-    found.unwrap_or_else(|_late| Err(format!("the name service does not answer for user {}", uid.0)))
+    let found = shared.blocking_within(NAME_LIMIT, move |_| Owner::look_up(uid)).await;
+    found.unwrap_or_else(|| Err(format!("the name service does not answer for user {}", uid.0)))
 }
 
 /// A shim that is there already. An incarnation that is being launched has no attempts: one that does not answer as

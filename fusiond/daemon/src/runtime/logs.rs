@@ -14,12 +14,11 @@ use std::pin::Pin;
 use fusion_core::task::Lease;
 use fusion_core::{AgentId, Time};
 pub use fusion_shim::log::{Cursor, Reader, Stream};
-use rustix::fs::{Mode, OFlags, inotify};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
-use super::readiness::readable;
+use super::watches::{Watch, Watches};
 
 /// Some output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +79,7 @@ pub struct Log {
     folder: OwnedFd,
     serial: u32,
     state: State,
+    watches: Watches,
     follow: Option<Follow>,
 }
 
@@ -92,7 +92,7 @@ enum State {
 }
 
 struct Follow {
-    watch: AsyncFd<OwnedFd>,
+    watch: Watch,
     /// `None` once it has come.
     ended: Option<Ended>,
 }
@@ -102,7 +102,13 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError::Gone`] if the folder of the incarnation is not there.
-    pub fn open(state_dir: &Path, agent: AgentId, incarnation: u32, serial: u32) -> Result<Self, LogError> {
+    pub(super) fn open(
+        watches: &Watches,
+        state_dir: &Path,
+        agent: AgentId,
+        incarnation: u32,
+        serial: u32,
+    ) -> Result<Self, LogError> {
         let path = state_dir.join("i").join(format!("{agent}.{incarnation}"));
         let open =
             || rustix::fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
@@ -112,7 +118,7 @@ impl Log {
             Err(error) => return Err(LogError::Read { path, source: error.into() }),
         };
         let state = State::Idle(Reader::new(read, serial));
-        Ok(Self { path, folder, serial, state, follow: None })
+        Ok(Self { path, folder, serial, state, watches: watches.clone(), follow: None })
     }
 
     /// Passes over everything before `offset`, a place that [`Chunk::next_offset`] told before.
@@ -162,9 +168,9 @@ impl Log {
     /// knowledge that the attempt is over.
     ///
     /// # Errors
-    /// [`LogError::Read`] if the kernel gives no watch (inotify(7): `max_user_instances`).
+    /// [`LogError::Read`] if the kernel gives no watch (inotify(7)).
     pub fn follow(mut self, ended: impl Future<Output = ()> + Send + 'static) -> Result<Self, LogError> {
-        let watch = watch(&self.path).map_err(|source| self.failure(source))?;
+        let watch = self.watches.watch(&self.path).map_err(|source| self.failure(source))?;
         self.follow = Some(Follow { watch, ended: Some(Box::pin(ended)) });
         Ok(self)
     }
@@ -181,10 +187,8 @@ impl Log {
             if chunk.is_some() || !is_live {
                 return Ok(chunk);
             }
-            if let Some(follow) = &mut self.follow
-                && let Err(source) = follow.wait().await
-            {
-                return Err(self.failure(source));
+            if let Some(follow) = &mut self.follow {
+                follow.wait().await;
             }
         }
     }
@@ -280,38 +284,14 @@ pub(super) fn result(state_dir: &Path, lease: Lease) -> Result<Vec<u8>, LogError
 
 impl Follow {
     /// Until the folder changes, or the attempt is known to be over.
-    async fn wait(&mut self) -> io::Result<()> {
-        let Some(ended) = &mut self.ended else { return Ok(()) };
+    async fn wait(&mut self) {
+        let Some(ended) = &mut self.ended else { return };
         let is_over = tokio::select! {
-            changed = self.watch.readable() => {
-                drain(&self.watch)?;
-                changed?.clear_ready();
-                false
-            }
+            () = self.watch.changed() => false,
             () = ended => true,
         };
         if is_over {
             self.ended = None;
-        }
-        Ok(())
-    }
-}
-
-/// Bytes grow and segments appear; both say so here.
-fn watch(folder: &Path) -> io::Result<AsyncFd<OwnedFd>> {
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-    inotify::add_watch(&watch, folder, inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE)?;
-    readable(watch)
-}
-
-/// Throws the announcements away: what has changed is seen by looking.
-fn drain(watch: &AsyncFd<OwnedFd>) -> io::Result<()> {
-    let mut buffer = [0; 4096];
-    loop {
-        match rustix::io::read(watch.get_ref(), &mut buffer) {
-            Ok(0) | Err(Errno::AGAIN) => return Ok(()),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
         }
     }
 }

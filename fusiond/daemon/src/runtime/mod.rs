@@ -37,6 +37,7 @@ mod readiness;
 mod scope;
 mod stored;
 mod sweep;
+mod watches;
 mod words;
 mod worktree;
 
@@ -44,6 +45,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use fusion_core::agent::AgentLimits;
 use fusion_core::task::Lease;
@@ -64,6 +66,7 @@ use self::places::Places;
 pub use self::scope::{Scopes, find_scopes};
 pub use self::stored::{InputId, ReadStored, StoredPrompt};
 use crate::config::{Bounds, NologinUsers};
+use crate::turns::Turns;
 use crate::workspace::{RootError, Workspaces};
 
 /// What the hands work with; fixed for one life of the daemon.
@@ -178,16 +181,43 @@ struct Shared {
     read_stored: ReadStored,
     /// For lanes that the engine's own thread begins.
     handle: Handle,
-    /// How many blocking works (launches, deaths, removals) may run at once.
+    /// How many blocking works (launches, deaths) may run at once. None of them waits for a process of a user's.
     blocking: Semaphore,
     /// What all agents of a user may use together, as of now.
     bounds: watch::Sender<Bounds>,
-    /// Whose workspaces are counted just now.
-    counts: inspect::Turns,
-    /// Whose are compared; by somebody who may read slowly, while agents wait to be counted.
-    comparisons: inspect::Turns,
+    /// What is done by children with a user's rights, or takes as long as a user's output is: these wait for each other
+    /// alone.
+    turns: UserTurns,
+    /// Folders of logs that are followed.
+    watches: watches::Watches,
     /// Boxes to tick.
     ticks: mpsc::UnboundedSender<Ticks>,
+}
+
+/// Works of each user at once; others of theirs wait.
+struct UserTurns {
+    /// Workspaces that are counted: each is a walk through a file system.
+    counts: Turns,
+    /// Those that are compared; by somebody who may read slowly, while agents wait to be counted.
+    comparisons: Turns,
+    /// Those that are removed.
+    removals: Turns,
+    /// Programs that are looked for.
+    questions: Turns,
+    /// Outputs that are read for what they cost.
+    prices: Turns,
+}
+
+impl UserTurns {
+    const fn new() -> Self {
+        Self {
+            counts: Turns::new(2),
+            comparisons: Turns::new(2),
+            removals: Turns::new(2),
+            questions: Turns::new(4),
+            prices: Turns::new(2),
+        }
+    }
 }
 
 /// Where the orders of each agent go. The lock is held for a map access alone, never across an await.
@@ -238,8 +268,8 @@ impl Runtime {
             handle: handle.clone(),
             blocking,
             bounds,
-            counts: inspect::Turns::default(),
-            comparisons: inspect::Turns::default(),
+            turns: UserTurns::new(),
+            watches: watches::Watches::default(),
             ticks: boxes::start(shim, &handle),
         };
         Ok(Self { shared: Arc::new(shared), lanes: Arc::default() })
@@ -311,12 +341,12 @@ impl Runtime {
         self.shared.workspaces.path(user, agent)
     }
 
-    /// The output of one attempt, see [`logs::Log::open`].
+    /// The output of one attempt, from its start. An attempt without output has an empty one.
     ///
     /// # Errors
-    /// As [`logs::Log::open`].
+    /// [`logs::LogError::Gone`] if the folder of the incarnation is not there.
     pub fn log(&self, agent: AgentId, incarnation: u32, serial: u32) -> Result<logs::Log, logs::LogError> {
-        logs::Log::open(&self.shared.config.state_dir, agent, incarnation, serial)
+        logs::Log::open(&self.shared.watches, &self.shared.config.state_dir, agent, incarnation, serial)
     }
 
     /// The attempts of an agent that left output, as incarnation and serial. Blocks.
@@ -330,7 +360,7 @@ impl Runtime {
     /// What an attempt left in its output file; empty if that was empty or absent. Blocks.
     ///
     /// # Errors
-    /// As [`logs::Log::open`].
+    /// As [`Self::log`].
     pub fn result(&self, lease: Lease) -> Result<Vec<u8>, logs::LogError> {
         logs::result(&self.shared.config.state_dir, lease)
     }
@@ -362,12 +392,45 @@ impl Shared {
         let _nobody_listens = self.outcomes.send(outcome);
     }
 
-    /// Does something that blocks, on a thread for that, some at a time.
+    /// Does something that blocks, on a thread for that, some at a time. Nothing that a user could hold up.
     async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         act: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> T {
         let _permit = self.blocking.acquire().await.expect("the semaphore is never closed");
+        self.on_thread(act).await
+    }
+
+    /// As [`Self::blocking`], for at most so long from when it begins; what takes longer keeps its thread.
+    async fn blocking_within<T: Send + 'static>(
+        self: &Arc<Self>,
+        limit: Duration,
+        act: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
+        let _permit = self.blocking.acquire().await.expect("the semaphore is never closed");
+        tokio::time::timeout(limit, self.on_thread(act)).await.ok()
+    }
+
+    /// Does something that `user` can hold up, when it is that user's turn.
+    async fn in_turn<T: Send + 'static>(
+        self: &Arc<Self>,
+        turns: &Turns,
+        user: Uid,
+        act: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
+        let turn = turns.take(user).await;
+        self.on_thread(move |shared| {
+            // Held until it is done, also when nobody waits for it any more.
+            let _turn = turn;
+            act(shared)
+        })
+        .await
+    }
+
+    async fn on_thread<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
         let shared = Arc::clone(self);
         match tokio::task::spawn_blocking(move || act(&shared)).await {
             Ok(done) => done,

@@ -18,7 +18,6 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use fusion_core::{AgentId, Uid};
 use fusion_sys::folder::open_folder_beneath;
@@ -49,6 +48,9 @@ impl WorkspaceError {
         format!("{self}: {}", self.source)
     }
 }
+
+/// Removes everything below a folder, which has this group, with the rights of its user.
+pub type Empty<'a> = &'a mut dyn FnMut(OwnedFd, u32) -> io::Result<()>;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -100,12 +102,18 @@ impl Workspaces {
     }
 
     /// Removes the workspace of an agent with everything in it; an absent one is removed. The folder of its user stays.
-    /// Files are removed by `shim`, the program `fusion-shim`, as their user. Blocks for as long as that takes.
+    /// Files are removed by `empty`, which is to do it as their user. Blocks for as long as that takes.
     ///
     /// # Errors
     /// [`WorkspaceError`]: what is left is out of the user's reach, and the next try goes on.
-    pub fn remove(&self, user: &str, agent: AgentId, owner: Uid, shim: &Path) -> Result<(), WorkspaceError> {
-        let removed = check_name(user).and_then(|()| self.throw_away(user, &agent.to_string(), owner, shim));
+    pub fn remove(
+        &self,
+        user: &str,
+        agent: AgentId,
+        owner: Uid,
+        empty: Empty<'_>,
+    ) -> Result<(), WorkspaceError> {
+        let removed = check_name(user).and_then(|()| self.throw_away(user, &agent.to_string(), owner, empty));
         removed.map_err(|source| WorkspaceError { verb: "remove", path: self.path(user, agent), source })
     }
 
@@ -137,7 +145,7 @@ impl Workspaces {
         }
     }
 
-    fn throw_away(&self, user: &str, name: &str, owner: Uid, shim: &Path) -> io::Result<()> {
+    fn throw_away(&self, user: &str, name: &str, owner: Uid, empty: Empty<'_>) -> io::Result<()> {
         let trash = self.trash();
         if let Some(folder) = absent_as_none(open_folder_beneath(self.folder(), Path::new(user)))? {
             // The name itself is moved, be it a link.
@@ -145,18 +153,18 @@ impl Workspaces {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(Errno::EXIST) => {
                     // An earlier removal has not come to its end: first that one.
-                    empty_and_remove(trash, name, owner, shim)?;
+                    empty_and_remove(trash, name, owner, &mut *empty)?;
                     renameat_with(&folder, name, trash, name, RenameFlags::NOREPLACE)?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        empty_and_remove(trash, name, owner, shim)
+        empty_and_remove(trash, name, owner, empty)
     }
 }
 
 /// Of something in the trash, which only the daemon can name.
-fn empty_and_remove(trash: &OwnedFd, name: &str, owner: Uid, shim: &Path) -> io::Result<()> {
+fn empty_and_remove(trash: &OwnedFd, name: &str, owner: Uid, empty: Empty<'_>) -> io::Result<()> {
     let folder = match openat(trash, name, FOLDER, Mode::empty()) {
         Ok(folder) => folder,
         Err(Errno::NOENT) => return Ok(()),
@@ -168,36 +176,10 @@ fn empty_and_remove(trash: &OwnedFd, name: &str, owner: Uid, shim: &Path) -> io:
     if stat.st_uid == owner.0 {
         // Its user may have taken away the right to change it.
         fchmod(&folder, Mode::RWXU)?;
-        empty(folder, owner, stat.st_gid, shim)?;
+        empty(folder, stat.st_gid)?;
     }
     // Somebody else's folder is no workspace: it goes if it is empty.
     Ok(unlinkat(trash, name, AtFlags::REMOVEDIR)?)
-}
-
-/// Removes everything below `folder` in a process of its user.
-fn empty(folder: OwnedFd, owner: Uid, gid: u32, shim: &Path) -> io::Result<()> {
-    let mut command = Command::new(shim);
-    command.arg("rm-tree");
-    if rustix::process::geteuid().as_raw() != owner.0 {
-        command.arg(owner.0.to_string()).arg(gid.to_string());
-    }
-    let output = command
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::from(folder))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let words = String::from_utf8_lossy(&output.stderr);
-    let words = words.trim();
-    Err(io::Error::other(if words.is_empty() {
-        format!("rm-tree: {}", output.status)
-    } else {
-        words.to_owned()
-    }))
 }
 
 /// A found folder must be the user's; that it is the user's alone is made sure of.

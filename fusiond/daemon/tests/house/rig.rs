@@ -33,6 +33,7 @@ pub(crate) struct Rig {
     _folder: tempfile::TempDir,
     choice: BackendChoice,
     cgroup_name: String,
+    shim: PathBuf,
     pub(crate) agent: AgentId,
     pub(crate) hands: Hands,
     epoch: u64,
@@ -103,23 +104,38 @@ impl Rig {
             here = path.parent();
         }
         let cgroup_name = fresh_name();
-        let hands = Hands::start(&root, choice, &cgroup_name, 1);
+        let shim = shim();
+        let hands = Hands::start(&root, choice, &cgroup_name, 1, &shim);
         let agent = AgentId(0x0192_0000_0000_1234_5678_9abc_def0_0000 + u128::from(std::process::id()));
-        Self { root, _folder: folder, choice, cgroup_name, agent, hands, epoch: 1 }
+        Self { root, _folder: folder, choice, cgroup_name, shim, agent, hands, epoch: 1 }
     }
 
     /// Crashes the daemon and starts the next one: the old hands are gone, shims are not.
     pub(crate) fn restart(&mut self) {
         self.epoch += 1;
-        self.hands = Hands::start(&self.root, self.choice, &self.cgroup_name, self.epoch);
+        self.hands = Hands::start(&self.root, self.choice, &self.cgroup_name, self.epoch, &self.shim);
+    }
+
+    /// The same with another program as the shim.
+    pub(crate) fn restart_with(&mut self, shim: PathBuf) {
+        self.shim = shim;
+        self.restart();
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(crate) fn setup(&self, incarnation: u32) -> Arc<Setup> {
-        let workspace = self.workspace().to_string_lossy().into_owned();
+        self.setup_of(self.agent, incarnation)
+    }
+
+    pub(crate) fn setup_of(&self, agent: AgentId, incarnation: u32) -> Arc<Setup> {
+        let workspace = self.workspace_of(agent).to_string_lossy().into_owned();
         let command = vec!["/bin/sh".to_owned(), "-c".to_owned(), "{{ prompt }}".to_owned()];
         let recipe = Recipe { command, workspace, ..Recipe::default() };
         Arc::new(Setup {
-            agent: self.agent,
+            agent,
             incarnation,
             nonce: NONCE,
             owner: Uid(UID),
@@ -132,7 +148,11 @@ impl Rig {
     }
 
     pub(crate) fn workspace(&self) -> PathBuf {
-        self.root.join("workspaces").join(USER).join(self.agent.to_string())
+        self.workspace_of(self.agent)
+    }
+
+    pub(crate) fn workspace_of(&self, agent: AgentId) -> PathBuf {
+        self.root.join("workspaces").join(USER).join(agent.to_string())
     }
 
     pub(crate) fn run_folder(&self, incarnation: u32) -> PathBuf {
@@ -259,12 +279,12 @@ impl Rig {
 }
 
 impl Hands {
-    fn start(root: &Path, choice: BackendChoice, cgroup_name: &str, epoch: u64) -> Self {
+    fn start(root: &Path, choice: BackendChoice, cgroup_name: &str, epoch: u64, shim: &Path) -> Self {
         let config = Config {
             run_dir: root.join("run"),
             state_dir: root.join("state"),
             workspaces_root: root.join("workspaces"),
-            shim_path: shim(),
+            shim_path: shim.to_owned(),
             backend: choice,
             scopes: None,
             bounds: fusiond::config::Bounds::default(),

@@ -2,11 +2,12 @@
 
 use std::os::unix::fs::symlink;
 
-use fusion_core::Outcome;
 use fusion_core::workspace::Removal;
+use fusion_core::{AgentId, Outcome};
+use fusion_tests::Fifo;
 use fusiond::runtime::{BackendChoice, Order};
 
-use crate::rig::{Rig, UID, code, on_runtime};
+use crate::rig::{Rig, UID, code, on_runtime, shim};
 
 #[test]
 fn a_removal_takes_the_tree_and_the_folders_and_nothing_outside() {
@@ -75,4 +76,63 @@ fn somebody_elses_folder_in_the_place_of_a_workspace_is_refused() {
         assert!(reason.contains("a folder of user 0 is in its place"), "{reason}");
         rig.clean_up().await;
     });
+}
+
+/// More than works that block at once.
+const STOPPED: u128 = 20;
+
+#[test]
+fn removals_that_their_user_has_stopped_hold_up_nobody_and_nothing_is_lost() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    on_runtime(async {
+        let mut rig = Rig::new(BackendChoice::None, "");
+        let mut stopped = Fifo::new(&rig.root().join("stopped"));
+        let stops = rig.root().join("stops");
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = rm-tree ]; then echo $$ >> {}; kill -STOP $$; fi\nexec {} \"$@\"\n",
+            rig.root().join("stopped").display(),
+            shim().display()
+        );
+        std::fs::write(&stops, script).expect("a script");
+        std::fs::set_permissions(&stops, PermissionsExt::from_mode(0o755)).expect("chmod");
+        rig.restart_with(stops);
+        let agents: Vec<AgentId> = (1..=STOPPED).map(|number| AgentId(rig.agent.0 + number)).collect();
+        for agent in &agents {
+            let workspace = rig.workspace_of(*agent);
+            std::fs::create_dir_all(&workspace).expect("a folder");
+            std::fs::write(workspace.join("file"), "x").expect("a file");
+            for path in [workspace.parent().expect("of the user"), &workspace] {
+                chown(path, Some(UID), Some(UID)).expect("chown");
+                std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).expect("chmod");
+            }
+            rig.order(Order::RemoveWorkspace { setup: rig.setup_of(*agent, 1), what: Removal::All });
+        }
+        let first = stopped.next_line();
+        rig.launch().await;
+        end(&first);
+        for left in (0..STOPPED).rev() {
+            let kept = rig.next().await;
+            assert!(matches!(kept, Outcome::WorkspaceKept { .. }), "{kept:?}");
+            if left > 0 {
+                end(&stopped.next_line());
+            }
+        }
+        rig.restart_with(shim());
+        for agent in &agents {
+            rig.order(Order::RemoveWorkspace { setup: rig.setup_of(*agent, 1), what: Removal::All });
+        }
+        for _ in &agents {
+            let removed = rig.next().await;
+            assert!(matches!(removed, Outcome::WorkspaceRemoved { .. }), "{removed:?}");
+        }
+        assert!(agents.iter().all(|agent| !rig.workspace_of(*agent).exists()));
+        let trash = std::fs::read_dir(rig.root().join("workspaces/.trash")).expect("a folder");
+        assert_eq!(trash.count(), 0);
+        rig.clean_up().await;
+    });
+}
+
+fn end(pid: &str) {
+    let killed = std::process::Command::new("kill").args(["-KILL", pid]).status().expect("kill");
+    assert!(killed.success());
 }

@@ -3,32 +3,60 @@
 //! Not here: when that is (the lane), how files are removed (`places`, the workspaces).
 
 use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fusion_core::workspace::Removal;
+use fusion_core::{AgentId, Uid};
 
 use super::{After, Lane, Shim};
 use crate::runtime::Shared;
 use crate::runtime::death::strike_and_bury;
+use crate::runtime::errand::{Ended, attend};
 use crate::runtime::order::Setup;
 use crate::runtime::places::Life;
 use crate::runtime::sweep;
 
+/// A large tree takes minutes; its user could stop the process that removes it.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(600);
+
 /// Removes what an agent left. The reason of a failure is one sentence for people.
-pub(super) fn clear(shared: &Shared, setup: &Setup, what: Removal) -> Result<(), String> {
-    let said = |error: io::Error| format!("cannot remove the folders of {}: {error}", setup.agent);
-    let lives = shared.places.lives().map_err(said)?;
-    for life in lives.into_iter().filter(|life| life.agent == setup.agent) {
-        strike_and_bury(shared, life, None, None).map_err(said)?;
+///
+/// Each part can be done again: what a crash or an error leaves is the next order's.
+pub(super) async fn clear(shared: &Arc<Shared>, setup: &Arc<Setup>, what: Removal) -> Result<(), String> {
+    let agent = setup.agent;
+    shared.blocking(move |shared| bury_all(shared, agent)).await.map_err(|error| said(agent, &error))?;
+    match what {
+        Removal::All | Removal::WorkspaceAlone => {
+            let (owner, setup) = (setup.owner, Arc::clone(setup));
+            let act = move |shared: &Shared| clear_workspace(shared, &setup);
+            shared.in_turn(&shared.turns.removals, owner, act).await?;
+        }
+        Removal::AllButWorkspace => {}
     }
     match what {
-        Removal::All => {
-            clear_workspace(shared, setup)?;
-            shared.places.forget_agent(setup.agent).map_err(said)
+        Removal::All | Removal::AllButWorkspace => {
+            let forgotten = shared.blocking(move |shared| shared.places.forget_agent(agent)).await;
+            forgotten.map_err(|error| said(agent, &error))
         }
-        Removal::AllButWorkspace => shared.places.forget_agent(setup.agent).map_err(said),
-        Removal::WorkspaceAlone => clear_workspace(shared, setup),
+        Removal::WorkspaceAlone => Ok(()),
     }
+}
+
+fn said(agent: AgentId, error: &io::Error) -> String {
+    format!("cannot remove the folders of {agent}: {error}")
+}
+
+fn bury_all(shared: &Shared, agent: AgentId) -> io::Result<()> {
+    for life in shared.places.lives()?.into_iter().filter(|life| life.agent == agent) {
+        strike_and_bury(shared, life, None, None)?;
+    }
+    Ok(())
 }
 
 fn clear_workspace(shared: &Shared, setup: &Setup) -> Result<(), String> {
@@ -37,7 +65,8 @@ fn clear_workspace(shared: &Shared, setup: &Setup) -> Result<(), String> {
         Some(user) => user,
         None => crate::runtime::identity::Owner::look_up(setup.owner)?.name,
     };
-    let removed = shared.workspaces.remove(&user, setup.agent, setup.owner, &shared.config.shim_path);
+    let mut empty = |folder, gid| empty(shared, folder, setup.owner, gid);
+    let removed = shared.workspaces.remove(&user, setup.agent, setup.owner, &mut empty);
     removed.map_err(|error| error.sentence())?;
     crate::runtime::worktree::forget(shared, setup);
     Ok(())
@@ -53,6 +82,34 @@ impl Lane {
         match self.shim {
             Shim::Down => After::Leave,
             Shim::Up(_) | Shim::Seeking(_) => After::Stay,
+        }
+    }
+}
+
+/// Removes everything below `folder` in a process of its user.
+fn empty(shared: &Shared, folder: OwnedFd, owner: Uid, gid: u32) -> io::Result<()> {
+    let mut command = Command::new(&shared.config.shim_path);
+    command.arg("rm-tree");
+    if rustix::process::geteuid().as_raw() != owner.0 {
+        command.arg(owner.0.to_string()).arg(gid.to_string());
+    }
+    let child = command
+        .env_clear()
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::from(folder))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    match attend(child, Instant::now() + REMOVAL_LIMIT, &mut |_| ControlFlow::Continue(()))? {
+        Ended::Exited(status, _) if status.success() => Ok(()),
+        Ended::Exited(status, words) if words.is_empty() => {
+            Err(io::Error::other(format!("rm-tree: {status}")))
+        }
+        Ended::Exited(_, words) => Err(io::Error::other(words)),
+        Ended::TooLong | Ended::Unheard => {
+            let minutes = REMOVAL_LIMIT.as_secs() / 60;
+            Err(io::Error::other(format!("it was not done within {minutes} minutes, the next try goes on")))
         }
     }
 }
