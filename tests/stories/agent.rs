@@ -171,3 +171,20 @@ fn agent_logs_hold_the_output_of_its_attempts_in_order() {
     }
     assert_eq!(ctl.ok(&["agent", "logs", "a", "--raw"]), "one\ntwo\nthree");
 }
+
+#[test]
+fn agent_connections_are_limited_and_free_again_when_they_are_closed() {
+    use std::os::unix::net::UnixStream;
+    let (daemon, ctl) = daemon_with_agent();
+    let agent = ctl.json(&["agent", "show", "a"])["id"].as_str().unwrap().to_owned();
+    let socket = daemon.root().join(format!("run/i/{agent}.1/agent.sock"));
+    let inside = ctl.through(&socket);
+    let _shown = inside.ok(&["agent", "show", "a"]);
+    let held: Vec<_> = (0..64).map(|_| UnixStream::connect(&socket).expect("it listens")).collect();
+    for _ in 0..3 {
+        assert_eq!(inside.refused(8, &["agent", "show", "a"])["code"], "connection_limit");
+    }
+    let _shown = ctl.ok(&["agent", "show", "a"]);
+    drop(held);
+    ctl.until("places are free again", |_| (inside.run(&["agent", "show", "a"]).code == 0).then_some(()));
+}

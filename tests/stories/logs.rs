@@ -209,3 +209,22 @@ fn agent_logs_reach_attempts_of_tasks_that_left_the_memory() {
     let (all, followed) = (["one", "two", "three", "four", "five", "six", "seven"], words(&followed));
     assert!(all.ends_with(&followed) && followed.len() >= 4, "{followed:?}");
 }
+
+#[test]
+fn logs_refuse_a_pattern_that_is_too_long_before_anything_is_built_of_it() {
+    let (daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("say hello", &[]);
+    ctl.ended(&task);
+    // Four thousand times as much stands before the automaton.
+    let long = r"\w".repeat(60_000);
+    let most = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the most memory");
+        line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
+    };
+    let before = most();
+    assert_eq!(ctl.refused(2, &["task", "logs", &task, "--grep", &long])["code"], "field_invalid");
+    assert!(most() - before < 100_000, "{before} kB, then {} kB", most());
+    let nobody = ctl.refused(3, &["task", "logs", "tsk_00000000000000000000000000", "--grep", "("]);
+    assert_eq!(nobody["code"], "task_not_found", "whose it is comes first");
+}

@@ -312,6 +312,12 @@ rejects! {
     EditFixed { run: String, what: &'static str }: State "edit_fixed"
         "{what} of run {run} cannot be changed: that stands since the run began"
         => "begin another run for that: `fusionctl workflow run FILE`";
+    ConnectionLimit { limit: usize }: Limit "connection_limit"
+        "{limit} connections are open already, the most of one user or agent"
+        => "end some of the commands that wait or follow, then repeat this one";
+    FollowLimit { limit: usize }: Limit "follow_limit"
+        "{limit} outputs are followed already, the most of one user or agent"
+        => "end some of those that follow: `task logs --follow`, `run`, `agent logs --follow`";
     RevisionLimit { run: String, limit: u32 }: Limit "revision_limit"
         "the limit of {limit} definitions of run {run} is reached"
         => "begin another run: `fusionctl workflow run FILE`";

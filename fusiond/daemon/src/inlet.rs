@@ -106,7 +106,8 @@ pub async fn accept(listener: UnixListener, door: Door, connections: mpsc::Sende
             Ok(identity) => Origin::Known(identity.caller),
             Err(error) => Origin::Unknown(error.to_string()),
         };
-        if connections.send(Connection::new(stream, origin)).await.is_err() {
+        let Some(connection) = Connection::new(stream, origin).admit() else { continue };
+        if connections.send(connection).await.is_err() {
             return;
         }
     }
@@ -118,7 +119,8 @@ pub async fn accept_agents(
     connections: mpsc::Sender<Connection>,
 ) {
     while let Some(AgentConnection { agent, owner, stream }) = agents.recv().await {
-        if connections.send(Connection::of_agent(stream, agent, owner)).await.is_err() {
+        let Some(connection) = Connection::of_agent(stream, agent, owner).admit() else { continue };
+        if connections.send(connection).await.is_err() {
             return;
         }
     }

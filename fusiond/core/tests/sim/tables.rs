@@ -41,6 +41,8 @@ rejects! {
     NodeBegun { run: "run_1", node: "fix", state: "running", act: "changed", others: "" }
     EditConflict { run: "run_1", revision: 3u32, base: 2u32 }
     EditFixed { run: "run_1", what: "the labels" }
+    ConnectionLimit { limit: 256usize }
+    FollowLimit { limit: 256usize }
     RevisionLimit { run: "run_1", limit: 100u32 }
     RevisionNotFound { run: "run_1", revision: 9u32 }
     TaskOfRun { task: "tsk_1", run: "run_1" }

@@ -57,6 +57,9 @@ const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// The largest message about workflows: a definition and what stands around it.
 const DEFINITION_MESSAGE_BYTES_MAX: usize = 16 << 20;
 
+/// Requests and streams of one connection at once. More wait in the client.
+const STREAMS_MAX: u32 = 128;
+
 /// What every service needs.
 pub struct Shared {
     /// The one writer.
@@ -139,7 +142,9 @@ pub async fn serve(
         .build_v1()
         .expect("the generated descriptor set is valid");
     let incoming = tokio_stream::StreamExt::map(ReceiverStream::new(connections), Ok::<_, std::io::Error>);
+    // No keepalive: the kernel closes what a process that ends had open, and a ping would wake an idle daemon.
     tonic::transport::Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
         .add_service(health_service)
         .add_service(reflection)
         .add_service(

@@ -11,11 +11,13 @@ mod select;
 mod sieve;
 
 use super::Door;
+use super::connect::Holder;
 use super::refuse::refuse;
 use crate::runtime::logs::Cursor;
+use crate::turns::{Seat, Seats};
 use attempts::place;
 use fusion_core::task::Attempt;
-use fusion_core::{Caller, Key, Reject, State, TaskId};
+use fusion_core::{Caller, Key, Reject, Rights, State, TaskId};
 use fusion_proto::v1;
 use pump::Tap;
 use select::{Selection, Start};
@@ -28,6 +30,13 @@ use tonic::Status;
 /// A stream of output.
 pub(crate) type LogStream = Pin<Box<dyn Stream<Item = Result<v1::LogChunk, Status>> + Send>>;
 
+/// Streams that one user follows at once, and one agent: each holds descriptors of the daemon.
+const FOLLOWED_BY_USER_MAX: usize = 256;
+const FOLLOWED_BY_AGENT_MAX: usize = 64;
+
+/// Who follows how many.
+static FOLLOWED: Seats<Holder> = Seats::new();
+
 /// Chunks that wait for the client; bounds the memory of one stream together with the longest line.
 const CHUNKS_MAX: usize = 32;
 
@@ -38,8 +47,9 @@ impl Door {
         caller: Caller,
         ask: v1::TailTaskLogsRequest,
     ) -> Result<LogStream, Status> {
-        let selection = Selection::read(ask.filter.unwrap_or_default()).map_err(|reject| refuse(&reject))?;
         let task = self.find_task(caller, ask.task).await?;
+        let selection = Selection::read(caller, ask.filter.unwrap_or_default()).await;
+        let selection = selection.map_err(|reject| refuse(&reject))?;
         let newest = task.attempts.last().map_or(0, |last| last.number);
         let wanted = |attempt: &&Attempt| match (ask.attempt, &ask.from) {
             (Some(number), _) => attempt.number == number,
@@ -55,7 +65,9 @@ impl Door {
         let ends_with_attempt = ask.attempt.is_some();
         let (id, follow, offset) = (task.id, ask.follow, ask.offset);
         let from = ask.from;
+        let seat = follow.then(|| seat_of(caller)).transpose().map_err(|reject| refuse(&reject))?;
         Ok(self.serve(follow, selection, move |door, mut tap| async move {
+            let _seat = seat;
             let mut done = attempts.last().map_or(0, |(_, attempt)| attempt.number);
             let mut starts = tap.plan(&door, attempts, from.as_ref()).await?;
             if offset > 0
@@ -79,13 +91,16 @@ impl Door {
         caller: Caller,
         ask: v1::TailAgentLogsRequest,
     ) -> Result<LogStream, Status> {
-        let selection = Selection::read(ask.filter.unwrap_or_default()).map_err(|reject| refuse(&reject))?;
         let text = ask.agent;
         let found =
             self.engine.look(move |state, _| state.find_agent(caller, &text).map(|agent| agent.id)).await;
         let agent = found.and_then(|found| found).map_err(|reject| refuse(&reject))?;
+        let selection = Selection::read(caller, ask.filter.unwrap_or_default()).await;
+        let selection = selection.map_err(|reject| refuse(&reject))?;
         let (follow, from) = (ask.follow, ask.from);
+        let seat = follow.then(|| seat_of(caller)).transpose().map_err(|reject| refuse(&reject))?;
         Ok(self.serve(follow, selection, move |door, mut tap| async move {
+            let _seat = seat;
             let known = door.attempts_of_agent(agent, (0, 0)).await?;
             let mut last = known.last().map_or((0, 0), |(_, attempt)| place(attempt));
             let starts = tap.plan(&door, known, from.as_ref()).await?;
@@ -133,6 +148,17 @@ impl Door {
         };
         self.engine.wait(Key::Task(id), check).await.map_err(|reject| refuse(&reject))
     }
+}
+
+/// One more that is followed.
+fn seat_of(caller: Caller) -> Result<Option<Seat<Holder>>, Reject> {
+    let (agent, limit) = match caller.rights {
+        Rights::Admin => return Ok(None),
+        Rights::User => (None, FOLLOWED_BY_USER_MAX),
+        Rights::Agent(id) => (Some(id), FOLLOWED_BY_AGENT_MAX),
+    };
+    let seat = FOLLOWED.take((caller.uid, agent), limit);
+    seat.map(Some).ok_or(Reject::FollowLimit { limit })
 }
 
 fn cursor_of(place: &v1::LogPlace) -> Cursor {

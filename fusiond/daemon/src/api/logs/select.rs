@@ -9,16 +9,20 @@ use super::sieve::{Shape, Sieve};
 use crate::api::Door;
 use crate::api::history::refuse_log;
 use crate::runtime::logs::{Cursor, Log, LogError, Reader, Stream};
+use crate::turns::Turns;
 use crate::vault::{End, Mask};
 use fusion_core::task::Attempt;
-use fusion_core::{Reject, TaskId, Time};
+use fusion_core::{Caller, Reject, TaskId, Time};
 use fusion_proto::v1;
-use regex::bytes::RegexBuilder;
+use regex::bytes::{Regex, RegexBuilder};
 use tonic::Status;
 
 /// The longest pattern, and the most memory that its automaton may take.
 const PATTERN_BYTES_MAX: usize = 4 << 10;
 const AUTOMATON_BYTES_MAX: usize = 1 << 20;
+
+/// Patterns of one user that are read at once; others of theirs wait.
+static PATTERNS: Turns = Turns::new(1);
 
 /// How far back the last lines are looked for first.
 const WINDOW_BYTES: u64 = 128 << 10;
@@ -51,23 +55,42 @@ impl Start {
 }
 
 impl Selection {
-    pub(super) fn read(filter: v1::LogFilter) -> Result<Self, Reject> {
+    /// Reads what somebody asks for.
+    pub(super) async fn read(caller: Caller, filter: v1::LogFilter) -> Result<Self, Reject> {
         let since = filter.since.map(|at| {
             let seconds = u64::try_from(at.seconds).unwrap_or(0);
             Time(seconds.saturating_mul(1000) + u64::try_from(at.nanos).unwrap_or(0) / 1_000_000)
         });
-        let pattern = (!filter.grep.is_empty()).then(|| read_pattern(&filter.grep)).transpose()?;
+        let pattern = match filter.grep.is_empty() {
+            true => None,
+            false => Some(read_pattern(caller, filter.grep).await?),
+        };
         let by_line = filter.lines || filter.tail.is_some() || pattern.is_some();
         let shape = if by_line { Shape::Lines(pattern) } else { Shape::Bytes };
         Ok(Self { since, tail: filter.tail, shape })
     }
 }
 
-fn read_pattern(text: &str) -> Result<regex::bytes::Regex, Reject> {
-    let pattern = RegexBuilder::new(text).size_limit(AUTOMATON_BYTES_MAX).build();
-    pattern.ok().filter(|_| text.len() <= PATTERN_BYTES_MAX).ok_or_else(|| Reject::FieldInvalid {
+/// What stands before the automaton is many times as long as the text, so the length is looked at first; even so, building
+/// may take longer than those who serve can wait.
+async fn read_pattern(caller: Caller, text: String) -> Result<Regex, Reject> {
+    let value = text.chars().take(64).collect();
+    let is_short = text.len() <= PATTERN_BYTES_MAX;
+    let build = move || RegexBuilder::new(&text).size_limit(AUTOMATON_BYTES_MAX).build().ok();
+    let built = if is_short {
+        let turn = PATTERNS.take(caller.uid).await;
+        let build = tokio::task::spawn_blocking(move || {
+            // Held also when nobody waits for it any more.
+            let _turn = turn;
+            build()
+        });
+        build.await.ok().flatten()
+    } else {
+        None
+    };
+    built.ok_or(Reject::FieldInvalid {
         field: "grep",
-        value: text.chars().take(64).collect(),
+        value,
         expected: "a regular expression (docs.rs/regex) of at most 4 KiB that is not too large",
     })
 }
