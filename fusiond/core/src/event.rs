@@ -164,6 +164,8 @@ pub enum EventKind {
     NodeCancelled { run: RunId, node: String, item: Option<u32> },
     /// It has another definition; how many nodes that touched.
     RunEdited { run: RunId, revision: u32, changes: Changes },
+    /// Somebody asked that it be frozen.
+    AgentPausing { agent: AgentId },
 }
 
 /// What an event is about.
@@ -210,6 +212,7 @@ impl EventKind {
             Self::AgentSpawned { .. } => "agent.spawned",
             Self::AgentReady { .. } => "agent.ready",
             Self::AgentPaused { .. } => "agent.paused",
+            Self::AgentPausing { .. } => "agent.pausing",
             Self::AgentDraining { .. } => "agent.draining",
             Self::AgentResumed { .. } => "agent.resumed",
             Self::AgentCrashed { .. } => "agent.crashed",
@@ -307,6 +310,7 @@ impl EventKind {
             Self::AgentSpawned { agent, .. }
             | Self::AgentReady { agent, .. }
             | Self::AgentPaused { agent }
+            | Self::AgentPausing { agent }
             | Self::AgentDraining { agent }
             | Self::AgentResumed { agent }
             | Self::AgentCrashed { agent, .. }

@@ -10,6 +10,7 @@ pub static WORDS: &[&str] = &[
     "agent.crashed",
     "agent.draining",
     "agent.paused",
+    "agent.pausing",
     "agent.quarantined",
     "agent.ready",
     "agent.removed",

@@ -23,11 +23,17 @@ pub(crate) fn decide(
     let found = super::manage(state, caller, agent, "pausing agents")?;
     let (id, owner, life) = (found.id, found.owner, found.life.clone());
     match (life, how) {
-        (AgentLife::Idle { .. }, PauseHow::Freeze | PauseHow::Drain) => freeze(state, out, turn, id, None),
+        (AgentLife::Idle { .. }, PauseHow::Freeze | PauseHow::Drain) => {
+            state.tell(out, turn.now, caller.actor(), Some(owner), EventKind::AgentPausing { agent: id });
+            freeze(state, out, turn, id, None);
+        }
         (
             AgentLife::Busy { work, .. } | AgentLife::Waiting { work, .. } | AgentLife::Draining { work, .. },
             PauseHow::Freeze,
-        ) => freeze(state, out, turn, id, Some(work)),
+        ) => {
+            state.tell(out, turn.now, caller.actor(), Some(owner), EventKind::AgentPausing { agent: id });
+            freeze(state, out, turn, id, Some(work));
+        }
         (AgentLife::Busy { work, .. } | AgentLife::Waiting { work, .. }, PauseHow::Drain) => {
             state.alter_agent(out, id, |agent| {
                 agent.wish = Wish::Pause;

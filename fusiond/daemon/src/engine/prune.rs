@@ -115,6 +115,7 @@ fn ended_task(kind: &EventKind) -> Option<TaskId> {
         | EventKind::AgentSpawned { .. }
         | EventKind::AgentReady { .. }
         | EventKind::AgentPaused { .. }
+        | EventKind::AgentPausing { .. }
         | EventKind::AgentDraining { .. }
         | EventKind::AgentResumed { .. }
         | EventKind::AgentCrashed { .. }

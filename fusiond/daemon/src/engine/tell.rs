@@ -65,6 +65,7 @@ fn worth(kind: &EventKind) -> (Weight, String) {
         | EventKind::IntakeClosed
         | EventKind::IntakeOpened
         | EventKind::AgentPaused { .. }
+        | EventKind::AgentPausing { .. }
         | EventKind::AgentDraining { .. }
         | EventKind::AgentResumed { .. }
         | EventKind::AgentBackedOff { .. }

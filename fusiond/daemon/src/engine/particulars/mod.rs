@@ -90,6 +90,7 @@ pub(crate) fn of(kind: &EventKind) -> Map<String, Value> {
         EventKind::IntakeClosed
         | EventKind::IntakeOpened
         | EventKind::AgentPaused { .. }
+        | EventKind::AgentPausing { .. }
         | EventKind::AgentDraining { .. }
         | EventKind::AgentResumed { .. }
         | EventKind::AgentStopping { .. }
