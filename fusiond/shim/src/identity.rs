@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use crate::launch::OOM_SCORE_ADJ;
 use fusion_sys::process::{Credentials, become_user};
 
 /// Becomes `UID GID [GROUP…]`; without any, stays who it is.
@@ -10,6 +11,8 @@ pub(crate) fn become_named(ids: &[OsString]) -> std::io::Result<()> {
     match numbers.as_deref() {
         Some([]) => Ok(()),
         Some([uid, gid, groups @ ..]) if *uid != 0 => {
+            // The daemon's own score is for the daemon. Where it may not be set, nobody's was.
+            let _refused = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ.to_string());
             become_user(&Credentials { uid: *uid, gid: *gid, groups: groups.to_vec() })
         }
         Some(_) | None => Err(std::io::ErrorKind::InvalidInput.into()),

@@ -25,8 +25,8 @@ pub(crate) struct Launched {
     pub(crate) place: Option<Place>,
 }
 
-/// Agents are the first to go when memory is short.
-const OOM_SCORE_ADJ: i16 = 200;
+/// What runs for users is the first to go when memory is short.
+pub(crate) const OOM_SCORE_ADJ: i16 = 200;
 
 /// Starts the program; an error is the kind of end to record.
 pub(crate) fn launch(begun: &Begun, serial: u32, spec: &AttemptSpec) -> Result<Launched, ExitKind> {
