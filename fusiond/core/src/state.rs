@@ -288,11 +288,6 @@ impl State {
         self.tasks.values().map(AsRef::as_ref)
     }
 
-    /// Tasks in memory that are older than `id`, newest first.
-    pub fn tasks_before(&self, id: TaskId) -> impl Iterator<Item = &Task> {
-        self.tasks.range(..id).rev().map(|(_, task)| task.as_ref())
-    }
-
     /// The index, for counts.
     #[must_use]
     pub fn index(&self) -> &Index {

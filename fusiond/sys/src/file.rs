@@ -4,8 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    FallocateFlags, FlockOperation, MemfdFlags, SealFlags, SeekFrom, fallocate, fcntl_add_seals, flock,
-    memfd_create, seek,
+    FlockOperation, MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, flock, memfd_create, seek,
 };
 
 /// An exclusive flock(2), held until it is dropped or the last process that inherited it has ended.
@@ -42,14 +41,6 @@ pub fn sealed_memory(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     seek(&file, SeekFrom::Start(0))?;
     fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
     Ok(file)
-}
-
-/// Reserves room for a file up to `length` bytes, which then is its length.
-///
-/// # Errors
-/// `ENOSPC`; `EOPNOTSUPP` on a file system that cannot.
-pub fn preallocate<Fd: AsFd>(file: Fd, length: u64) -> io::Result<()> {
-    Ok(fallocate(file, FallocateFlags::empty(), 0, length)?)
 }
 
 /// Waits until the data of a file is on disk, and so much of its metadata as is needed to read it.

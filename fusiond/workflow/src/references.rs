@@ -25,12 +25,6 @@ impl Reference {
         }
     }
 
-    /// Whether it is about what a node made.
-    #[must_use]
-    pub fn is_output(&self) -> bool {
-        self.node().is_some() && self.path.get(2).is_none_or(|word| word == "output")
-    }
-
     /// As it is written.
     #[must_use]
     pub fn name(&self) -> String {

@@ -16,7 +16,7 @@ const DAEMON: &str = "fusiond/daemon/src/";
 /// The floors of the daemon from the ground up. A module may name its own floor and those below.
 const FLOORS: &[(&str, &[&str])] = &[
     ("ground", &["store", "config", "paths", "profile", "telemetry", "turns", "vault"]),
-    ("hands", &["runtime", "workspace", "bus", "models", "health", "events", "metrics", "caller"]),
+    ("hands", &["runtime", "workspace", "health", "caller"]),
     ("engine", &["engine"]),
     ("doors", &["api", "systemd", "shutdown", "reload"]),
     ("roof", &["app", "inlet", "main", "lib"]),

@@ -99,31 +99,6 @@ impl Door {
         Ok(Identity { uid: peer.uid, gid: peer.gid, pid: peer.pid, agent, caller })
     }
 
-    /// Who speaks on the listener of one agent's own: that agent, if its owner's uid (or root's) opened it.
-    ///
-    /// # Errors
-    /// [`CallerError`]; the connection is to be closed.
-    pub fn identify_agent<Fd: AsFd>(
-        &self,
-        socket: Fd,
-        agent: AgentId,
-        incarnation: u32,
-        owner: Uid,
-    ) -> Result<Identity, CallerError> {
-        let peer = peer::credentials(&socket).map_err(CallerError::Unknown)?;
-        if peer.uid != owner.0 && peer.uid != 0 {
-            return Err(CallerError::Stranger { uid: peer.uid, own: owner.0 });
-        }
-        let caller = Caller { uid: owner, rights: Rights::Agent(agent) };
-        Ok(Identity {
-            uid: peer.uid,
-            gid: peer.gid,
-            pid: peer.pid,
-            agent: Some((agent, incarnation)),
-            caller,
-        })
-    }
-
     /// A daemon without root cannot act for others.
     fn check_user(&self, uid: u32) -> Result<(), CallerError> {
         match self.serves_all || uid == self.own_uid || uid == 0 {
@@ -226,15 +201,5 @@ mod tests {
         let own = rustix::process::geteuid().as_raw();
         let refused = Door::open(own, "fusion-x").unwrap().identify(&socket);
         assert!(matches!(refused, Err(CallerError::Gone { .. })), "{refused:?}");
-    }
-
-    #[test]
-    fn the_listener_of_an_agent_is_its_identity() {
-        let (here, _there) = UnixStream::pair().unwrap();
-        let own = rustix::process::geteuid().as_raw();
-        let agent = AgentId(9);
-        let identity = door(own).identify_agent(&here, agent, 3, Uid(own)).unwrap();
-        assert_eq!(identity.caller, Caller { uid: Uid(own), rights: Rights::Agent(agent) });
-        assert_eq!(identity.agent, Some((agent, 3)));
     }
 }

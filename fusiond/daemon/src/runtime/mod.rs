@@ -335,12 +335,6 @@ impl Runtime {
         backend::capabilities(&self.shared.ground, self.shared.config.backend, many_users)
     }
 
-    /// The absolute path of an agent's workspace, for `Recipe::workspace`; nothing is made.
-    #[must_use]
-    pub fn workspace_path(&self, user: &str, agent: AgentId) -> PathBuf {
-        self.shared.workspaces.path(user, agent)
-    }
-
     /// The output of one attempt, from its start. An attempt without output has an empty one.
     ///
     /// # Errors
