@@ -228,3 +228,27 @@ fn logs_refuse_a_pattern_that_is_too_long_before_anything_is_built_of_it() {
     let nobody = ctl.refused(3, &["task", "logs", "tsk_00000000000000000000000000", "--grep", "("]);
     assert_eq!(nobody["code"], "task_not_found", "whose it is comes first");
 }
+
+#[test]
+fn logs_that_nobody_follows_any_more_count_for_nobody() {
+    use std::io::BufRead as _;
+    let (daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("say hello", &[]);
+    ctl.ended(&task);
+    let agent = ctl.json(&["agent", "show", "a"])["id"].as_str().expect("an id").to_owned();
+    let inside = ctl.through(&daemon.root().join(format!("run/i/{agent}.1/agent.sock")));
+    let follow = || {
+        let mut command = inside.command(&["agent", "logs", "a", "--follow"]);
+        let mut client = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut line = String::new();
+        let out = client.stdout.as_mut().expect("it is piped");
+        let read = std::io::BufReader::new(out).read_line(&mut line).expect("text");
+        client.kill().expect("it runs");
+        let done = client.wait_with_output().expect("it ends");
+        (read > 0).then_some(line).ok_or(done)
+    };
+    // One more than an agent may follow at once; the agent that they wait for is idle.
+    for _ in 0..=64 {
+        ctl.until("it is followed", |_| follow().is_ok().then_some(()));
+    }
+}

@@ -127,7 +127,12 @@ impl Door {
         let door = self.clone();
         tokio::spawn(async move {
             let tap = Tap::new(sender.clone(), selection, follow);
-            if let Err(status) = work(door, tap).await {
+            let done = tokio::select! {
+                done = work(door, tap) => done,
+                // Nobody waits any more for what may never come.
+                () = sender.closed() => return,
+            };
+            if let Err(status) = done {
                 // The client may be gone already.
                 drop(sender.send(Err(status)).await);
             }
