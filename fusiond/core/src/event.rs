@@ -211,8 +211,7 @@ impl EventKind {
             Self::IntakeOpened => "daemon.intake_opened",
             Self::AgentSpawned { .. } => "agent.spawned",
             Self::AgentReady { .. } => "agent.ready",
-            Self::AgentPaused { .. } => "agent.paused",
-            Self::AgentPausing { .. } => "agent.pausing",
+            Self::AgentPaused { .. } | Self::AgentPausing { .. } => self.word_of_pause(),
             Self::AgentDraining { .. } => "agent.draining",
             Self::AgentResumed { .. } => "agent.resumed",
             Self::AgentCrashed { .. } => "agent.crashed",
@@ -277,7 +276,15 @@ impl EventKind {
     }
 
     const fn word_of_pause(&self) -> &'static str {
-        if matches!(self, Self::RunPaused { .. }) { "run.paused" } else { "run.resumed" }
+        if matches!(self, Self::AgentPaused { .. }) {
+            "agent.paused"
+        } else if matches!(self, Self::AgentPausing { .. }) {
+            "agent.pausing"
+        } else if matches!(self, Self::RunPaused { .. }) {
+            "run.paused"
+        } else {
+            "run.resumed"
+        }
     }
 
     const fn word_of_change(&self) -> &'static str {

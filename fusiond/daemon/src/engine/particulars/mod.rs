@@ -57,9 +57,7 @@ pub(crate) fn of(kind: &EventKind) -> Map<String, Value> {
         EventKind::WorkspaceWithinQuota { bytes, limit, .. } => json!({"bytes": bytes, "limitBytes": limit}),
         EventKind::WorkspaceSeedFailed { reason, .. }
         | EventKind::WorkspaceKept { reason, .. }
-        | EventKind::TaskQueued { reason, .. } => {
-            json!({"reason": reason})
-        }
+        | EventKind::TaskQueued { reason, .. } => json!({"reason": reason}),
         EventKind::TaskDeferred { until, reason, .. } => json!({"until": instant(*until), "reason": reason}),
         EventKind::TaskStarted { number, agent, incarnation, .. } => {
             json!({"attempt": number, "agent": agent.to_string(), "incarnation": incarnation})
