@@ -18,6 +18,7 @@ pub(super) fn run(engine: &Engine, image: &str) -> anyhow::Result<()> {
     let volume = Volume { engine, name: engine.own_name("state") };
     let first = Container::start(engine, image, &volume, &["--init", "--tmpfs", "/run:mode=755"])?;
     story("commands run as the user who asks", || serves(&first))?;
+    story("the health check asks the daemon", || healthy(&first, image))?;
     story("doctor tells what a container takes away", || told(&first))?;
     story("a limit that nothing holds is refused", || limits(&first))?;
     story("a stop ends agents in order, and a start has their state", || stopped(&first))?;
@@ -37,6 +38,22 @@ fn story(name: &str, test: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Resul
 fn serves(container: &Container<'_>) -> anyhow::Result<()> {
     let said = container.ctl(&["run", "command", "--", "sh", "-c", "uname -s; id -un; git --version"])?;
     expect(&said, &["Linux", "agent", "git version"])
+}
+
+fn healthy(container: &Container<'_>, image: &str) -> anyhow::Result<()> {
+    let format = "{{json .Config.Healthcheck.Test}}";
+    let test = container.engine.answer(&["image", "inspect", "--format", format, image])?;
+    let test: Vec<String> = serde_json::from_str(&test).context("the image has no health check")?;
+    let (kind, command) = test.split_first().context("the health check is empty")?;
+    if kind != "CMD" {
+        bail!("the health check is {test:?}, a command was expected");
+    }
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let output = container.command("root", &command).output()?;
+    if !output.status.success() {
+        bail!("the health check of a daemon that serves: {output:?}");
+    }
+    Ok(())
 }
 
 fn told(container: &Container<'_>) -> anyhow::Result<()> {
