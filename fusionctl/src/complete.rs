@@ -9,9 +9,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, Command};
+use clap_complete::engine::{PathCompleter, ValueCompleter as _};
 use clap_complete::env::Shells;
 use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate};
-use fusion_proto::v1::{ListAgentsRequest, ListProfilesRequest, ListTasksRequest, Task};
+use fusion_proto::v1::{
+    ListAgentsRequest, ListProfilesRequest, ListRunsRequest, ListSecretsRequest, ListTasksRequest,
+    ListWorkflowsRequest, Task,
+};
 
 use crate::client::ssh::Host;
 use crate::client::{Link, Place};
@@ -61,6 +65,9 @@ enum Source {
     Things,
     Profiles,
     Labels,
+    Runs,
+    Workflows,
+    Secrets,
 }
 
 impl Source {
@@ -72,6 +79,9 @@ impl Source {
             "subject" => Some(Self::Things),
             "profile" => Some(Self::Profiles),
             "label" | "labels" => Some(Self::Labels),
+            "run" | "runs" if argument.is_positional() => Some(Self::Runs),
+            "workflow" => Some(Self::Workflows),
+            "secret" | "secrets" => Some(Self::Secrets),
             _ => None,
         }
     }
@@ -98,7 +108,22 @@ impl Source {
         let plain = fitting.filter(|(value, _)| !value.chars().any(char::is_control));
         plain
             .map(|(value, help)| CompletionCandidate::new(value).help(Some(printable(&help).into())))
+            .chain(self.files(current))
             .collect()
+    }
+
+    /// A definition stands in a file, or is known by name.
+    fn files(self, current: &str) -> Vec<CompletionCandidate> {
+        match self {
+            Self::Workflows => PathCompleter::any().complete(OsStr::new(current)),
+            Self::Agents
+            | Self::Tasks
+            | Self::Things
+            | Self::Profiles
+            | Self::Labels
+            | Self::Runs
+            | Self::Secrets => Vec::new(),
+        }
     }
 
     async fn fetch(self, link: &Link, current: &str) -> Result<Vec<(String, String)>, Stop> {
@@ -108,10 +133,14 @@ impl Source {
             Self::Things => {
                 let mut found = agents(link, current).await?;
                 found.extend(tasks(link, current).await?);
+                found.extend(runs(link, current).await?);
                 Ok(found)
             }
             Self::Profiles => profiles(link).await,
             Self::Labels => labels(link).await,
+            Self::Runs => runs(link, current).await,
+            Self::Workflows => workflows(link).await,
+            Self::Secrets => secrets(link).await,
         }
     }
 }
@@ -165,6 +194,31 @@ async fn profiles(link: &Link) -> Result<Vec<(String, String)>, Stop> {
     Ok(found.map(|profile| (profile.name, profile.description)).collect())
 }
 
+/// The newest runs by id, or by key for who began to type one.
+async fn runs(link: &Link, current: &str) -> Result<Vec<(String, String)>, Stop> {
+    let request = ListRunsRequest { page_size: TASKS_MAX, ..ListRunsRequest::default() };
+    let found = link.workflows().list_runs(request).await?.into_inner().runs;
+    let by_key = current.starts_with("key:");
+    let found = found.into_iter().map(|run| {
+        let help = format!("{}: {}", word::<fusion_proto::v1::RunState>(run.state), run.workflow);
+        let key = run.key.unwrap_or_default();
+        if by_key { (format!("key:{key}"), help) } else { (id_like(&run.id, current), help) }
+    });
+    Ok(found.filter(|(value, _)| value != "key:").collect())
+}
+
+/// Definitions that were applied.
+async fn workflows(link: &Link) -> Result<Vec<(String, String)>, Stop> {
+    let request = ListWorkflowsRequest { page_size: AGENTS_MAX, ..ListWorkflowsRequest::default() };
+    let found = link.workflows().list_workflows(request).await?.into_inner().workflows;
+    Ok(found.into_iter().map(|each| (each.name, format!("version {}", each.version))).collect())
+}
+
+async fn secrets(link: &Link) -> Result<Vec<(String, String)>, Stop> {
+    let found = link.secrets().list_secrets(ListSecretsRequest::default()).await?.into_inner().secrets;
+    Ok(found.into_iter().map(|secret| (secret.name, String::new())).collect())
+}
+
 /// Labels of the newest tasks.
 async fn labels(link: &Link) -> Result<Vec<(String, String)>, Stop> {
     let tasks = newest(link).await?.into_iter();
@@ -209,6 +263,11 @@ mod tests {
             "list labels",
             "spawn profile",
             "why subject",
+            "pause runs",
+            "show run",
+            "run workflow",
+            "plan workflow",
+            "remove secret",
         ] {
             assert!(found.iter().any(|each| each == wanted), "{wanted} is not among {found:?}");
         }

@@ -31,6 +31,8 @@ pub(crate) trait Listed: Serialize {
     const HEADER: &'static [&'static str];
     /// Columns that are left out first where a terminal is too narrow for all.
     const LEAST: &'static [&'static str] = &[];
+    /// What there is none of where nothing is listed.
+    const NONE: &'static str;
     /// The full id, for `-q`.
     fn id(&self) -> &str;
     /// The cells below [`Self::HEADER`].
@@ -129,12 +131,21 @@ impl Output {
 
     /// The id of a thing just made; with a format for programs, the thing.
     pub(crate) fn made<T: Shown>(&mut self, object: &T) -> Result<(), Stop> {
-        let id = object.id();
+        self.changed(object, object.id())
+    }
+
+    /// A thing just changed: for people the line, with `-q` its id, for programs the thing.
+    pub(crate) fn changed<T: Shown>(&mut self, object: &T, line: &str) -> Result<(), Stop> {
         if self.quiet {
-            self.line(id)?;
+            self.line(object.id())?;
             return self.flush();
         }
-        self.document(object, |out| out.line(id))
+        self.document(object, |out| out.line(line))
+    }
+
+    /// Whether several things are one document, which is whole at the end alone.
+    pub(crate) const fn is_one_document(&self) -> bool {
+        !self.quiet && matches!(self.format, Format::Json | Format::Yaml)
     }
 }
 
@@ -173,6 +184,9 @@ impl<'a, T: Listed> Listing<'a, T> {
         }
         out.document(&kept, |out| {
             if kept.is_empty() {
+                if stdout_is_terminal() {
+                    out.note(&format!("no {}", T::NONE));
+                }
                 return Ok(());
             }
             let rows = kept.iter().map(Listed::row).collect();
@@ -190,7 +204,7 @@ pub(crate) fn json_line<T: Serialize>(object: &T) -> String {
 }
 
 /// A list as a YAML, or an object; ends with a newline.
-fn yaml<T: Serialize>(object: &T) -> String {
+pub(crate) fn yaml<T: Serialize>(object: &T) -> String {
     serde_yaml_ng::to_string(object).expect("views hold strings, numbers and lists only")
 }
 

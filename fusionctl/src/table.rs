@@ -1,7 +1,7 @@
 //! Columns and fields for people: upper-case headers, two spaces between columns, no borders.
 //!
-//! On a terminal the least important columns are left out until the others fit, and the last one is cut;
-//! an id is never cut or broken. In a pipe everything is there. Colour is never the only carrier of a
+//! On a terminal long names are cut, then the least important columns are left out until the others fit, and
+//! the last one is cut; an id is never cut or broken. In a pipe everything is there. Colour is never the only carrier of a
 //! meaning. Not for: choosing what is shown.
 
 use comfy_table::presets::NOTHING;
@@ -15,6 +15,12 @@ const LAST_COLUMN_WANTED: u16 = 24;
 
 /// It is never cut to less: a terminal narrower than the others wraps the line itself.
 const LAST_COLUMN_MIN: u16 = 12;
+
+/// A name is cut to no less than this where the table does not fit.
+const NAME_MIN: u16 = 20;
+
+/// Columns of names, which people choose as long as they like.
+const NAMES: &[&str] = &["NAME", "WORKFLOW", "PROFILE", "CAPABILITIES", "NODE", "AGENTS", "USER"];
 
 /// Between two columns.
 const GAP: u16 = 2;
@@ -62,6 +68,15 @@ impl Cell {
     }
 }
 
+/// What becomes of a last column that is wider than there is room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wide {
+    /// It is cut: one thing is one line.
+    Cut,
+    /// It goes on in the next line: it is what the table is read for.
+    GoesOn,
+}
+
 impl Cell {
     /// Its first line as a cell of a table.
     fn shown(&self, colour: bool) -> comfy_table::Cell {
@@ -101,6 +116,12 @@ pub(crate) fn lines_without(header: &[&str], least: &[&str], rows: Vec<Vec<Cell>
     lay_out(header, least, rows, width, colour::wanted(stdout_is_terminal()))
 }
 
+/// The lines of a table in which nothing of the last column is cut.
+pub(crate) fn lines_in_full(header: &[&str], rows: Vec<Vec<Cell>>) -> Vec<String> {
+    let width = stdout_is_terminal().then(terminal_width);
+    arrange(header, &[], rows, width, colour::wanted(stdout_is_terminal()), Wide::GoesOn)
+}
+
 /// What COLUMNS says, else what the terminal does.
 pub(crate) fn terminal_width() -> u16 {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
@@ -135,6 +156,17 @@ pub(crate) fn lay_out(
     terminal: Option<u16>,
     colour: bool,
 ) -> Vec<String> {
+    arrange(header, least, rows, terminal, colour, Wide::Cut)
+}
+
+fn arrange(
+    header: &[&str],
+    least: &[&str],
+    rows: Vec<Vec<Cell>>,
+    terminal: Option<u16>,
+    colour: bool,
+    wide: Wide,
+) -> Vec<String> {
     let mut table = Table::new();
     let mut names = Row::from(header.iter().copied());
     names.max_height(1);
@@ -150,12 +182,19 @@ pub(crate) fn lay_out(
     }
     for row in rows {
         let mut row = Row::from(row.into_iter().map(|cell| cell.shown(colour)));
-        row.max_height(1);
+        if wide == Wide::Cut {
+            row.max_height(1);
+        }
         table.add_row(row);
     }
-    let hidden = match terminal {
-        Some(width) => left_out(header, least, &table.column_max_content_widths(), width),
-        None => Vec::new(),
+    let full = table.column_max_content_widths();
+    let (widths, hidden) = match terminal {
+        Some(width) => {
+            let widths = cut_names(header, full.clone(), width);
+            let hidden = left_out(header, least, &widths, width);
+            (widths, hidden)
+        }
+        None => (full.clone(), Vec::new()),
     };
     let last = header.len().saturating_sub(1);
     for (place, column) in table.column_iter_mut().enumerate() {
@@ -164,6 +203,8 @@ pub(crate) fn lay_out(
             ColumnConstraint::Hidden
         } else if place == last {
             ColumnConstraint::LowerBoundary(Width::Fixed(LAST_COLUMN_MIN))
+        } else if widths[place] < full[place] {
+            ColumnConstraint::Absolute(Width::Fixed(widths[place] + GAP))
         } else {
             ColumnConstraint::ContentWidth
         });
@@ -171,21 +212,41 @@ pub(crate) fn lay_out(
     table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
+/// The widths with long names cut, the longest first, as far as the terminal needs it.
+fn cut_names(header: &[&str], mut widths: Vec<u16>, terminal: u16) -> Vec<u16> {
+    let last = header.len().saturating_sub(1);
+    loop {
+        let excess = needed(header.len(), &widths).saturating_sub(terminal);
+        let named = (0..last).filter(|place| NAMES.contains(&header[*place]));
+        let longest = named.max_by_key(|place| widths[*place]).filter(|place| widths[*place] > NAME_MIN);
+        match longest {
+            Some(place) if excess > 0 => {
+                widths[place] = widths[place].saturating_sub(excess).max(NAME_MIN);
+            }
+            Some(_) | None => return widths,
+        }
+    }
+}
+
+/// What the columns take, with the last one cut.
+fn needed(count: usize, widths: &[u16]) -> u16 {
+    (0..count).map(|place| cost(place + 1 == count, widths[place])).fold(0, u16::saturating_add)
+}
+
+fn cost(is_last: bool, width: u16) -> u16 {
+    if is_last { width.min(LAST_COLUMN_WANTED) } else { width.saturating_add(GAP) }
+}
+
 /// The places of the columns that go, so that the rest fits with its last one cut.
 fn left_out(header: &[&str], least: &[&str], widths: &[u16], terminal: u16) -> Vec<usize> {
-    let last = header.len().saturating_sub(1);
-    let cost = |place: usize| match place == last {
-        true => widths[place].min(LAST_COLUMN_WANTED),
-        false => widths[place].saturating_add(GAP),
-    };
-    let mut needed: u16 = (0..header.len()).map(cost).fold(0, u16::saturating_add);
+    let mut needed = needed(header.len(), widths);
     let mut hidden = Vec::new();
     let order = least.iter().filter_map(|name| header.iter().position(|each| each == name));
     for place in order {
         if needed <= terminal {
             break;
         }
-        needed = needed.saturating_sub(cost(place));
+        needed = needed.saturating_sub(cost(place + 1 == header.len(), widths[place]));
         hidden.push(place);
     }
     hidden
@@ -250,6 +311,28 @@ mod tests {
             assert!(at(width).iter().all(|line| line.chars().count() <= usize::from(width)), "{width}");
             assert!(at(width)[1].starts_with("tsk_00abcdef  running"), "{width}");
         }
+    }
+
+    #[test]
+    fn what_a_table_is_read_for_goes_on_in_the_next_line() {
+        let rows = vec![vec!["cgroup".into(), "weak".into(), "one two three four five six seven".into()]];
+        let lines = arrange(&["CHECK", "STATE", "DETAIL"], &[], rows, Some(34), false, Wide::GoesOn);
+        assert_eq!(lines[1..], ["cgroup  weak   one two three four", "               five six seven"]);
+    }
+
+    #[test]
+    fn a_long_name_is_cut_before_columns_are_left_out() {
+        let row =
+            |name: &str| vec!["agt_00abcdef".into(), name.into(), "shell".into(), "idle".into(), "".into()];
+        let rows = vec![row(&"n".repeat(60)), row("b")];
+        let lines =
+            lay_out(&["ID", "NAME", "PROFILE", "STATE", "REASON"], &["PROFILE"], rows, Some(80), false);
+        assert_eq!(
+            lines[0].split_whitespace().collect::<Vec<_>>(),
+            ["ID", "NAME", "PROFILE", "STATE", "REASON"]
+        );
+        assert!(lines[1].contains("n…  shell"), "{lines:?}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:?}");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //!
 //! For: what clap says, laid out as everything else is. Not for: finding the mistake; clap does.
 
+use std::ffi::OsString;
+
 use clap::CommandFactory;
+use clap::error::ErrorKind;
 
 use crate::args::Args;
 use crate::elsewhere;
@@ -10,12 +13,24 @@ use crate::error::Complaint;
 
 /// What clap complains about in a command line of these words.
 pub(crate) fn complaint(error: &clap::Error, words: impl Iterator<Item = String>) -> Complaint {
+    if error.kind() == ErrorKind::InvalidUtf8
+        && let Some((place, word)) = unreadable(std::env::args_os().skip(1))
+    {
+        let message = format!("argument {place}, {word:?}, is no UTF-8 text");
+        return Complaint::usage(message)
+            .hint("only UTF-8 is taken: `locale charmap` shows what the terminal sends");
+    }
     let text = error.to_string();
     let mut parts = Parts::default();
     for line in text.lines() {
         parts.take(line);
     }
     parts.complaint(&verb(words))
+}
+
+/// The place and the letters of the first word that is no UTF-8.
+fn unreadable(words: impl Iterator<Item = OsString>) -> Option<(usize, OsString)> {
+    (1..).zip(words).find(|(_, word)| word.to_str().is_none())
 }
 
 /// The program and the nouns and verbs among the words: where help is.
@@ -96,6 +111,8 @@ fn is_of_use(tip: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use clap::Parser;
 
     use super::*;
@@ -103,6 +120,13 @@ mod tests {
     fn of(line: &str) -> Complaint {
         let error = Args::try_parse_from(line.split(' ')).unwrap_err();
         complaint(&error, line.split(' ').map(str::to_owned))
+    }
+
+    #[test]
+    fn a_word_that_is_no_text_is_named_by_its_place() {
+        let words = [OsString::from("task"), OsString::from_vec(vec![b'a', 0xff])];
+        assert_eq!(unreadable(words.clone().into_iter()), Some((2, words[1].clone())));
+        assert_eq!(unreadable(words.into_iter().take(1)), None);
     }
 
     #[test]

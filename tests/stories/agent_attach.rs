@@ -48,7 +48,9 @@ fn agent_send_is_refused_where_nobody_can_hear() {
     let closed = ctl.refused(4, &["agent", "send", "a", "hello"]);
     assert_eq!(closed["code"], "stdin_closed");
     assert!(closed["hint"].as_str().is_some_and(|hint| hint.contains("--interactive")), "{closed}");
-    assert_eq!(ctl.refused(4, &["agent", "attach", "a"])["code"], "stdin_closed");
+    let attached = ctl.refused(4, &["agent", "attach", "a"]);
+    assert_eq!(attached["code"], "stdin_closed");
+    assert!(attached["hint"].as_str().is_some_and(|hint| hint.contains("`--no-stdin`")), "{attached}");
     gate.open_gate(1);
     ctl.ended(&task);
     let open = ctl.submit("open", &["--interactive"]);
@@ -185,6 +187,8 @@ fn agent_attach_on_a_terminal_detaches_by_keys_and_leaves_the_program_alone() {
     terminal.shows("heard: prompt");
     terminal.types("one\n");
     terminal.shows("heard: one");
+    terminal.types("\x04");
+    terminal.shows("the program's input stays open");
     terminal.types("\x10\x11");
     let _detached = terminal.done().expect_code(0);
     assert_eq!(ctl.json(&["task", "show", &task])["state"], "running");

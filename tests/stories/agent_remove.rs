@@ -65,6 +65,31 @@ fn agent_remove_of_several_tells_of_each() {
     assert!(done.stderr.contains("no agent \"nobody\""), "{done}");
 }
 
+#[test]
+fn agent_verbs_take_several_and_print_documents() {
+    let (_daemon, ctl) = daemon_with_agent();
+    ctl.spawn_fake("b", &[]);
+    for (verb, state) in [("pause", "paused"), ("resume", "idle"), ("restart", "idle")] {
+        let done = ctl.run(&["agent", verb, "a", "b", "nobody"]).expect_code(3);
+        let lines: Vec<&str> = done.stdout.lines().collect();
+        let ends = [format!(" a {state}"), format!(" b {state}")];
+        assert!(lines.len() == 2 && lines.iter().zip(&ends).all(|(line, end)| line.ends_with(end)), "{done}");
+        assert!(done.stderr.contains("no agent \"nobody\""), "{done}");
+    }
+    let both = ctl.json(&["agent", "terminate", "a", "b"]);
+    let words = |field: &str| -> Vec<String> {
+        both.as_array().unwrap().iter().map(|agent| agent[field].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        (words("name"), words("state")),
+        (vec!["a".to_owned(), "b".to_owned()], vec!["terminated".to_owned(); 2])
+    );
+    assert_eq!(ctl.ok(&["-q", "workspace", "remove", "a"]), words("id")[0]);
+    let gone = ctl.json(&["agent", "remove", "a"]);
+    assert_eq!((gone["id"].as_str(), gone["name"].as_str()), (Some(&*words("id")[0]), Some("a")));
+    assert_eq!(ctl.ok(&["-q", "agent", "remove", "b"]), words("id")[1]);
+}
+
 /// The folders of logs that are there for an agent.
 fn logs_of(daemon: &Daemon, agent: &str) -> Vec<String> {
     let entries = std::fs::read_dir(daemon.root().join("state/i")).expect("a folder of the daemon");

@@ -119,6 +119,12 @@ fn completion_knows_ids_names_labels_and_profiles() {
     ctl.ok(&["agent", "spawn", "builder", "--profile", "shell"]);
     let task = ctl.submit("exit 0", &["--capability", "fly", "--label", "batch=7", "--key", "k1"]);
     let short = format!("tsk_{}", &task[task.len() - 8..]);
+    let flow =
+        daemon.flow("nightly", "name: nightly\nnodes:\n- {id: x, run: ['true'], capabilities: [fly]}\n");
+    ctl.ok(&["workflow", "apply", &flow]);
+    let run = ctl.start_run(&flow, &[]);
+    let short_run = format!("run_{}", &run[run.len() - 8..]);
+    let _set = ctl.run_with(&["secret", "set", "TOKEN"], "a value\n").expect_code(0);
     for (name, shell) in SHELLS {
         let whole = format!("fusionctl task show {}", &task[..20]);
         let lines = [
@@ -128,8 +134,11 @@ fn completion_knows_ids_names_labels_and_profiles() {
             "fusionctl agent spawn x --profile ",
             "fusionctl task show key:",
             whole.as_str(),
+            "fusionctl workflow pause ru",
+            "fusionctl workflow run ni",
+            "fusionctl secret remove TO",
         ];
-        let wanted = ["builder", short.as_str(), "batch=7", "command", task.as_str()];
+        let wanted = ["builder", &short, "batch=7", "command", &task, &short_run, "nightly", "TOKEN"];
         // bash completes what follows the sign.
         let wanted = wanted.into_iter().chain([if *name == "bash" { "\nk1" } else { "k1" }]);
         let wanted: Vec<&str> = wanted.collect();

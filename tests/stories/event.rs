@@ -54,3 +54,24 @@ fn event_tail_has_no_gap_over_a_killed_daemon() {
     let expected: Vec<u64> = (1..=seen.len() as u64).collect();
     assert_eq!(seen, expected);
 }
+
+#[test]
+fn event_list_takes_subjects_as_other_verbs_do() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("say x", &["--key", "k"]);
+    ctl.ended(&task);
+    let types = |subject: &str| -> Vec<String> {
+        let events = ctl.json(&["event", "list", "--subject", subject]);
+        events.as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    };
+    let whole = types(&task);
+    assert_eq!(whole.first().map(String::as_str), Some("task.submitted"));
+    assert_eq!(types(&format!("tsk_{}", &task[task.len() - 8..])), whole);
+    assert_eq!(types("key:k"), whole);
+    assert_eq!(types("a").first().map(String::as_str), Some("agent.spawned"));
+    for verb in ["list", "tail"] {
+        assert_eq!(ctl.refused(3, &["event", verb, "--subject", "nosuch"])["code"], "subject_not_found");
+    }
+    let gone = ctl.json(&["event", "list", "--subject", "tsk_00000000000000000000000000"]);
+    assert_eq!(gone, serde_json::json!([]), "what is removed goes by its full id");
+}

@@ -254,3 +254,16 @@ fn secret_set_on_a_terminal_asks_and_does_not_show_what_is_typed() {
     assert_ne!(terminal.done().code, 0);
     assert_eq!(ctl.ok(&["-q", "secret", "list"]), "TOKEN");
 }
+
+#[test]
+fn secret_set_that_is_interrupted_is_silent() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut terminal = ctl.terminal(&["secret", "set", "TOKEN"]);
+    terminal.shows("Value of TOKEN: ");
+    terminal.types("\x03");
+    let left = terminal.done().expect_code(130);
+    assert!(!left.stdout.contains("error"), "{left}");
+    let listed = ctl.on_terminal(&["secret", "list"], "").expect_code(0);
+    assert_eq!(listed.stdout.trim_end(), "note: no secrets");
+}

@@ -79,3 +79,20 @@ fn task_logs_beyond_the_quota_are_dropped_and_counted() {
     assert_eq!(kept.len() + dropped, 5_000_000);
     assert!(stream(42, 5_000_000).ends_with(kept.as_bytes()), "the newest output is kept");
 }
+
+#[test]
+fn task_output_is_one_document_in_formats_of_one() {
+    let (_daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("say one\nsay two", &[]);
+    ctl.ended(&task);
+    assert_eq!(ctl.json(&["task", "result", &task])["result"], ctl.ok(&["task", "result", &task]));
+    let lines = ctl.json(&["task", "logs", &task]);
+    let words: Vec<&str> =
+        lines.as_array().unwrap().iter().map(|line| line["line"].as_str().unwrap()).collect();
+    assert_eq!(words, ["one", "two"]);
+    assert_eq!(ctl.json(&["task", "logs", &task, "--grep", "none"]), serde_json::json!([]));
+    let yaml = ctl.ok(&["-o", "yaml", "task", "logs", &task]);
+    assert_eq!(yaml.lines().filter(|line| line.starts_with("- ")).count(), 2, "{yaml}");
+    let followed = ctl.ok(&["-o", "json", "task", "logs", &task, "--follow"]);
+    assert_eq!(followed.lines().filter(|line| line.starts_with('{')).count(), 2, "{followed}");
+}

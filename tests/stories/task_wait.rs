@@ -5,6 +5,19 @@ use fusion_tests::Daemon;
 use crate::daemon_with_agent;
 
 #[test]
+fn task_wait_that_is_left_says_that_the_task_goes_on() {
+    let (daemon, ctl) = daemon_with_agent();
+    let mut bell = daemon.fifo("bell");
+    let mut terminal = ctl.terminal(&["task", "submit", "--wait", &format!("ring {}\nstall", bell.path())]);
+    bell.next_line();
+    terminal.shows(" is running");
+    terminal.types("\x03");
+    terminal.shows("the task goes on: fusionctl task wait tsk_");
+    let _left = terminal.done().expect_code(130);
+    assert_eq!(ctl.json(&["task", "list", "--state", "running"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn task_wait_on_a_label_that_no_task_has_finds_nothing() {
     let daemon = Daemon::start();
     let ctl = daemon.ctl();

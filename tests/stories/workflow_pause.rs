@@ -18,8 +18,8 @@ fn workflow_pause_lets_nothing_new_begin_also_over_a_crash() {
     );
     let run = ctl.start_run(&daemon.flow("p", &text), &[]);
     bell.next_line();
-    ctl.ok(&["workflow", "pause", &run]);
-    ctl.ok(&["workflow", "pause", &run]);
+    assert_eq!(ctl.ok(&["workflow", "pause", &run[..20]]), run, "it answers with the whole id");
+    assert_eq!(ctl.json(&["workflow", "pause", &run])["state"], "paused");
     daemon.kill9();
     daemon.start_again();
     gate.open_gate(1);

@@ -14,7 +14,7 @@ use tonic::{Response, Status, Streaming};
 
 use crate::client::{Link, Patience};
 use crate::error::{Stop, is_lost, output_failed};
-use crate::output::{Format, Output, json_line};
+use crate::output::{Format, Output, json_line, yaml};
 use crate::table::printable;
 use crate::units::parse_duration;
 use crate::view::word::{instant, short_id, wire_time};
@@ -132,6 +132,8 @@ pub(crate) struct Printer {
     by_line: bool,
     /// Streams of which a part of a line was printed.
     in_line: BTreeSet<(String, u32, i32)>,
+    /// How many objects were printed.
+    objects: u64,
 }
 
 #[derive(Debug)]
@@ -140,8 +142,53 @@ enum Style {
     Bytes,
     /// Lines for people.
     Lines { prefix: Prefix, timestamps: bool, steers: bool },
-    /// One object a line.
-    Objects,
+    /// Objects.
+    Objects(Together),
+}
+
+/// How objects stand together. What is followed has no end, and so is no list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Together {
+    /// One a line.
+    Lines,
+    /// A JSON array.
+    Array,
+    /// A YAML list.
+    List,
+    /// YAML documents.
+    Documents,
+}
+
+impl Together {
+    const fn of(format: Format, follow: bool) -> Option<Self> {
+        match (format, follow) {
+            (Format::Table, _) => None,
+            (Format::Jsonl, _) | (Format::Json, true) => Some(Self::Lines),
+            (Format::Json, false) => Some(Self::Array),
+            (Format::Yaml, false) => Some(Self::List),
+            (Format::Yaml, true) => Some(Self::Documents),
+        }
+    }
+
+    /// An object that comes after so many others.
+    fn text<T: Serialize>(self, object: &T, before: u64) -> String {
+        match self {
+            Self::Lines => format!("{}\n", json_line(object)),
+            Self::Array if before == 0 => format!("[\n  {}", json_line(object)),
+            Self::Array => format!(",\n  {}", json_line(object)),
+            Self::List => yaml(&[object]),
+            Self::Documents => format!("---\n{}", yaml(object)),
+        }
+    }
+
+    /// What stands at the end of so many.
+    const fn end(self, count: u64) -> &'static str {
+        match (self, count) {
+            (Self::Array | Self::List, 0) => "[]\n",
+            (Self::Array, _) => "\n]\n",
+            (Self::Lines | Self::List | Self::Documents, _) => "",
+        }
+    }
 }
 
 /// A line as JSON.
@@ -164,19 +211,23 @@ struct Line<'a> {
 
 impl Printer {
     fn new(args: &Wanted, format: Format, prefix: Prefix, steers: bool) -> Self {
-        let style = match format {
-            Format::Json | Format::Jsonl | Format::Yaml => Style::Objects,
-            Format::Table if args.raw => Style::Bytes,
-            Format::Table if prefix == Prefix::None && !args.timestamps && !steers => Style::Bytes,
-            Format::Table => Style::Lines { prefix, timestamps: args.timestamps, steers },
+        let style = match Together::of(format, args.follow) {
+            Some(together) => Style::Objects(together),
+            None if args.raw => Style::Bytes,
+            None if prefix == Prefix::None && !args.timestamps && !steers => Style::Bytes,
+            None => Style::Lines { prefix, timestamps: args.timestamps, steers },
         };
         let by_line = !matches!(style, Style::Bytes);
-        Self { style, by_line, in_line: BTreeSet::new() }
+        Self { style, by_line, in_line: BTreeSet::new(), objects: 0 }
     }
 
     fn print(&mut self, chunk: &LogChunk, out: &mut Output) -> Result<(), Stop> {
         match &self.style {
-            Style::Objects => print_object(chunk, out),
+            Style::Objects(together) => {
+                let text = together.text(&object(chunk), self.objects);
+                self.objects += 1;
+                out.raw(text.as_bytes())
+            }
             Style::Bytes => print_bytes(chunk, out),
             Style::Lines { prefix, timestamps, steers } => {
                 note_gap(chunk)?;
@@ -195,6 +246,9 @@ impl Printer {
     }
 
     fn finish(&self, out: &mut Output) -> Result<(), Stop> {
+        if let Style::Objects(together) = self.style {
+            out.raw(together.end(self.objects).as_bytes())?;
+        }
         out.flush()
     }
 }
@@ -205,7 +259,7 @@ pub(crate) fn print_bytes(chunk: &LogChunk, out: &mut Output) -> Result<(), Stop
     put(chunk, &chunk.data, out)
 }
 
-fn print_object(chunk: &LogChunk, out: &mut Output) -> Result<(), Stop> {
+fn object(chunk: &LogChunk) -> Line<'_> {
     let text = || {
         let line = chunk.data.strip_suffix(b"\n").unwrap_or(&chunk.data);
         String::from_utf8_lossy(line).into_owned()
@@ -214,7 +268,7 @@ fn print_object(chunk: &LogChunk, out: &mut Output) -> Result<(), Stop> {
         LogStream::Stderr => "stderr",
         LogStream::Stdout | LogStream::Unspecified => "stdout",
     };
-    let line = Line {
+    Line {
         time: instant(chunk.time).map(millis),
         stream,
         task: &chunk.task,
@@ -222,9 +276,7 @@ fn print_object(chunk: &LogChunk, out: &mut Output) -> Result<(), Stop> {
         line: (!chunk.data.is_empty()).then(text),
         part: chunk.part,
         dropped_bytes: (chunk.dropped_bytes > 0).then_some(chunk.dropped_bytes),
-    };
-    out.line(&json_line(&line))?;
-    out.flush()
+    }
 }
 
 /// Three digits behind the second, so that columns stand.
@@ -291,6 +343,19 @@ mod tests {
             time: Some(prost_types::Timestamp { seconds: 1_896_076_800, nanos: 5_000_000 }),
             ..LogChunk::default()
         }
+    }
+
+    #[test]
+    fn objects_are_one_document_unless_they_have_no_end() {
+        let text = |format, follow| {
+            let together = Together::of(format, follow).expect("it has objects");
+            let objects: String = (0..2_u64).map(|count| together.text(&count, count)).collect();
+            (objects + together.end(2), together.end(0))
+        };
+        assert_eq!(text(Format::Json, false), ("[\n  0,\n  1\n]\n".to_owned(), "[]\n"));
+        assert_eq!(text(Format::Yaml, false), ("- 0\n- 1\n".to_owned(), "[]\n"));
+        assert_eq!(text(Format::Json, true), ("0\n1\n".to_owned(), ""));
+        assert_eq!(text(Format::Yaml, true), ("---\n0\n---\n1\n".to_owned(), ""));
     }
 
     #[test]

@@ -21,7 +21,10 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use crate::args::{Args, Noun};
 use crate::client::{Link, Place};
 use crate::error::{Complaint, Exit, Stop};
-use crate::output::Output;
+use crate::output::{Output, Shown};
+
+/// The exit code of somebody who has left with Ctrl-C: 128 and the number of the signal.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// What every verb gets.
 #[derive(Debug)]
@@ -38,28 +41,33 @@ impl Session {
         Link::open(&self.place).await
     }
 
-    /// Does one thing to each of several; prints the names of those that it was done to, and complains about the others.
-    pub(crate) async fn each<F: Future<Output = Result<(), Stop>>>(
+    /// Does one thing to each of several, prints each as it is then, and complains about the others. People get the line
+    /// that `line` makes of a name and what has it. One that is named is one JSON object; several are an array.
+    pub(crate) async fn each<T: Shown, F: Future<Output = Result<T, Stop>>>(
         &mut self,
         names: Vec<String>,
         act: impl Fn(String) -> F,
+        line: impl Fn(&str, &T) -> String,
     ) -> Result<Exit, Stop> {
         if let [name] = names.as_slice() {
-            act(name.clone()).await?;
-            self.out.line(name)?;
-            self.out.flush()?;
+            let changed = act(name.clone()).await?;
+            self.out.changed(&changed, &line(name, &changed))?;
             return Ok(Exit::Done);
         }
-        let mut exits = Vec::new();
+        let (mut exits, mut kept) = (Vec::new(), Vec::new());
         for name in names {
             match act(name.clone()).await {
-                Ok(()) => self.out.line(&name)?,
+                Ok(changed) if self.out.is_one_document() => kept.push(changed),
+                Ok(changed) => self.out.changed(&changed, &line(&name, &changed))?,
                 Err(stop) => {
                     let complaint = stop.into_complaint()?.about(&name);
                     exits.push(complaint.exit);
                     self.complain(&complaint)?;
                 }
             }
+        }
+        if self.out.is_one_document() {
+            self.out.document(&kept, |_| Ok(()))?;
         }
         self.out.flush()?;
         Ok(Exit::of_several(exits))

@@ -123,10 +123,18 @@ impl From<v1::Agent> for Agent {
     }
 }
 
+impl Agent {
+    /// What is said of it after a change: id, name and state.
+    pub(crate) fn line(&self) -> String {
+        format!("{} {} {}", self.id, self.name, self.state)
+    }
+}
+
 impl Listed for Agent {
     const HEADER: &'static [&'static str] =
         &["ID", "NAME", "USER", "PROFILE", "STATE", "TASK", "AGE", "CAPABILITIES", "REASON"];
     const LEAST: &'static [&'static str] = &["CAPABILITIES", "PROFILE", "USER", "TASK", "AGE"];
+    const NONE: &'static str = "agents";
 
     fn id(&self) -> &str {
         &self.id

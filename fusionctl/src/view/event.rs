@@ -81,6 +81,7 @@ impl Event {
 impl Listed for Event {
     const HEADER: &'static [&'static str] = &["SEQ", "TIME", "TYPE", "SUBJECT", "ACTOR", "DATA"];
     const LEAST: &'static [&'static str] = &["ACTOR", "TIME", "SUBJECT"];
+    const NONE: &'static str = "events";
 
     fn id(&self) -> &str {
         &self.number

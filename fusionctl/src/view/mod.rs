@@ -8,6 +8,7 @@ pub(crate) mod budget;
 pub(crate) mod event;
 pub(crate) mod explanation;
 pub(crate) mod profile;
+pub(crate) mod removed;
 pub(crate) mod revision;
 pub(crate) mod secret;
 pub(crate) mod system;

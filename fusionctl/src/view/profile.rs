@@ -60,6 +60,7 @@ impl From<v1::Profile> for Profile {
 impl Listed for Profile {
     const HEADER: &'static [&'static str] = &["NAME", "KIND", "CAPABILITIES", "SOURCE", "DESCRIPTION"];
     const LEAST: &'static [&'static str] = &["SOURCE", "KIND", "CAPABILITIES"];
+    const NONE: &'static str = "profiles";
 
     fn id(&self) -> &str {
         &self.name

@@ -97,6 +97,7 @@ impl From<v1::RunRevision> for Revision {
 
 impl Listed for Revision {
     const HEADER: &'static [&'static str] = &["REVISION", "BY", "CHANGES", "AGE"];
+    const NONE: &'static str = "definitions";
 
     fn id(&self) -> &str {
         &self.run

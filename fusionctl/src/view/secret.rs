@@ -38,6 +38,7 @@ impl From<v1::Secret> for Secret {
 
 impl Listed for Secret {
     const HEADER: &'static [&'static str] = &["NAME", "USER", "SET", "AGENTS"];
+    const NONE: &'static str = "secrets";
 
     fn id(&self) -> &str {
         &self.name

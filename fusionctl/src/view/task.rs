@@ -319,6 +319,7 @@ impl Task {
 impl Listed for Task {
     const HEADER: &'static [&'static str] = &["ID", "STATE", "PRI", "USER", "AGENT", "TRIES", "AGE", "TITLE"];
     const LEAST: &'static [&'static str] = &["TRIES", "PRI", "USER", "AGENT", "AGE"];
+    const NONE: &'static str = "tasks";
 
     fn id(&self) -> &str {
         &self.id

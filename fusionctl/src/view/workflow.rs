@@ -50,6 +50,7 @@ impl From<v1::Workflow> for Workflow {
 impl Listed for Workflow {
     const HEADER: &'static [&'static str] = &["NAME", "VERSION", "NODES", "USER", "APPLIED"];
     const LEAST: &'static [&'static str] = &["USER"];
+    const NONE: &'static str = "workflows";
 
     fn id(&self) -> &str {
         &self.name
@@ -233,6 +234,7 @@ impl From<v1::Run> for Run {
 impl Listed for Run {
     const HEADER: &'static [&'static str] = &["ID", "WORKFLOW", "VERSION", "STATE", "NODES", "USER", "AGE"];
     const LEAST: &'static [&'static str] = &["USER", "VERSION"];
+    const NONE: &'static str = "runs";
 
     fn id(&self) -> &str {
         &self.id

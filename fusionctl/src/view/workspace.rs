@@ -116,6 +116,7 @@ impl Listed for Measured {
     const HEADER: &'static [&'static str] =
         &["AGENT", "NAME", "USER", "STATE", "DISK", "SIZE", "FILES", "FOLDERS", "NOTE"];
     const LEAST: &'static [&'static str] = &["FOLDERS", "USER", "STATE"];
+    const NONE: &'static str = "workspaces";
 
     fn id(&self) -> &str {
         &self.agent
@@ -183,6 +184,7 @@ impl From<v1::Workspace> for Workspace {
 impl Listed for Workspace {
     const HEADER: &'static [&'static str] = &["AGENT", "NAME", "USER", "STATE", "AGE", "DISK", "PATH"];
     const LEAST: &'static [&'static str] = &["USER", "AGE"];
+    const NONE: &'static str = "workspaces";
 
     fn id(&self) -> &str {
         &self.agent
@@ -244,6 +246,7 @@ pub(crate) struct Pruned(pub(crate) Workspace);
 impl Listed for Pruned {
     const HEADER: &'static [&'static str] = &["AGENT", "NAME", "USER", "ENDED", "DISK", "EXPIRES", "PATH"];
     const LEAST: &'static [&'static str] = &["EXPIRES", "USER"];
+    const NONE: &'static str = "workspaces to remove";
 
     fn id(&self) -> &str {
         &self.0.agent

@@ -201,6 +201,9 @@ rejects! {
     FieldInvalid { field: &'static str, value: String, expected: &'static str }: Invalid "field_invalid"
         "{field} {value:?} is not valid"
         => format!("give {expected}");
+    PatternInvalid { pattern: String, reason: String }: Invalid "pattern_invalid"
+        "{pattern:?} is no regular expression that can be used: {reason}"
+        => "write one of at most 4 KiB as docs.rs/regex has them; `\\(` is the character itself";
     UserNotFound { user: String }: NotFound "user_not_found"
         "no user {user:?} on this machine"
         => "use a login name of this machine";

@@ -61,7 +61,7 @@ pub(crate) fn example(shape: &Shape) -> String {
         Shape::Bool => "true".to_owned(),
         Shape::Count(least, most) => 3.clamp(*least, *most).to_string(),
         Shape::Amount(least, most) => 2.5_f64.clamp(*least, *most).to_string(),
-        Shape::Duration => "10m".to_owned(),
+        Shape::Duration | Shape::Timeout => "10m".to_owned(),
         Shape::Words(words) => words.first().copied().unwrap_or_default().to_owned(),
         Shape::List(of, _) => match of {
             Shape::Object(object) => format!("[{}]", object.example),
@@ -72,6 +72,7 @@ pub(crate) fn example(shape: &Shape) -> String {
             | Shape::Count(..)
             | Shape::Amount(..)
             | Shape::Duration
+            | Shape::Timeout
             | Shape::Words(_)
             | Shape::List(..)
             | Shape::Map(_)
@@ -87,6 +88,7 @@ pub(crate) fn example(shape: &Shape) -> String {
             | Shape::Count(..)
             | Shape::Amount(..)
             | Shape::Duration
+            | Shape::Timeout
             | Shape::Words(_)
             | Shape::List(..)
             | Shape::Map(_)

@@ -51,6 +51,9 @@ fn of_shape(shape: &Shape) -> Value {
         Shape::Count(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Shape::Amount(least, most) => json!({"type": "number", "minimum": least, "maximum": most}),
         Shape::Duration => json!({"type": "string", "pattern": "^([0-9.]+(ms|s|m|h|d))+$"}),
+        Shape::Timeout => {
+            json!({"type": "string", "pattern": "^([0-9.]+(ms|s|m|h|d))+$", "not": {"pattern": "^[^1-9]*$"}})
+        }
         Shape::Words(words) => json!({"enum": words}),
         Shape::List(of, most) => json!({"type": "array", "items": of_shape(of), "maxItems": most}),
         Shape::Map(of) => json!({"type": "object", "additionalProperties": of_shape(of)}),

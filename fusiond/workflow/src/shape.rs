@@ -27,6 +27,8 @@ pub enum Shape {
     Amount(f64, f64),
     /// `10m`.
     Duration,
+    /// `10m`, and more than nothing.
+    Timeout,
     /// One of some words.
     Words(&'static [&'static str]),
     /// A list of no more than so many.
@@ -143,7 +145,7 @@ impl Walk<'_> {
             },
             Shape::Count(least, most) => self.count(tree, shape, *least, *most),
             Shape::Amount(least, most) => self.amount(tree, shape, *least, *most),
-            Shape::Duration => self.duration(tree, shape),
+            Shape::Duration | Shape::Timeout => self.duration(tree, shape),
             Shape::Words(words) => self.word(tree, shape, words),
             Shape::List(of, most) => self.list(tree, shape, of, *most),
             Shape::Map(of) => self.map(tree, shape, of),
@@ -205,9 +207,20 @@ impl Walk<'_> {
                 return self.expected(tree, shape, "a duration such as 30s, 10m or 1h30m");
             }
         };
-        if crate::duration::parse(text).is_none() {
-            let hint = "write a number and a unit: 500ms, 30s, 10m, 2h, 1d, 1h30m; at most ten years";
-            return self.fault(tree.span, format!("{text:?} is not a duration"), hint);
+        match crate::duration::parse(text) {
+            None => {
+                let hint = "write a number and a unit: 500ms, 30s, 10m, 2h, 1d, 1h30m; at most ten years";
+                return self.fault(tree.span, format!("{text:?} is not a duration"), hint);
+            }
+            Some(0) if matches!(shape, Shape::Timeout) => {
+                let message = format!("`{}` would be over before anything begins", self.name());
+                return self.fault(
+                    tree.span,
+                    message,
+                    "write 1ms or more, or leave it out: then there is no limit",
+                );
+            }
+            Some(_) => {}
         }
         Value::String(text.to_owned())
     }
@@ -297,6 +310,7 @@ impl Shape {
             | Self::Count(..)
             | Self::Amount(..)
             | Self::Duration
+            | Self::Timeout
             | Self::Words(_)
             | Self::List(..)
             | Self::Either(_)
@@ -309,7 +323,9 @@ impl Shape {
         match self {
             Self::Any => true,
             Self::Text | Self::Template | Self::Name => tree.is_word(),
-            Self::Duration | Self::Words(_) => matches!(tree.kind, Kind::Text(_) | Kind::Number(..)),
+            Self::Duration | Self::Timeout | Self::Words(_) => {
+                matches!(tree.kind, Kind::Text(_) | Kind::Number(..))
+            }
             Self::Bool => matches!(tree.kind, Kind::Bool(_)),
             Self::Count(..) | Self::Amount(..) => matches!(tree.kind, Kind::Number(..)),
             Self::List(..) => matches!(tree.kind, Kind::List(_)),
@@ -324,7 +340,7 @@ impl Shape {
             Self::Name => "a name",
             Self::Bool => "true or false",
             Self::Count(..) | Self::Amount(..) => "a number",
-            Self::Duration => "a duration",
+            Self::Duration | Self::Timeout => "a duration",
             Self::Words(_) => "a word",
             Self::List(..) => "a list",
             Self::Map(_) | Self::Object(_) => "a map",

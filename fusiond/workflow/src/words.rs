@@ -40,7 +40,7 @@ pub static DEFINITION: Object = Object {
             Optional,
             "How many tasks of one run there may be at once.",
         ),
-        field("timeout", Shape::Duration, Optional, "How long a whole run may take."),
+        field("timeout", Shape::Timeout, Optional, "How long a whole run may take."),
         field("labels", Shape::Map(&Shape::Text), Optional, "Labels of every run and its tasks."),
         field(
             "budget",
@@ -133,14 +133,9 @@ pub(crate) static DEFAULTS: Object = Object {
             "The profile of the agent that does the work: one that is idle, or one that is started for it.",
         ),
         field("priority", Shape::Count(0, 9), Optional, "9 comes first; 5 when nothing is said."),
-        field("timeout", Shape::Duration, Optional, "How long one attempt may take."),
-        field(
-            "idle_timeout",
-            Shape::Duration,
-            Optional,
-            "How long an attempt may neither write nor compute.",
-        ),
-        field("queue_timeout", Shape::Duration, Optional, "How long a task may wait for an agent."),
+        field("timeout", Shape::Timeout, Optional, "How long one attempt may take."),
+        field("idle_timeout", Shape::Timeout, Optional, "How long an attempt may neither write nor compute."),
+        field("queue_timeout", Shape::Timeout, Optional, "How long a task may wait for an agent."),
         field("retries", Shape::Count(0, 1000), Optional, "Further attempts after a failure."),
         field("on_lost", ON_LOST, Optional, "What happens when the outcome of an attempt cannot be known."),
         field("env", ENV, Optional, "Variables of the environment."),
@@ -188,14 +183,9 @@ pub(crate) static NODE: Object = Object {
             "The profile of the agent that does the work: one that is idle, or one that is started for it.",
         ),
         field("priority", Shape::Count(0, 9), Optional, "9 comes first; 5 when nothing is said."),
-        field("timeout", Shape::Duration, Optional, "How long one attempt may take."),
-        field(
-            "idle_timeout",
-            Shape::Duration,
-            Optional,
-            "How long an attempt may neither write nor compute.",
-        ),
-        field("queue_timeout", Shape::Duration, Optional, "How long the task may wait for an agent."),
+        field("timeout", Shape::Timeout, Optional, "How long one attempt may take."),
+        field("idle_timeout", Shape::Timeout, Optional, "How long an attempt may neither write nor compute."),
+        field("queue_timeout", Shape::Timeout, Optional, "How long the task may wait for an agent."),
         field(
             "retries",
             Shape::Count(0, 1000),
@@ -275,7 +265,7 @@ pub(crate) static HOOK: Object = Object {
             "The profile of the agent that does the work: one that is idle, or one that is started for it.",
         ),
         field("priority", Shape::Count(0, 9), Optional, "9 comes first; 5 when nothing is said."),
-        field("timeout", Shape::Duration, Optional, "How long one attempt may take."),
+        field("timeout", Shape::Timeout, Optional, "How long one attempt may take."),
         field("retries", Shape::Count(0, 1000), Optional, "Further attempts after a failure."),
         field("env", ENV, Optional, "Variables of the environment."),
     ],
@@ -288,7 +278,7 @@ static APPROVAL: Object = Object {
     elsewhere: elsewhere::APPROVAL,
     fields: &[
         field("message", Shape::Template, Optional, "What the person is asked."),
-        field("timeout", Shape::Duration, Optional, "How long to wait for a person."),
+        field("timeout", Shape::Timeout, Optional, "How long to wait for a person."),
         field(
             "default",
             Shape::Words(&["approve", "reject"]),
@@ -331,7 +321,7 @@ pub(crate) static WAIT: Object = Object {
         field("node", Shape::Template, Optional, "About a node of this name or a task of it."),
         field("workflow", Shape::Template, Optional, "About a run of the workflow of this name."),
         field("labels", ENV, Optional, "About a task or a run with these labels."),
-        field("timeout", Shape::Duration, Optional, "How long to wait for the event; then the node fails."),
+        field("timeout", Shape::Timeout, Optional, "How long to wait for the event; then the node fails."),
     ],
 };
 
@@ -366,6 +356,7 @@ pub(crate) fn tables(object: &'static Object) -> Vec<&'static Object> {
             | Shape::Count(..)
             | Shape::Amount(..)
             | Shape::Duration
+            | Shape::Timeout
             | Shape::Words(_)
             | Shape::Any => Vec::new(),
         }

@@ -107,6 +107,7 @@ fn bad_input_to_what_changes_is_told() {
         &["task", "cancel"],
         &["task", "cancel", "--label", "novalue"],
         &["task", "logs", "key:done", "--grep", "("],
+        &["task", "show", &"x".repeat(100_000)],
         &["task", "logs", "key:done", "--attempt", "3"],
         &["task", "logs", "key:done", "--since", "tomorrow"],
         &["task", "list", "--agent", "nobody"],

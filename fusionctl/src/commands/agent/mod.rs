@@ -72,11 +72,7 @@ pub(crate) async fn run(session: Session, verb: Verb) -> Result<Exit, Stop> {
 /// Prints an agent after a change: its name and new state, or its document.
 fn print_changed(session: &mut Session, agent: fusion_proto::v1::Agent) -> Result<(), Stop> {
     let agent = crate::view::agent::Agent::from(agent);
-    if session.out.is_quiet() {
-        session.out.line(&agent.id)?;
-        return session.out.flush();
-    }
-    session.out.document(&agent, |out| out.line(&format!("{} {} {}", agent.id, agent.name, agent.state)))
+    session.out.changed(&agent, &agent.line())
 }
 
 /// Prints the agents of a group: their ids, or a list of all that they are.
@@ -86,7 +82,5 @@ fn print_group(session: &mut Session, agents: Vec<fusion_proto::v1::Agent>) -> R
         agents.iter().try_for_each(|agent| session.out.line(&agent.id))?;
         return session.out.flush();
     }
-    session.out.document(&agents, |out| {
-        agents.iter().try_for_each(|agent| out.line(&format!("{} {} {}", agent.id, agent.name, agent.state)))
-    })
+    session.out.document(&agents, |out| agents.iter().try_for_each(|agent| out.line(&agent.line())))
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use fusion_proto::v1::DeleteAgentRequest;
+use fusion_proto::v1::{DeleteAgentRequest, GetAgentRequest};
 
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
 use crate::units::parse_duration;
+use crate::view::removed::Removed;
 use crate::view::word::wire_duration;
 
 const AFTER: &str = "\
@@ -37,11 +38,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
     let (keep_workspace, force, grace) = (args.keep_workspace, args.force, args.grace.map(wire_duration));
-    session
-        .each(args.agents, |agent| {
-            let mut agents = link.agents();
-            let request = DeleteAgentRequest { agent, keep_workspace, force, grace };
-            async move { Ok(agents.delete_agent(request).await.map(drop)?) }
-        })
-        .await
+    let act = async |agent: String| {
+        let get = GetAgentRequest { agent };
+        let found = link.repeat(async || link.agents().get_agent(get.clone()).await).await?;
+        // By its id: the name may be another one's by now.
+        let request = DeleteAgentRequest { agent: found.id.clone(), keep_workspace, force, grace };
+        link.agents().delete_agent(request).await?;
+        Ok(Removed { id: found.id, name: found.name })
+    };
+    session.each(args.agents, act, |name, _| name.to_owned()).await
 }

@@ -10,7 +10,7 @@ use crate::view::event::Event;
 const AFTER: &str = "\
 Examples:
   fusionctl event list --since 4000
-  fusionctl event list --subject tsk_01jd5v0q7k3f8m2n4p6r8s0t1v -o jsonl";
+  fusionctl event list --subject tsk_4f2k9x0a -o jsonl";
 
 /// How many events one answer carries.
 const PAGE: i32 = 1000;
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Only events after this sequence number
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
     since: u64,
-    /// Only events of this agent or task (full id)
+    /// Only events of this agent, task or run, by id, part of one, key:KEY or name; what is removed by its full id
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
 }

@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// Begin after this sequence number; 0: with the oldest stored event [default: new events only]
     #[arg(long, value_name = "SEQ")]
     since: Option<u64>,
-    /// Only events of this agent or task (full id)
+    /// Only events of this agent, task or run, by id, part of one, key:KEY or name; what is removed by its full id
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
 }

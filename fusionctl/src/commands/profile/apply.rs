@@ -10,6 +10,7 @@ use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 use crate::output::Listing;
 use crate::view::profile::Profile;
+use crate::view::removed::Removed;
 
 const AFTER: &str = "\
 All profiles of the file are kept, or none; one of the same name is replaced. They are yours
@@ -38,16 +39,22 @@ pub(crate) struct Args {
     user: Option<String>,
 }
 
-/// Forgets what is to be forgotten, then keeps the file's.
+/// Forgets what is to be forgotten, then keeps the file's. What is printed is what is kept, else what is gone.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let user = args.user.unwrap_or_default();
     let text = args.file.as_deref().map(read).transpose()?;
     let link = session.link().await?;
-    for profile in args.remove {
-        let request = RemoveProfileRequest { profile, user: user.clone() };
+    let forget = async |profile: String| {
+        let request = RemoveProfileRequest { profile: profile.clone(), user: user.clone() };
         link.profiles().remove_profile(request).await?;
+        Ok::<_, Stop>(Removed { id: profile.clone(), name: profile })
+    };
+    let Some((file, toml)) = text else {
+        return session.each(args.remove, forget, |name, _| name.to_owned()).await;
+    };
+    for profile in args.remove {
+        forget(profile).await?;
     }
-    let Some((file, toml)) = text else { return Ok(Exit::Done) };
     let request = ApplyProfilesRequest { file, toml, user };
     let answer = link.repeat(async || link.profiles().apply_profiles(request.clone()).await).await?;
     let mut listing = Listing::new(&mut session.out);

@@ -221,8 +221,8 @@ async fn type_to(link: &Link, agent: Option<&str>, task: &str) -> Result<(), Sto
     let Some(agent) = agent else { return std::future::pending().await };
     let keys = Keys::parse(DETACH_KEYS).expect("the default keys are keys");
     let terminal = Terminal::open(&keys);
-    let typed = Typed::stdin(keys, terminal.is_some());
-    Writer::new(link, agent, task, 0).pump(typed, AtEnd::Close).await
+    let typed = Typed::stdin(keys, terminal.is_some(), AtEnd::Close);
+    Writer::new(link, agent, task, 0).pump(typed).await
 }
 
 /// Shows the output until the task has ended or nobody can know whether it has; `None`: the user has

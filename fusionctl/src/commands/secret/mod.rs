@@ -13,6 +13,7 @@ use crate::error::{Exit, Stop};
 #[derive(Debug, clap::Args)]
 struct Named {
     /// By which name agents are given it
+    #[arg(id = "secret", value_name = "NAME")]
     name: String,
     /// Owner; others than yourself for administrators only
     #[arg(long, value_name = "NAME")]

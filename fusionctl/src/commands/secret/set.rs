@@ -5,9 +5,10 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use fusion_proto::v1::SetSecretRequest;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Named;
-use crate::commands::Session;
+use crate::commands::{INTERRUPTED, Session};
 use crate::error::{Complaint, Exit, Stop};
 use crate::view::secret::Secret;
 
@@ -35,7 +36,8 @@ pub(crate) struct Args {
 /// Reads the value and sets it.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let Named { name, user } = args.secret;
-    let value = if io::stdin().is_terminal() { ask(&name).await? } else { read()? };
+    let value = if io::stdin().is_terminal() { ask(&name).await? } else { Some(read()?) };
+    let Some(value) = value else { return Ok(Exit::Program(INTERRUPTED)) };
     let link = session.link().await?;
     let request = SetSecretRequest { name, value, user: user.unwrap_or_default() };
     // Setting the same value twice is one value more to keep, and no harm.
@@ -54,8 +56,10 @@ fn read() -> Result<Vec<u8>, Stop> {
     Ok(without_line_break(value))
 }
 
-/// Asks on the terminal. An interrupt ends the program, and the terminal shows again what is typed.
-async fn ask(name: &str) -> Result<Vec<u8>, Stop> {
+/// Asks on the terminal, which shows again what is typed when this is over; `None`: interrupted.
+async fn ask(name: &str) -> Result<Option<Vec<u8>>, Stop> {
+    // Heard before anything is hidden: an interrupt of which nobody hears leaves the terminal so.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| unreadable(&error))?;
     let _shown_again = Hidden::begin().map_err(|error| unreadable(&error))?;
     // Where stderr is closed, nobody sees the question and the answer may still come.
     drop(write!(io::stderr(), "Value of {name}: "));
@@ -64,11 +68,11 @@ async fn ask(name: &str) -> Result<Vec<u8>, Stop> {
         io::stdin().lock().take(VALUE_BYTES_MAX).read_until(b'\n', &mut value).map(|_| value)
     });
     let line = tokio::select! {
-        line = line => line.unwrap_or_else(|panic| Err(io::Error::other(panic))),
-        _ = tokio::signal::ctrl_c() => Err(io::ErrorKind::Interrupted.into()),
+        line = line => Some(line.unwrap_or_else(|panic| Err(io::Error::other(panic)))),
+        _ = interrupt.recv() => None,
     };
     drop(writeln!(io::stderr()));
-    line.map(without_line_break).map_err(|error| unreadable(&error))
+    line.transpose().map(|line| line.map(without_line_break)).map_err(|error| unreadable(&error))
 }
 
 fn without_line_break(mut value: Vec<u8>) -> Vec<u8> {

@@ -27,7 +27,7 @@ pub(crate) async fn run(mut session: Session, Args {}: Args) -> Result<Exit, Sto
         link.repeat(async || link.system().diagnose(DiagnoseRequest { path: path.clone() }).await).await?;
     let diagnosis = Diagnosis::from(answer);
     session.out.document(&diagnosis, |out| {
-        for line in table::lines(Diagnosis::HEADER, diagnosis.rows()) {
+        for line in table::lines_in_full(Diagnosis::HEADER, diagnosis.rows()) {
             out.line(&line)?;
         }
         let remedies = diagnosis.remedies();

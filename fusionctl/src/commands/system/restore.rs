@@ -11,8 +11,9 @@ use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 
 const AFTER: &str = "\
-Stop the daemon first. Say where its state is with the flags that the daemon itself gets; without
-any it is the state of the machine's own daemon, and a socket that names another one is refused.
+Stop the daemon first. Say where its state is with the flags that the daemon itself gets;
+without any it is the state of the machine's own daemon, and a socket that names another one is
+refused.
 
 Examples:
   fusionctl system restore /var/backups/fusiond.backup

@@ -2,10 +2,11 @@
 //!
 //! For: shape and spelling. Not for: limits, names and rules that only the daemon knows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use fusion_proto::v1::{OnLost, SubmitTaskRequest};
 use jiff::Timestamp;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::store::PROMPT_BYTES_MAX;
@@ -39,14 +40,17 @@ const KEYS: [&str; 19] = [
 
 /// Reads one line, which is not empty. `now` is what a relative `notBefore` starts from.
 pub(super) fn parse(text: &str, now: Timestamp) -> Result<SubmitTaskRequest, String> {
-    let value =
-        serde_json::from_str(text).map_err(|error| format!("not valid JSON: {}", without_line(&error)))?;
-    let Value::Object(object) = value else {
-        return Err("not a JSON object such as {\"prompt\": \"…\"}".to_owned());
-    };
+    let Fields(fields) = serde_json::from_str(text).map_err(|error| match error.is_data() {
+        true => "not a JSON object such as {\"prompt\": \"…\"}".to_owned(),
+        false => format!("not valid JSON: {}", without_line(&error)),
+    })?;
+    let mut seen = HashSet::new();
     let mut request = SubmitTaskRequest::default();
     let mut contents = 0;
-    for (key, value) in object {
+    for (key, value) in fields {
+        if !seen.insert(key.clone()) {
+            return Err(format!("{key:?} is given twice"));
+        }
         contents += u32::from(matches!(key.as_str(), "prompt" | "run"));
         set(&mut request, &key, value, now)?;
     }
@@ -54,6 +58,33 @@ pub(super) fn parse(text: &str, now: Timestamp) -> Result<SubmitTaskRequest, Str
         1 => Ok(request),
         0 => Err("neither \"prompt\" nor \"run\" is given".to_owned()),
         _ => Err("\"prompt\" and \"run\" are both given; a task has one of them".to_owned()),
+    }
+}
+
+/// The fields of an object, with those that stand there twice.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Reader)
     }
 }
 
@@ -77,7 +108,12 @@ fn set(request: &mut SubmitTaskRequest, key: &str, value: Value, now: Timestamp)
         "concurrencyKey" => request.concurrency_key = string(value, "a string").map_err(quoted)?,
         "workdir" => request.workdir = string(value, "an absolute path").map_err(quoted)?,
         "hold" => request.hold = flag(&value).map_err(quoted)?,
-        "key" => request.key = string(value, "a string").map_err(quoted)?,
+        "key" => {
+            request.key = string(value, "a string").map_err(quoted)?;
+            if request.key.is_empty() {
+                return Err(quoted("expected a key that is not empty".to_owned()));
+            }
+        }
         "labels" => request.labels = pairs(value).map_err(quoted)?,
         "env" => request.env = pairs(value).map_err(quoted)?,
         "onLost" => {
@@ -210,6 +246,8 @@ mod tests {
             (r#"{"run": "ls"}"#, "\"run\": expected a list"),
             (r#"{"prompt": "p", "priority": 10}"#, "\"priority\": expected a whole number from 0 to 9"),
             (r#"{"prompt": "p", "retries": -1}"#, "\"retries\": expected a whole number"),
+            (r#"{"prompt": "p", "key": "a", "key": "b"}"#, "\"key\" is given twice"),
+            (r#"{"prompt": "p", "key": ""}"#, "\"key\": expected a key that is not empty"),
             (r#"{"prompt": "p", "timeout": 10}"#, "\"timeout\": expected a duration such as \"10m\""),
             (r#"{"prompt": "p", "timeout": "10"}"#, "\"timeout\": \"10\" is not a duration"),
             (r#"{"prompt": "p", "labels": {"a": 1}}"#, "\"labels\": expected an object of strings"),

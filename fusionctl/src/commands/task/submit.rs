@@ -1,9 +1,10 @@
 //! `task submit`: one prompt or command. A file of tasks is [`super::submit_file`].
 
-use std::io::Read;
+use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use fusion_proto::v1::{OnLost, SecretUse, SubmitTaskRequest};
 use jiff::Timestamp;
 
@@ -11,13 +12,13 @@ use super::report::Report;
 use super::store::{self, PROMPT_BYTES_MAX};
 use super::{submit_file, wait};
 use crate::client::request_id;
-use crate::commands::Session;
+use crate::commands::{INTERRUPTED, Session};
 use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
 use crate::units::{parse_duration, parse_instant, parse_pair};
 use crate::view::secret::parse_secret;
 use crate::view::task::Task;
-use crate::view::word::{wire_duration, wire_time, words};
+use crate::view::word::{short_id, wire_duration, wire_time, words};
 
 const AFTER: &str = "\
 Examples:
@@ -104,7 +105,7 @@ pub(crate) struct Terms {
     #[arg(long, value_name = "TASK")]
     after: Vec<String>,
     /// Same key, same task: a second submit with the same content returns the first one's task
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = NonEmptyStringValueParser::new())]
     key: Option<String>,
     /// What happens when the outcome of an attempt cannot be known
     #[arg(long, value_name = "WHAT", value_parser = words::<OnLost>())]
@@ -164,9 +165,25 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     }
     let id = task.id;
     let mut report = Report::new(&mut session, true);
-    let waited = wait::wait(&link, vec![id.clone()], &mut report).await;
+    let waited = tokio::select! {
+        waited = wait::wait(&link, vec![id.clone()], &mut report) => waited,
+        () = interrupted() => {
+            let note = format!("the task goes on: fusionctl task wait {}\n", short_id(&id));
+            // With stderr gone there is nobody left to tell.
+            drop(std::io::stderr().write_all(note.as_bytes()));
+            return Ok(Exit::Program(INTERRUPTED));
+        }
+    };
     waited.map_err(|stop| stop.with_detail(|| format!("the task was accepted as {id}")))?;
     report.finish()
+}
+
+/// Ctrl-C of somebody who can be told; anything else ends as the signal says.
+async fn interrupted() {
+    let is_heard = std::io::stderr().is_terminal() && tokio::signal::ctrl_c().await.is_ok();
+    if !is_heard {
+        std::future::pending().await
+    }
 }
 
 fn request(args: Args) -> Result<SubmitTaskRequest, Stop> {

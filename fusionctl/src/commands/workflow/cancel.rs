@@ -4,6 +4,7 @@ use fusion_proto::v1::CancelRunRequest;
 
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
+use crate::view::workflow::Run;
 
 const AFTER: &str = "\
 Its tasks are ended, and what has not begun is skipped. Nodes with `always` are still done; a
@@ -25,8 +26,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
     let ask = async |run: String| {
-        link.workflows().cancel_run(CancelRunRequest { run }).await?;
-        Ok(())
+        let run = link.workflows().cancel_run(CancelRunRequest { run }).await?;
+        Ok(Run::from(run.into_inner()))
     };
-    session.each(args.runs, ask).await
+    session.each(args.runs, ask, |_, run| run.id.clone()).await
 }

@@ -23,8 +23,7 @@ pub(super) fn note(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
-/// The exit code of somebody who has left with Ctrl-C: 128 and the number of the signal.
-pub(super) const INTERRUPTED: u8 = 130;
+pub(super) use crate::commands::INTERRUPTED;
 
 /// What stays on the terminal of a tree when the run has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

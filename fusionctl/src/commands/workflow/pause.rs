@@ -4,6 +4,7 @@ use fusion_proto::v1::PauseRunRequest;
 
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
+use crate::view::workflow::Run;
 
 const AFTER: &str = "\
 It stays paused over restarts of the daemon. Agents finish what they do; tasks that wait for an
@@ -31,8 +32,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
     let ask = async |run: String| {
-        link.workflows().pause_run(PauseRunRequest { run, freeze: args.freeze }).await?;
-        Ok(())
+        let run = link.workflows().pause_run(PauseRunRequest { run, freeze: args.freeze }).await?;
+        Ok(Run::from(run.into_inner()))
     };
-    session.each(args.runs, ask).await
+    session.each(args.runs, ask, |_, run| run.id.clone()).await
 }

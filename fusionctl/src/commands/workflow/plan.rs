@@ -38,7 +38,7 @@ Examples:
 #[command(after_help = AFTER)]
 pub(crate) struct Args {
     /// A definition in YAML (`-`: stdin), or the name of one that was applied, NAME or NAME@VERSION
-    #[arg(value_name = "FILE|NAME")]
+    #[arg(id = "workflow", value_name = "FILE|NAME")]
     file: String,
 }
 
@@ -322,7 +322,11 @@ impl Plan {
                 ]);
             }
         }
-        let mut lines = table::lines(&["WAVE", "NODE", "KIND", "AGENTS", "TOOK", "NOTE"], rows);
+        let mut lines = table::lines_without(
+            &["WAVE", "NODE", "KIND", "AGENTS", "TOOK", "NOTE"],
+            &["KIND", "TOOK"],
+            rows,
+        );
         if let Some(most) = self.concurrency {
             lines.push(format!("at most {most} at once"));
         }

@@ -47,7 +47,8 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
                 .hint("`fusionctl workflow show --wait RUN` follows one that goes on")
                 .into());
         }
-        return session.each(args.runs, async |run| begin(run).await.map(drop)).await;
+        let begin = async |run| begin(run).await.map(Run::from);
+        return session.each(args.runs, begin, |_, run| run.id.clone()).await;
     };
     let run = begin(run.clone()).await?;
     if !args.wait {

@@ -4,6 +4,7 @@ use fusion_proto::v1::ResumeRunRequest;
 
 use crate::commands::Session;
 use crate::error::{Exit, Stop};
+use crate::view::workflow::Run;
 
 const AFTER: &str = "\
 Example:
@@ -22,8 +23,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
     let ask = async |run: String| {
-        link.workflows().resume_run(ResumeRunRequest { run }).await?;
-        Ok(())
+        let run = link.workflows().resume_run(ResumeRunRequest { run }).await?;
+        Ok(Run::from(run.into_inner()))
     };
-    session.each(args.runs, ask).await
+    session.each(args.runs, ask, |_, run| run.id.clone()).await
 }

@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
     /// Same key, same run: a second one with the same content is the first
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     key: Option<String>,
     /// Owner; others than yourself for administrators only
     #[arg(long, value_name = "NAME")]

@@ -11,7 +11,7 @@ use crate::secret::{SecretUse, check_uses};
 use crate::state::State;
 use crate::step::{Done, Out, Turn};
 use crate::task::{Held, OnLost, Stdin, Task, TaskKind, TaskSpec, TaskState, Timeouts, Wait};
-use crate::time::Time;
+use crate::time::{Millis, Time};
 use crate::workflow::NodeRef;
 
 /// The most tasks one task may come after.
@@ -246,6 +246,7 @@ fn check_values(ask: &SubmitTask) -> Result<(), Reject> {
     check_retries(ask.retries)?;
     check_key(&ask.key)?;
     check_key(&ask.concurrency_key)?;
+    check_timeouts(ask.timeouts)?;
     check_labels(ask.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())))?;
     check_capabilities(&ask.capabilities)
 }
@@ -256,6 +257,19 @@ pub(crate) fn check_priority(priority: u32) -> Result<(), Reject> {
 
 pub(crate) fn check_retries(retries: u32) -> Result<(), Reject> {
     if retries > RETRIES_MAX { Err(Reject::RetryLimit { retries }) } else { Ok(()) }
+}
+
+/// A span that is over before anything can begin is a slip of the pen.
+pub(crate) fn check_timeouts(timeouts: Timeouts) -> Result<(), Reject> {
+    let named = [("timeout", timeouts.run), ("idleTimeout", timeouts.idle), ("queueTimeout", timeouts.queue)];
+    match named.into_iter().find(|(_, span)| *span == Some(Millis(0))) {
+        None => Ok(()),
+        Some((field, _)) => Err(Reject::FieldInvalid {
+            field,
+            value: "0s".to_owned(),
+            expected: "1 ms or more, such as 10m; without one there is no limit",
+        }),
+    }
 }
 
 pub(crate) fn check_key(key: &str) -> Result<(), Reject> {

@@ -153,6 +153,7 @@ fn plan_spec(state: &State, owner: Caller, task: &Task, ask: UpdateTask) -> Resu
     spec.timeouts.run = ask.run_timeout.over(spec.timeouts.run);
     spec.timeouts.idle = ask.idle_timeout.over(spec.timeouts.idle);
     spec.timeouts.queue = ask.queue_timeout.over(spec.timeouts.queue);
+    submit::check_timeouts(spec.timeouts)?;
     spec.on_lost = ask.on_lost.unwrap_or(spec.on_lost);
     spec.not_before = ask.not_before.over(spec.not_before);
     Ok(spec)

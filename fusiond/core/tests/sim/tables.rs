@@ -23,6 +23,7 @@ macro_rules! rejects {
 
 rejects! {
     RunNotFound { run: "r" }
+    PatternInvalid { pattern: "(", reason: "unclosed group" }
     NodeNotFound { run: "run_1", node: "n" }
     WorkflowNotFound { name: "w" }
     WorkflowInvalid { name: "w", problems: "nodes: it is empty" }

@@ -3,11 +3,11 @@
 //! A stream reads the store up to the last committed sequence number and waits for that number to
 //! grow: a slow reader costs no memory. Not for: what an event says (`view::event`).
 
-use super::refuse::broken;
+use super::refuse::{broken, refuse};
 use super::{Door, page_size, view};
 use crate::engine::{decode_event, event_key};
 use crate::store::Direction;
-use fusion_core::{Caller, Event, Rights};
+use fusion_core::{AgentId, Caller, Event, Reject, Rights, RunId, SecretId, State, TaskId, Time, WorkflowId};
 use fusion_proto::v1;
 use std::pin::Pin;
 use tokio::sync::mpsc;
@@ -25,7 +25,8 @@ impl v1::event_service_server::EventService for Door {
         request: Request<v1::ListEventsRequest>,
     ) -> Result<Response<v1::ListEventsResponse>, Status> {
         let caller = Self::caller(&request)?;
-        let ask = request.into_inner();
+        let mut ask = request.into_inner();
+        ask.subject = self.subject(caller, ask.subject).await?;
         let size = page_size(ask.page_size);
         let mut events = Vec::new();
         let mut since = ask.since_seq;
@@ -54,7 +55,8 @@ impl v1::event_service_server::EventService for Door {
         request: Request<v1::WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
         let caller = Self::caller(&request)?;
-        let ask = request.into_inner();
+        let mut ask = request.into_inner();
+        ask.subject = self.subject(caller, ask.subject).await?;
         let (sender, stream) = mpsc::channel(PAGE);
         let door = self.clone();
         tokio::spawn(async move {
@@ -77,7 +79,44 @@ fn sees(caller: Caller, event: &Event, subject: &str) -> bool {
     allowed && (subject.is_empty() || event.kind.subject().to_string() == subject)
 }
 
+/// Whether this is the full form of a subject: what is removed still goes by it.
+fn is_full(text: &str) -> bool {
+    let is_id = AgentId::parse(text).is_some()
+        || TaskId::parse(text).is_some()
+        || RunId::parse(text).is_some()
+        || SecretId::parse(text).is_some()
+        || WorkflowId::parse(text).is_some();
+    text.is_empty() || text == "fusiond" || text.starts_with("user:") || is_id
+}
+
+/// The full id of a task, an agent or a run that is named as other verbs take it.
+fn find_subject(state: &State, caller: Caller, text: &str) -> Result<String, Reject> {
+    if text.starts_with(RunId::PREFIX) {
+        return state.find_run(caller, text).map(|run| run.id.to_string());
+    }
+    match state.find_task(caller, text) {
+        Err(Reject::TaskNotFound { .. }) if !text.starts_with(TaskId::PREFIX) => {}
+        found => return found.map(|task| task.id.to_string()),
+    }
+    match state.find_agent(caller, text) {
+        Err(Reject::AgentNotFound { .. }) if !text.starts_with(AgentId::PREFIX) => {}
+        found => return found.map(|agent| agent.id.to_string()),
+    }
+    match state.find_run(caller, text) {
+        Err(Reject::RunNotFound { .. }) => Err(Reject::SubjectNotFound { subject: text.to_owned() }),
+        found => found.map(|run| run.id.to_string()),
+    }
+}
+
 impl Door {
+    async fn subject(&self, caller: Caller, text: String) -> Result<String, Status> {
+        if is_full(&text) {
+            return Ok(text);
+        }
+        let look = move |state: &State, _: Time| find_subject(state, caller, &text);
+        self.engine.look(look).await.and_then(|found| found).map_err(|reject| refuse(&reject))
+    }
+
     fn show_event(&self, event: &Event) -> v1::Event {
         let mut shown = view::event::event(event);
         shown.user = self.name_of(&shown.user);

@@ -26,14 +26,40 @@ pub(crate) fn status_code(reject: &Reject) -> Code {
     }
 }
 
+/// The longest name that is repeated, in characters: what is said travels in a header of 16 KiB.
+const NAME_CHARS_MAX: usize = 200;
+
+/// The longest sentence, in characters.
+const SENTENCE_CHARS_MAX: usize = 2000;
+
+/// What is said, with long names that a caller gave cut.
+fn cut(text: String) -> String {
+    if text.len() <= NAME_CHARS_MAX {
+        return text;
+    }
+    let (mut kept, mut word) = (String::new(), 0);
+    for letter in text.chars().take(SENTENCE_CHARS_MAX) {
+        word = if letter.is_whitespace() { 0 } else { word + 1 };
+        match word {
+            0..=NAME_CHARS_MAX => kept.push(letter),
+            _ if word == NAME_CHARS_MAX + 1 => kept.push('…'),
+            _ => {}
+        }
+    }
+    if text.chars().nth(SENTENCE_CHARS_MAX).is_some() && !kept.ends_with('…') {
+        kept.push('…');
+    }
+    kept
+}
+
 /// The status that a caller gets.
 pub(crate) fn refuse(reject: &Reject) -> Status {
-    let mut metadata = HashMap::from([("hint".to_owned(), reject.hint())]);
+    let mut metadata = HashMap::from([("hint".to_owned(), cut(reject.hint()))]);
     if !reject.detail().is_empty() {
         metadata.insert("detail".to_owned(), reject.detail().to_owned());
     }
     let details = ErrorDetails::with_error_info(reject.code(), DOMAIN, metadata);
-    Status::with_error_details(status_code(reject), reject.to_string(), details)
+    Status::with_error_details(status_code(reject), cut(reject.to_string()), details)
 }
 
 /// A bug or a disk that does not answer: not the caller's fault.
@@ -52,4 +78,18 @@ pub(crate) fn refusal_of(status: &Status) -> v1::Refusal {
         failure.code = info.reason;
     }
     v1::Refusal { status: status.code().into(), failure: Some(failure) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_too_long_is_not_repeated_in_full() {
+        let refused = |task: String| refuse(&Reject::TaskNotFound { task }).message().to_owned();
+        assert_eq!(refused("x".to_owned()), "no task \"x\"");
+        let long = refused("x".repeat(100_000));
+        assert_eq!(long.chars().count(), "no task ".len() + NAME_CHARS_MAX + "…".chars().count());
+        assert!(refused("x ".repeat(50_000)).chars().count() <= SENTENCE_CHARS_MAX + 1);
+    }
 }

@@ -17,10 +17,10 @@ use crate::error::{Complaint, Exit, Stop};
 
 const AFTER: &str = "\
 Ends with the attempt, with its exit code; or detached, with 0. ctrl-p ctrl-q detaches and
-leaves the program alone, and so does Ctrl-C. Lines are sent as they are completed. The program
-can only be written to if its task was submitted with --interactive or its profile says stdin =
-\"open\". It speaks through pipes, which outlive the daemon and are kept as logs: it sees no
-terminal.
+leaves the program alone, and so does Ctrl-C; Ctrl-D does not close the program's input, `agent
+send AGENT --close` does. Lines are sent as they are completed. The program can only be written
+to if its task was submitted with --interactive or its profile says stdin = \"open\". It speaks
+through pipes, which outlive the daemon and are kept as logs: it sees no terminal.
 
 Examples:
   fusionctl agent attach builder --tail 20
@@ -74,14 +74,27 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         watch(&mut session, &mut follow, attempt, std::future::pending()).await?
     } else {
         // Asked before anything is typed: a closed input is told at once.
-        writer.check().await?;
+        writer.check().await.map_err(or_watch)?;
         let terminal = Terminal::open(&args.detach_keys);
-        let typing = writer.pump(Typed::stdin(args.detach_keys, terminal.is_some()), writer::AtEnd::Leave);
+        let typed = Typed::stdin(args.detach_keys, terminal.is_some(), writer::AtEnd::Leave);
+        let typing = writer.pump(typed);
         watch(&mut session, &mut follow, attempt, typing).await?
     };
     match left {
         Left::Detached => Ok(Exit::Done),
         Left::Ended => exit_of(&link, &task, attempt).await,
+    }
+}
+
+/// Who cannot write may watch.
+fn or_watch(stop: Stop) -> Stop {
+    match stop {
+        Stop::Complaint(complaint) if matches!(complaint.code.as_str(), "stdin_closed" | "input_refused") => {
+            let hint = complaint.hint.as_deref().unwrap_or_default();
+            let hint = format!("`--no-stdin` watches alone; to write, {hint}");
+            complaint.hint(hint).into()
+        }
+        Stop::Complaint(_) | Stop::OutputClosed => stop,
     }
 }
 

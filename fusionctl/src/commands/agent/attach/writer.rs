@@ -2,9 +2,10 @@
 //!
 //! Not for: where they come from, besides standard input.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 
 use fusion_proto::v1::{SendInputRequest, SendInputResponse};
+use rustix::termios::tcgetattr;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -12,6 +13,7 @@ use tonic::{Status, Streaming};
 use super::keys::Keys;
 use crate::client::{Link, Patience};
 use crate::error::{Exit, Stop, is_lost};
+use crate::view::word::short_id;
 
 /// The longest piece: what the daemon takes.
 pub(crate) const PIECE_BYTES_MAX: usize = 16 << 10;
@@ -28,7 +30,7 @@ pub(crate) struct Writer<'a> {
 /// What follows the end of what is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AtEnd {
-    /// Nothing: the program's input stays open, and the typing is over without leaving.
+    /// Nothing: the program's input stays open. On a terminal the typing goes on, and whoever types is told.
     Leave,
     /// The program's input is closed.
     Close,
@@ -54,10 +56,9 @@ impl<'a> Writer<'a> {
         self.send(&mut None, 0, Vec::new(), false).await
     }
 
-    /// Sends everything that is typed. Returns when the keys to detach came; after the end of the input with
-    /// [`AtEnd::Leave`] it never does.
-    pub(crate) async fn pump(&self, typed: Typed, at_end: AtEnd) -> Result<(), Stop> {
-        match self.pump_all(typed, at_end).await {
+    /// Sends everything that is typed. Returns when the keys to detach came; after the end of the input it never does.
+    pub(crate) async fn pump(&self, typed: Typed) -> Result<(), Stop> {
+        match self.pump_all(typed).await {
             // The program does not want to hear more: it may still have something to say.
             Err(Stop::Complaint(complaint)) if complaint.exit == Exit::Refused => {
                 std::future::pending().await
@@ -66,23 +67,37 @@ impl<'a> Writer<'a> {
         }
     }
 
-    async fn pump_all(&self, mut typed: Typed, at_end: AtEnd) -> Result<(), Stop> {
+    async fn pump_all(&self, mut typed: Typed) -> Result<(), Stop> {
         let mut stream = None;
         let mut offset = 0;
-        while let Some(bytes) = typed.next().await {
-            let count = bytes.len() as u64;
-            if count > 0 {
-                self.send(&mut stream, offset, bytes, false).await?;
-                offset += count;
+        while let Some(piece) = typed.next().await {
+            match piece {
+                Piece::Words(bytes) if bytes.is_empty() => {}
+                Piece::Words(bytes) => {
+                    let count = bytes.len() as u64;
+                    self.send(&mut stream, offset, bytes, false).await?;
+                    offset += count;
+                }
+                Piece::End => self.say_open(),
             }
             if typed.is_detached {
                 return Ok(());
             }
         }
-        if at_end == AtEnd::Close {
+        if typed.at_end == AtEnd::Close {
             self.send(&mut stream, offset, Vec::new(), true).await?;
         }
         std::future::pending().await
+    }
+
+    /// Who types Ctrl-D expects an end.
+    fn say_open(&self) {
+        let agent = short_id(&self.agent);
+        let note = format!(
+            "note: the program's input stays open: `fusionctl agent send {agent} --close` closes it, Ctrl-C detaches\n"
+        );
+        // With stderr gone there is nobody left to tell.
+        drop(std::io::stderr().write_all(note.as_bytes()));
     }
 
     /// Sends all of a text; returns when the program's pipe has it.
@@ -150,35 +165,51 @@ pub(crate) struct Typed {
     pieces: mpsc::Receiver<Vec<u8>>,
     keys: Option<Keys>,
     held: Vec<u8>,
+    at_end: AtEnd,
     /// Whether the keys to detach came.
     pub(crate) is_detached: bool,
 }
 
+/// What comes of standard input.
+enum Piece {
+    Words(Vec<u8>),
+    /// Ctrl-D on a terminal, behind which more may come.
+    End,
+}
+
 impl Typed {
     /// What comes on standard input; on a terminal the keys are looked for.
-    pub(crate) fn stdin(keys: Keys, is_terminal: bool) -> Self {
+    pub(crate) fn stdin(keys: Keys, is_terminal: bool, at_end: AtEnd) -> Self {
         let (sender, pieces) = mpsc::channel(1);
         // It may wait for a line for ever: the end of the process does not wait for it.
         std::thread::spawn(move || {
             let mut stdin = std::io::stdin().lock();
             let mut buffer = vec![0; PIECE_BYTES_MAX];
-            while let Ok(count @ 1..) = stdin.read(&mut buffer) {
+            let goes_on = is_terminal && at_end == AtEnd::Leave;
+            while let Ok(count) = stdin.read(&mut buffer) {
+                // A terminal that was hung up ends for ever, and has no settings any more.
+                if count == 0 && !(goes_on && tcgetattr(std::io::stdin()).is_ok()) {
+                    return;
+                }
                 if sender.blocking_send(buffer[..count].to_vec()).is_err() {
                     return;
                 }
             }
         });
-        Self { pieces, keys: is_terminal.then_some(keys), held: Vec::new(), is_detached: false }
+        Self { pieces, keys: is_terminal.then_some(keys), held: Vec::new(), at_end, is_detached: false }
     }
 
-    async fn next(&mut self) -> Option<Vec<u8>> {
+    async fn next(&mut self) -> Option<Piece> {
         let Some(bytes) = self.pieces.recv().await else {
             let rest = std::mem::take(&mut self.held);
-            return (!rest.is_empty()).then_some(rest);
+            return (!rest.is_empty()).then_some(Piece::Words(rest));
         };
-        let Some(keys) = &self.keys else { return Some(bytes) };
+        if bytes.is_empty() {
+            return Some(Piece::End);
+        }
+        let Some(keys) = &self.keys else { return Some(Piece::Words(bytes)) };
         let (bytes, is_detached) = keys.scan(&mut self.held, &bytes);
         self.is_detached = is_detached;
-        Some(bytes)
+        Some(Piece::Words(bytes))
     }
 }

@@ -74,25 +74,26 @@ impl Selection {
 /// What stands before the automaton is many times as long as the text, so the length is looked at first; even so, building
 /// may take longer than those who serve can wait.
 async fn read_pattern(caller: Caller, text: String) -> Result<Regex, Reject> {
-    let value = text.chars().take(64).collect();
-    let is_short = text.len() <= PATTERN_BYTES_MAX;
-    let build = move || RegexBuilder::new(&text).size_limit(AUTOMATON_BYTES_MAX).build().ok();
-    let built = if is_short {
-        let turn = PATTERNS.take(caller.uid).await;
-        let build = tokio::task::spawn_blocking(move || {
-            // Held also when nobody waits for it any more.
-            let _turn = turn;
-            build()
-        });
-        build.await.ok().flatten()
-    } else {
-        None
-    };
-    built.ok_or(Reject::FieldInvalid {
-        field: "grep",
-        value,
-        expected: "a regular expression (docs.rs/regex) of at most 4 KiB that is not too large",
-    })
+    let pattern = text.chars().take(64).collect();
+    let invalid = |reason| Reject::PatternInvalid { pattern, reason };
+    if text.len() > PATTERN_BYTES_MAX {
+        return Err(invalid(format!("it has {} bytes, more than {PATTERN_BYTES_MAX}", text.len())));
+    }
+    let turn = PATTERNS.take(caller.uid).await;
+    let build = tokio::task::spawn_blocking(move || {
+        // Held also when nobody waits for it any more.
+        let _turn = turn;
+        RegexBuilder::new(&text).size_limit(AUTOMATON_BYTES_MAX).build().map_err(|error| mistake(&error))
+    });
+    let built = build.await.unwrap_or_else(|_| Err("it could not be built".to_owned()));
+    built.map_err(invalid)
+}
+
+/// What is wrong: above the last line the place is drawn.
+fn mistake(error: &regex::Error) -> String {
+    let told = error.to_string();
+    let last = told.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 impl Tap {
