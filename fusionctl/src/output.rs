@@ -82,6 +82,15 @@ impl Output {
         self.flush()
     }
 
+    /// Bytes of others: as they are for a file or a program, and where people look with what steers a terminal made
+    /// visible.
+    pub(crate) fn foreign(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        if stdout_is_terminal() {
+            return self.raw(table::printable(&String::from_utf8_lossy(bytes)).as_bytes());
+        }
+        self.raw(bytes)
+    }
+
     /// A word to who reads along, on stderr; with `-q` nobody does.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {

@@ -97,7 +97,9 @@ impl<T: Into<String>> From<T> for Cell {
 
 /// Text from others, safe for a terminal: control characters but newline and tab become `\u{…}`.
 pub(crate) fn printable(text: &str) -> String {
-    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    // Also what turns the direction of writing, so that a text reads as another (Unicode, UAX #9).
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let steers = |c: char| turns(c) || (c.is_control() && !matches!(c, '\n' | '\t'));
     if !text.contains(steers) {
         return text.to_owned();
     }

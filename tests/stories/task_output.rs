@@ -58,6 +58,18 @@ fn task_result_is_the_standard_output_alone() {
 }
 
 #[test]
+fn task_result_steers_no_terminal_and_is_the_same_bytes_elsewhere() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let script = r"printf 'a\033]52;c;eA==\007b\342\200\256c'";
+    let task = ctl.json(&["run", "shell", script])["id"].as_str().expect("an id").to_owned();
+    let command = ctl.command(&["task", "result", &task]).output().expect("it can be started");
+    assert_eq!(command.stdout, b"a\x1b]52;c;eA==\x07b\xe2\x80\xaec");
+    let seen = ctl.on_terminal(&["task", "result", &task], "").stdout;
+    assert!(seen.contains(r"a\u{1b}]52;c;eA==\u{7}b\u{202e}c"), "{seen:?}");
+}
+
+#[test]
 fn task_result_of_a_task_that_has_not_ended_is_refused() {
     let (_daemon, ctl) = daemon_with_agent();
     let task = ctl.submit("say x", &["--capability", "fly"]);

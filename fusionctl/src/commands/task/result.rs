@@ -1,4 +1,4 @@
-//! `task result`: the result alone, byte for byte; for programs that read JSON or YAML, as the text in an object.
+//! `task result`: the result alone, byte for byte (what steers a terminal is made visible on one); for programs that read JSON or YAML, as the text in an object.
 
 use std::io::{self, Write};
 
@@ -53,7 +53,7 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         session.out.document(&answer, |_| Ok(()))?;
         return Ok(Exit::Done);
     }
-    session.out.raw(&result.data)?;
+    session.out.foreign(&result.data)?;
     if result.missing_bytes > 0 {
         let left = result.data.len();
         let all = result.missing_bytes + left as u64;

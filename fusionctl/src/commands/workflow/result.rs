@@ -28,7 +28,7 @@ pub(super) async fn print(
         Complaint::new(Exit::Bug, "internal", format!("the daemon sent a result that is not JSON: {error}"))
     })?;
     match (session.out.format(), value) {
-        (Format::Table, Value::String(text)) => session.out.raw(format!("{text}\n").as_bytes())?,
+        (Format::Table, Value::String(text)) => session.out.foreign(format!("{text}\n").as_bytes())?,
         (_, value) => session.out.document(&value, |out| {
             out.line(&serde_json::to_string_pretty(&value).expect("JSON always has a text"))
         })?,

@@ -28,7 +28,7 @@ pub(super) async fn print(
         return Ok(Exit::Done);
     }
     let text = revision.definition().map(as_yaml).unwrap_or_default();
-    session.out.raw(format!("# {first}\n{text}").as_bytes())?;
+    session.out.foreign(format!("# {first}\n{text}").as_bytes())?;
     Ok(Exit::Done)
 }
 
