@@ -226,7 +226,7 @@ fn logs_refuse_a_pattern_that_is_too_long_before_anything_is_built_of_it() {
         line.trim().trim_end_matches(" kB").parse().expect("kilobytes")
     };
     let before = most();
-    assert_eq!(ctl.refused(2, &["task", "logs", &task, "--grep", &long])["code"], "field_invalid");
+    assert_eq!(ctl.refused(2, &["task", "logs", &task, "--grep", &long])["code"], "pattern_invalid");
     assert!(most() - before < 100_000, "{before} kB, then {} kB", most());
     let nobody = ctl.refused(3, &["task", "logs", "tsk_00000000000000000000000000", "--grep", "("]);
     assert_eq!(nobody["code"], "task_not_found", "whose it is comes first");
