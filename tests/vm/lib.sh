@@ -62,16 +62,17 @@ member() { user_exists "$1" || useradd --create-home --shell /bin/bash --groups 
 
 # long_task USER NAME: an agent with a task that does not end; prints the identity of its process. Names are used once: a
 # key of an earlier story means its task.
-long_task() { task_of "$1" "$2" ''; }
-# deaf_task USER NAME: the same, with a program that does not take SIGTERM for anything.
-deaf_task() { task_of "$1" "$2" "trap '' TERM;"; }
+long_task() { task_of "$1" "$2" 'echo $$' '; exec sleep infinity'; }
+# deaf_task USER NAME: the same, with a child of the program's own that does not take SIGTERM for anything.
+deaf_task() { task_of "$1" "$2" "trap '' TERM; sleep infinity & echo \$!" '; wait'; }
+parent() { ps -o ppid= -p "$1" | tr -d ' '; }
 task_of() {
     local file
     file=$(getent passwd "$1" | cut -d: -f6)/$2.pid
     rm -f "$file"
     as "$1" mkfifo "$file"
     as "$1" fusionctl agent spawn "$2" --profile shell >/dev/null
-    as "$1" fusionctl task submit --agent "$2" --key "$2-long" "$3 echo \$\$ > $file; exec sleep infinity" >/dev/null
+    as "$1" fusionctl task submit --agent "$2" --key "$2-long" "$3 > $file$4" >/dev/null
     identity "$(cat "$file")"
 }
 

@@ -13,17 +13,14 @@ for backend in cgroup-v2 cgroup-v1 none; do
     is "$(as ada fusionctl -o json agent show "plain-$backend" | jq -r .backend)" "$backend" "the agent's backend"
     if grep -q 'fusion-agent-.*scope' "/proc/${long%%:*}/cgroup"; then fail "the agent is in a scope"; fi
     polite_task ada "polite-$backend"
-    gone=$long
-    # One that nobody is left to end in order, and that does not listen itself. Without cgroups it dies with its shim.
-    if [ "$backend" != none ]; then
-        gone=$(deaf_task ada "deaf-$backend")
-        systemctl stop fusiond.service
-        kill -s KILL "$(ps -o ppid= -p "${gone%%:*}" | tr -d ' ')"
-        lives "$gone"
-    fi
+    # What an agent has started and nobody is left to end in order, for its shim is gone; nor does it listen itself.
+    deaf=$(deaf_task ada "deaf-$backend")
+    systemctl stop fusiond.service
+    kill -s KILL "$(parent "$(parent "${deaf%%:*}")")"
+    lives "$deaf"
     dpkg -r fusiond
     was_polite ada "polite-$backend"
-    for pid in "${long%%:*}" "${gone%%:*}"; do
+    for pid in "${long%%:*}" "${deaf%%:*}"; do
         [ ! -e "/proc/$pid" ] || fail "an agent ($backend) outlived the package"
     done
     no_agents || fail "shims ($backend) outlived the package: $(pgrep -a fusion-shim)"
