@@ -235,8 +235,8 @@ fn takers<'a>(terms: &Terms, staff: &'a Staff) -> (Vec<&'a Agent>, String) {
     if profile.is_some_and(fusion_workflow::template::is_template) {
         return (Vec::new(), "the profile of its agent is known when it begins".to_owned());
     }
-    if let Some(name) = profile.filter(|name| !staff.profiles.iter().any(|known| known.name == *name)) {
-        return (Vec::new(), format!("there is no profile {name}: the run would be refused"));
+    if let Some(note) = profile.and_then(|name| refused(name, &staff.profiles)) {
+        return (Vec::new(), note);
     }
     let is_of = |agent: &&Agent| profile.is_none_or(|profile| agent.profile == profile);
     let has_all =
@@ -251,6 +251,19 @@ fn takers<'a>(terms: &Terms, staff: &'a Staff) -> (Vec<&'a Agent>, String) {
         (_, true, false) => format!("no agent offers {}", wanted.join(", ")),
     };
     (found, note)
+}
+
+/// Why a run would be refused for a profile, as when it begins.
+fn refused(name: &str, profiles: &[Profile]) -> Option<String> {
+    let Some(profile) = profiles.iter().find(|known| known.name == name) else {
+        return Some(format!("there is no profile {name}: the run would be refused"));
+    };
+    let cause = match (profile.kind.as_str(), profile.command.is_empty()) {
+        ("exec", false) => return None,
+        ("exec", true) => "has no command of its own".to_owned(),
+        (kind, _) => format!("is of kind {kind}, which this version does not run"),
+    };
+    Some(format!("profile {name} {cause}: the run would be refused"))
 }
 
 /// Which of those that could would: the one that has been idle longest, as when a task is queued.
@@ -366,21 +379,29 @@ mod tests {
              - {id: b, run: [fmt, ./src/lib.rs], capabilities: [fmt]}\n\
              - {id: c, needs: [a, b], approval: {}}\n\
              - {id: d, needs: [c], profile: nopro, run: [x]}\n\
-             - {id: e, needs: [c], agent: nobody, run: [x]}\n",
+             - {id: e, needs: [c], agent: nobody, run: [x]}\n\
+             - {id: f, needs: [c], profile: command, run: [x]}\n",
         );
         let coder =
             Agent { name: "coder".to_owned(), capabilities: vec!["code".to_owned()], ..Agent::default() };
         let took = |secs| Past { span: Duration::from_secs(secs), usd: None, tokens: None };
-        let past = ["a", "b", "c", "d", "e"]
+        let past = ["a", "b", "c", "d", "e", "f"]
             .into_iter()
-            .zip([2, 5, 1, 0, 0])
+            .zip([2, 5, 1, 0, 0, 0])
             .map(|(id, secs)| (id.to_owned(), took(secs)));
-        let plan = plan(&definition, &Staff { agents: vec![coder], profiles: Vec::new() }, &past.collect());
+        let command = Profile { name: "command".to_owned(), kind: "exec".to_owned(), ..Profile::default() };
+        let staff = Staff { agents: vec![coder], profiles: vec![command] };
+        let plan = plan(&definition, &staff, &past.collect());
         let waves: Vec<Vec<&str>> =
             plan.waves.iter().map(|wave| wave.iter().map(|step| step.id.as_str()).collect()).collect();
-        assert_eq!(waves, [vec!["a", "b"], vec!["c"], vec!["d", "e"]]);
-        for (step, missing) in plan.waves[2].iter().zip(["profile nopro", "agent nobody"]) {
-            assert_eq!(step.note, format!("there is no {missing}: the run would be refused"));
+        assert_eq!(waves, [vec!["a", "b"], vec!["c"], vec!["d", "e", "f"]]);
+        let causes = [
+            "there is no profile nopro",
+            "there is no agent nobody",
+            "profile command has no command of its own",
+        ];
+        for (step, cause) in plan.waves[2].iter().zip(causes) {
+            assert_eq!(step.note, format!("{cause}: the run would be refused"));
         }
         assert_eq!(
             (plan.waves[0][0].agents.as_slice(), plan.estimate.as_deref()),
