@@ -37,7 +37,7 @@ pub(crate) fn launch(begun: &Begun, serial: u32, spec: &AttemptSpec) -> Result<L
     let Some(program) = spec.argv.first() else { return Err(invalid("argv")) };
     let identity = begun.spec.identity.as_ref();
     let launch = Launch {
-        paths: strings("argv", &candidates(program, spec))?,
+        paths: strings("argv", &candidates(program, path_of(spec)))?,
         argv,
         envp: strings("env", &environment(spec))?,
         cwd: CString::new(spec.cwd.clone()).map_err(|_| invalid("chdir"))?,
@@ -107,16 +107,19 @@ fn output_pipe(begun: &Begun) -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// A name with a slash is a path; another is looked for in the absolute folders of the program's own `PATH`. Relative
 /// entries would run what lies in the workspace by chance.
-fn candidates(program: &[u8], spec: &AttemptSpec) -> Vec<Vec<u8>> {
+pub(crate) fn candidates(program: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
     if program.contains(&b'/') {
         return vec![program.to_vec()];
     }
     if program.is_empty() {
         return Vec::new();
     }
-    let path = spec.env.iter().find(|(name, _)| name == b"PATH").map_or(&[][..], |(_, value)| value);
     let folders = path.split(|byte| *byte == b':').filter(|folder| folder.starts_with(b"/"));
     folders.map(|folder| [folder, b"/", program].concat()).collect()
+}
+
+fn path_of(spec: &AttemptSpec) -> &[u8] {
+    spec.env.iter().find(|(name, _)| name == b"PATH").map_or(&[], |(_, value)| value)
 }
 
 fn environment(spec: &AttemptSpec) -> Vec<Vec<u8>> {

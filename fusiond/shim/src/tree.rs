@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
+use fusion_sys::process::{Look, reap_any};
 use rustix::process::Signal;
 
 pub use self::stray::Marker;
@@ -234,9 +235,30 @@ pub fn kill_all(backend: &Backend, marker: &Marker, patience: Duration) -> io::R
         if quiet_rounds >= enough || Instant::now() >= until {
             return Ok(left);
         }
-        crate::cgroup::pause(Duration::from_millis(2));
+        crate::cgroup::pause(BETWEEN_ROUNDS);
     }
 }
+
+/// Ends all descendants of the calling process, which is their reaper and has one thread, until there are none. Blocks.
+///
+/// # Errors
+/// None are expected; those of wait4(2).
+pub fn end_descendants() -> io::Result<()> {
+    loop {
+        descendants::kill_round(std::process::id());
+        loop {
+            match reap_any()? {
+                Look::Reaped(_) => {}
+                Look::AllAlive => break,
+                Look::Childless => return Ok(()),
+            }
+        }
+        crate::cgroup::pause(BETWEEN_ROUNDS);
+    }
+}
+
+/// What was killed needs a moment to go.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(2);
 
 /// A fork can hide from one look at the list of processes, not from two in a row.
 const QUIET_ROUNDS: u32 = 2;

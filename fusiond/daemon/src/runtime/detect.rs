@@ -4,10 +4,10 @@
 //! Not here: which profiles there are, and what to do about a program that is missing (the doors).
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use fusion_core::Uid;
 use tokio::task::JoinSet;
 
 use super::attempt::login_path;
-use super::errand::{Ended, attend};
+use super::errand::{Ended, attend, start_as};
 use super::identity::Owner;
 use super::{Runtime, Shared};
 
@@ -114,26 +114,17 @@ fn judge(program: &str, said: &[u8], status: ExitStatus) -> Presence {
 }
 
 fn start(shared: &Shared, owner: &Owner, path: &str, question: &Question) -> io::Result<Child> {
-    let mut command = Command::new(&shared.config.shim_path);
-    command.arg("run-as");
-    if let Some(identity) = &owner.identity {
-        let ids = [identity.uid, identity.gid].into_iter().chain(identity.groups.iter().copied());
-        command.args(ids.map(|id| id.to_string()));
-    }
-    command
-        .arg("--")
-        .args(&question.argv)
-        .env_clear()
-        .envs(question.env.iter().map(|(name, value)| (name, value)))
-        .env("PATH", path)
-        .env("HOME", &owner.home)
-        .env("USER", &owner.name)
-        .env("LOGNAME", &owner.name)
-        .env("TERM", "dumb")
-        .current_dir("/")
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
+    let argv: Vec<&str> = question.argv.iter().map(String::as_str).collect();
+    // What is asked for in a profile yields to what is true of the user.
+    let own = [
+        ("PATH", OsStr::new(path)),
+        ("HOME", owner.home.as_os_str()),
+        ("USER", OsStr::new(&owner.name)),
+        ("LOGNAME", OsStr::new(&owner.name)),
+        ("TERM", OsStr::new("dumb")),
+    ];
+    let wanted = question.env.iter().map(|(name, value)| (name.as_str(), OsStr::new(value)));
+    let env: BTreeMap<&str, &OsStr> = wanted.chain(own).collect();
+    let env: Vec<(&str, &OsStr)> = env.into_iter().collect();
+    start_as(&shared.config.shim_path, owner, &argv, &env, [Stdio::piped(), Stdio::null()])
 }

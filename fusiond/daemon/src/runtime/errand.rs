@@ -3,14 +3,20 @@
 //!
 //! Not here: what the child does, and with which rights it is started.
 
-use std::io::{self, Read};
+use std::ffi::OsStr;
+use std::io::{self, Read, Write as _};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
-use std::process::{Child, ExitStatus};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use fusion_sys::pidfd::PidFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::identity::Owner;
 
 /// How a child ended.
 #[derive(Debug)]
@@ -29,6 +35,37 @@ const WORDS_BYTES_MAX: usize = 2 << 10;
 const FAREWELL: Duration = Duration::from_secs(2);
 const PIECE_BYTES_MAX: usize = 64 << 10;
 
+/// Starts a program as a user, without a shell. When it has ended, or the child's standard input is closed, or the daemon
+/// is gone, all that it leaves behind is ended. Its environment passes by a pipe: the loader of root's own program would
+/// obey it (ld.so(8)), and arguments can be read by everybody.
+pub(super) fn start_as(
+    shim: &Path,
+    owner: &Owner,
+    argv: &[&str],
+    env: &[(&str, &OsStr)],
+    [out, err]: [Stdio; 2],
+) -> io::Result<Child> {
+    let mut command = Command::new(shim);
+    command.arg("run-as");
+    if let Some(identity) = &owner.identity {
+        let ids = [identity.uid, identity.gid].into_iter().chain(identity.groups.iter().copied());
+        command.args(ids.map(|id| id.to_string()));
+    }
+    command.arg("--").args(argv).env_clear().current_dir("/").process_group(0);
+    let mut child = command.stdin(Stdio::piped()).stdout(out).stderr(err).spawn()?;
+    let pair = |(name, value): &(&str, &OsStr)| [name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat();
+    let pairs: Vec<u8> = env.iter().flat_map(pair).collect();
+    let length = u32::try_from(pairs.len()).map_err(io::Error::other)?.to_le_bytes();
+    let told = child.stdin.as_mut().map_or(Ok(()), |pipe| pipe.write_all(&[&length, &pairs[..]].concat()));
+    if let Err(error) = told {
+        let wish = child.stdin.take();
+        end(&child, wish);
+        child.wait()?;
+        return Err(error);
+    }
+    Ok(child)
+}
+
 /// Hears a child, which leads a process group of its own, out to its end, at most until `until`. Each piece of its
 /// standard output goes to `take`, which may end it.
 pub(super) fn attend(
@@ -36,6 +73,7 @@ pub(super) fn attend(
     until: Instant,
     take: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<Ended> {
+    let wish = child.stdin.take();
     let heard = hear(&mut child, until, take);
     // Whom nobody hears any more may put away what it has made.
     let is_over = match heard {
@@ -44,7 +82,7 @@ pub(super) fn attend(
         Ok(Heard::TooLong) | Err(_) => false,
     };
     if !is_over {
-        end(&child);
+        end(&child, wish);
     }
     let status = child.wait()?;
     Ok(match heard? {
@@ -127,12 +165,17 @@ fn first_ready(files: &[Option<std::os::fd::BorrowedFd<'_>>], until: Instant) ->
     }
 }
 
-/// Ends it with what it has started.
+/// Ends it with what it has started. Who ends when nobody holds its standard input any more has time for that.
 #[expect(
     clippy::disallowed_methods,
     reason = "the group's leader is our own child that nobody has waited for"
 )]
-fn end(child: &Child) {
+fn end(child: &Child, wish: Option<ChildStdin>) {
+    let obeys = wish.is_some();
+    drop(wish);
+    if obeys && is_over(child, Instant::now() + FAREWELL).unwrap_or(false) {
+        return;
+    }
     let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(group) = group {
         // ESRCH: it is ending just now.

@@ -2,16 +2,16 @@
 //!
 //! Not here: making the worktree (`fusion-shim seed`), removing the folder (`crate::workspace`).
 
+use std::ffi::OsStr;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use fusion_core::workspace::{Seed, SeedHow};
 
 use super::Shared;
-use super::errand::{Ended, attend};
+use super::errand::{Ended, attend, start_as};
 use super::identity::Owner;
 use super::order::Setup;
 
@@ -38,27 +38,15 @@ pub(super) fn forget(shared: &Shared, setup: &Setup) {
 }
 
 fn start(shared: &Shared, owner: &Owner, seed: &Seed, workspace: &str) -> io::Result<Child> {
-    let mut command = Command::new(&shared.config.shim_path);
-    command.arg("run-as");
-    if let Some(identity) = &owner.identity {
-        let ids = [identity.uid, identity.gid].into_iter().chain(identity.groups.iter().copied());
-        command.args(ids.map(|id| id.to_string()));
-    }
     // Nothing of a repository that an agent could write names a program here.
-    let git =
-        ["--", "git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-C", &seed.source];
-    command
-        .args(git)
-        .args(["worktree", "remove", "--force", "--force", workspace])
-        .env_clear()
-        .env("PATH", PATH)
-        .env("HOME", &owner.home)
-        .env("LC_ALL", "C.UTF-8")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .current_dir("/")
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
+    let git = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-C", &seed.source];
+    let argv = [&git[..], &["worktree", "remove", "--force", "--force", workspace]].concat();
+    let env = [
+        ("PATH", OsStr::new(PATH)),
+        ("HOME", owner.home.as_os_str()),
+        ("LC_ALL", OsStr::new("C.UTF-8")),
+        ("GIT_TERMINAL_PROMPT", OsStr::new("0")),
+    ];
+    let outputs = [Stdio::null(), Stdio::piped()];
+    start_as(&shared.config.shim_path, owner, &argv, &env, outputs)
 }

@@ -5,4 +5,6 @@ mod fencing;
 mod lives;
 mod output;
 mod privileges;
+
 mod rig;
+mod run_as;

@@ -99,17 +99,6 @@ fn the_other_user_cannot_write_here() {
 }
 
 #[test]
-fn what_runs_as_a_user_goes_first_when_memory_is_short() {
-    if !is_root() {
-        return;
-    }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fusion-shim"));
-    command.args(["run-as", "60123", "60124", "--", "/bin/cat", "/proc/self/oom_score_adj"]);
-    let said = command.output().expect("the shim can be started");
-    assert_eq!(String::from_utf8_lossy(&said.stdout), "200\n");
-}
-
-#[test]
 fn a_tree_is_removed_as_its_owner() {
     let root = tempfile::tempdir().expect("a folder");
     let top = root.path().join("top");
