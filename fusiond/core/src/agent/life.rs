@@ -63,29 +63,18 @@ pub(crate) fn shim_up(
         out.order(Effect::StopShim { agent: id, incarnation, grace: Millis(0) });
         return;
     };
-    let (owner, wish, life, seeded) = (agent.owner, agent.wish, agent.life.clone(), agent.seeded);
-    let is_ahead = seen.highest_started >= agent.next_serial;
+    let (owner, wish, life, first) = (agent.owner, agent.wish, agent.life.clone(), agent.next_serial);
+    let is_new = matches!(life, AgentLife::Starting { .. });
     if state.unseen.remove(&(id, incarnation)) {
         state.ready.insert(owner);
     }
-    if is_ahead {
+    if seen.highest_started >= first {
         // A state that was restored is older than the shim: what it gave out since is not free.
         state.alter_agent(out, id, |agent| agent.next_serial = seen.highest_started + 1);
     }
-    if let AgentLife::Starting { .. } = life {
-        if seeded == Seeded::Due {
-            seed::begin(state, out, turn, id);
-            return;
-        }
-        state.alter_agent(out, id, |agent| {
-            agent.life = AgentLife::Idle { since: turn.now };
-            agent.trouble = None;
-        });
-        tell_ready(state, out, turn, id, incarnation, owner);
-        rest_as_wished(state, out, turn, id, wish);
-        return;
-    }
-    if !matches!(life, AgentLife::Seeding { .. }) {
+    if is_new {
+        come_up(state, out, turn, id, first);
+    } else if !matches!(life, AgentLife::Seeding { .. }) {
         let kind = EventKind::AgentReady { agent: id, incarnation, adopted: true };
         state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
     }
@@ -96,9 +85,28 @@ pub(crate) fn shim_up(
         // Before the work: a start is refused while the tree stands still.
         thaw_if_wanted(state, out, id, incarnation);
     }
-    seed::adopt(state, out, turn, id, seen.highest_started, seen.running.map(|(serial, _)| serial));
+    let running = seen.running.map(|(serial, _)| serial);
     adopt_work(state, out, turn, id, incarnation, seen.highest_started, seen.running);
+    seed::adopt(state, out, turn, id, seen.highest_started, running);
     adopt_life(state, out, turn, id, incarnation, seen.frozen);
+    if is_new && state.agent(id).is_some_and(|agent| matches!(agent.life, AgentLife::Idle { .. })) {
+        rest_as_wished(state, out, turn, id, wish);
+    }
+}
+
+/// The first that is heard of an incarnation, which a state that was restored may not know to have worked already: `first`
+/// is the serial that it has its first work under.
+fn come_up(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, first: u32) {
+    let Some(agent) = state.agent(id) else { return };
+    let (owner, incarnation) = (agent.owner, agent.incarnation);
+    if agent.seeded == Seeded::Due {
+        return seed::begin(state, out, turn, id, first);
+    }
+    state.alter_agent(out, id, |agent| {
+        agent.life = AgentLife::Idle { since: turn.now };
+        agent.trouble = None;
+    });
+    tell_ready(state, out, turn, id, incarnation, owner);
 }
 
 /// It takes work now.

@@ -10,6 +10,10 @@
 //! the daemon is away, and no end of it is missed. The program empties the workspace before it begins: a seeding that a
 //! shim took along is made again by the next incarnation.
 //!
+//! A shim that lives keeps the record of an end until a state that knows the end is on disk. So one that has begun the
+//! seeding, runs it no more and has no record of it told its end to a state that is lost (a backup was restored); the
+//! seeding went well, or that state would have ended the shim.
+//!
 //! Not for: how files get there (`fusion-shim seed`), what the hands need for it.
 
 use crate::agent::{AfterStop, AgentLife, life, terminate};
@@ -62,22 +66,20 @@ pub enum Seeded {
     Failed,
 }
 
-/// The shim is up: the seeding begins, with the next serial.
-pub(crate) fn begin(state: &mut State, out: &mut Out, turn: Turn, id: AgentId) {
+/// The shim is up: the seeding is its first work, under this serial; [`adopt`] orders it.
+pub(crate) fn begin(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, serial: u32) {
     let limit = state.config.seed_timeout;
-    let begun = state.alter_agent(out, id, |agent| {
-        let serial = agent.next_serial;
-        agent.next_serial += 1;
+    let owner = state.alter_agent(out, id, |agent| {
+        agent.next_serial = agent.next_serial.max(serial + 1);
         agent.life = AgentLife::Seeding { since: turn.now, serial, deadline: Some(turn.now.plus(limit)) };
-        (agent.owner, agent.incarnation, serial)
+        agent.owner
     });
-    if let Some((owner, incarnation, serial)) = begun {
-        state.tell(out, turn.now, Actor::Daemon, Some(owner), EventKind::WorkspaceSeeding { agent: id });
-        out.order(Effect::Seed { agent: id, incarnation, serial });
+    if owner.is_some() {
+        state.tell(out, turn.now, Actor::Daemon, owner, EventKind::WorkspaceSeeding { agent: id });
     }
 }
 
-/// A shim with a seeding was found again: it goes on, or begins anew if it did not survive.
+/// Compares a seeding with what the shim says that it has begun: it begins, goes on, or has ended.
 pub(crate) fn adopt(
     state: &mut State,
     out: &mut Out,
@@ -94,8 +96,7 @@ pub(crate) fn adopt(
             stop(state, out, id);
         }
     } else if highest >= serial {
-        state.alter_agent(out, id, |agent| agent.next_serial = agent.next_serial.max(highest + 1));
-        begin(state, out, turn, id);
+        done(state, out, turn, id);
     } else {
         out.order(Effect::Seed { agent: id, incarnation, serial });
     }
@@ -130,8 +131,12 @@ pub(crate) fn ended(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, e
     if !ending::is_success(exit) {
         let limit = state.config.seed_timeout;
         failed(state, out, turn, id, &reason(exit, limit));
-        return;
+    } else {
+        done(state, out, turn, id);
     }
+}
+
+fn done(state: &mut State, out: &mut Out, turn: Turn, id: AgentId) {
     let done = state.alter_agent(out, id, |agent| {
         if let AgentLife::Seeding { serial, since, .. } = agent.life {
             agent.seeded = Seeded::Done { incarnation: agent.incarnation, serial };

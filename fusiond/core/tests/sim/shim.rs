@@ -115,6 +115,10 @@ impl Shims {
                 self.start((agent, incarnation), serial, task, now)?
             }
             Effect::Seed { agent, incarnation, serial } => {
+                let others = (agent, incarnation, 0)..(agent, incarnation, serial);
+                if let Some((.., other)) = self.seeds.range(others).next() {
+                    return Err(format!("attempts {other} and {serial} of {agent} both fill its workspace"));
+                }
                 self.seeds.insert((agent, incarnation, serial));
                 self.start((agent, incarnation), serial, TaskId(agent.0), now)?
             }
@@ -249,7 +253,7 @@ impl Shims {
         Ok(vec![(who, Outcome::AttemptStarted { agent, incarnation, serial, at })])
     }
 
-    /// Ends of which only a later state had word are known no more.
+    /// Ends of which only a later state had word are known no more, but for that of a seeding: the shim lives on.
     pub(crate) fn only_recorded(&mut self) {
         let alive = self.alive.iter().map(|(who, shim)| (who, &shim.exits));
         let dead = self.graves.iter().map(|(who, grave)| (who, &grave.exits));
@@ -257,7 +261,8 @@ impl Shims {
             exits.iter().map(|(serial, _)| (who.0, who.1, *serial)).collect::<Vec<_>>()
         };
         let recorded: BTreeSet<_> = alive.chain(dead).flat_map(leases).collect();
-        self.truth.retain(|lease, _| recorded.contains(lease));
+        let seeds = &self.seeds;
+        self.truth.retain(|lease, _| recorded.contains(lease) || seeds.contains(lease));
     }
 
     /// The shim has begun an attempt and knows nothing of its end.
