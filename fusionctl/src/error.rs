@@ -7,6 +7,8 @@ use std::error::Error as _;
 use std::io::{self, IsTerminal, Write};
 
 use fusion_proto::v1::Refusal;
+use rustix::fs::{FileType, Stat, fstat};
+use rustix::io::Errno;
 use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -109,6 +111,8 @@ impl From<Exit> for std::process::ExitCode {
 pub(crate) enum Stop {
     /// Nobody reads our output any more (`fusionctl … | head`): not an error.
     OutputClosed,
+    /// The terminal that we print to was closed: there is nobody to tell about it.
+    TerminalGone,
     /// Something to tell the user.
     Complaint(Box<Complaint>),
 }
@@ -286,7 +290,7 @@ impl Stop {
     /// The complaint about one of several things, or the end of the output.
     pub(crate) fn into_complaint(self) -> Result<Complaint, Self> {
         match self {
-            Self::OutputClosed => Err(self),
+            Self::OutputClosed | Self::TerminalGone => Err(self),
             Self::Complaint(complaint) => Ok(*complaint),
         }
     }
@@ -294,7 +298,7 @@ impl Stop {
     /// Adds a detail unless there is one.
     pub(crate) fn with_detail(self, detail: impl FnOnce() -> String) -> Self {
         match self {
-            Self::OutputClosed => self,
+            Self::OutputClosed | Self::TerminalGone => self,
             Self::Complaint(mut complaint) => {
                 complaint.detail.get_or_insert_with(detail);
                 Self::Complaint(complaint)
@@ -303,12 +307,23 @@ impl Stop {
     }
 }
 
-/// A failed write to stdout: a closed pipe ends quietly, a full disk does not.
+/// A failed write to stdout or stderr: a closed pipe ends quietly, a full disk does not.
 pub(crate) fn output_failed(error: &io::Error) -> Stop {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Stop::OutputClosed;
     }
+    if error.raw_os_error() == Some(Errno::IO.raw_os_error()) && has_device() {
+        return Stop::TerminalGone;
+    }
     Complaint::unwritable("stdout", error).into()
+}
+
+/// Whether output goes to a device rather than to a file of a disk. A terminal that was closed does not answer as one.
+fn has_device() -> bool {
+    let is_device = |stat: rustix::io::Result<Stat>| {
+        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice)
+    };
+    is_device(fstat(io::stdout())) || is_device(fstat(io::stderr()))
 }
 
 /// Whether the answer never came because the connection broke, or the daemon is going down. Only a

@@ -31,7 +31,9 @@ mod view;
 
 use std::process::ExitCode;
 
+use commands::HUNG_UP;
 use error::{Complaint, Exit, Stop};
+use output::Format;
 
 /// The command line as it is declared: for its reference, its man pages and its completions.
 #[must_use]
@@ -49,14 +51,7 @@ pub fn run() -> ExitCode {
     };
     let format = args.output;
     colour::choose(args.color);
-    match within_runtime(commands::run(args)) {
-        Ok(exit) => exit.into(),
-        Err(Stop::OutputClosed) => Exit::Done.into(),
-        Err(Stop::Complaint(complaint)) => {
-            complaint.report(format);
-            complaint.exit.into()
-        }
-    }
+    end(within_runtime(commands::run(args)), format)
 }
 
 /// The command line of `fusion-run` as it is declared: for its man page.
@@ -69,14 +64,20 @@ pub fn speckit_command() -> clap::Command {
 #[must_use]
 pub fn run_speckit() -> ExitCode {
     let args = args::typed().skip(1).collect();
-    match within_runtime(speckit::run(args)) {
-        Ok(exit) => exit.into(),
-        Err(Stop::OutputClosed) => Exit::Done.into(),
-        Err(Stop::Complaint(complaint)) => {
-            complaint.report(output::Format::Table);
-            complaint.exit.into()
+    end(within_runtime(speckit::run(args)), Format::Table)
+}
+
+/// Reports what stopped it, if that is for anybody to read.
+fn end(done: Result<Exit, Stop>, format: Format) -> ExitCode {
+    let exit = done.unwrap_or_else(|stop| match stop {
+        Stop::OutputClosed => Exit::Done,
+        Stop::TerminalGone => Exit::Program(HUNG_UP),
+        Stop::Complaint(complaint) => {
+            complaint.report(format);
+            complaint.exit
         }
-    }
+    });
+    exit.into()
 }
 
 /// One thread does: every verb waits for one socket, and a thread pool would only cost start time.

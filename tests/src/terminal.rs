@@ -48,12 +48,28 @@ impl Ctl {
     /// When it cannot be started.
     #[must_use]
     pub fn terminal(&self, args: &[&str]) -> Terminal {
-        let (controller, terminal) = open_pair().expect("there are pseudo terminals");
-        let side = || terminal.try_clone().expect("a descriptor can be copied");
         // setsid(1) is the way to a controlling terminal without unsafe code.
         let mut setsid = Command::new("setsid");
         setsid.arg("--ctty");
-        let mut command = self.command_by(setsid, args);
+        self.terminal_by(setsid, args)
+    }
+
+    /// The same from a shell that its terminal belongs to, and which outlives it: of its end nobody tells the command.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn terminal_of_shell(&self, args: &[&str]) -> Terminal {
+        let mut setsid = Command::new("setsid");
+        setsid.args(["--ctty", "sh", "-c", "trap : HUP; \"$@\"; exit $?", "sh"]);
+        self.terminal_by(setsid, args)
+    }
+
+    fn terminal_by(&self, starter: Command, args: &[&str]) -> Terminal {
+        let (controller, terminal) = open_pair().expect("there are pseudo terminals");
+        let side = || terminal.try_clone().expect("a descriptor can be copied");
+        let mut command = self.command_by(starter, args);
         command.env("TERM", "xterm").stdin(side()).stdout(side()).stderr(side());
         let child = command.spawn().expect("setsid of util-linux is there");
         Terminal { described: format!("fusionctl {}", args.join(" ")), child, controller, shown: Vec::new() }
@@ -105,6 +121,23 @@ impl Terminal {
     #[must_use]
     pub fn done(mut self) -> Done {
         while self.read() {}
+        self.ended()
+    }
+
+    /// Closes the terminal, as the end of a connection does, and waits for the end of the command.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end in time.
+    #[track_caller]
+    #[must_use]
+    pub fn hang_up(mut self) -> Done {
+        self.controller = File::open("/dev/null").expect("there is nothing to read");
+        self.ended()
+    }
+
+    #[track_caller]
+    fn ended(mut self) -> Done {
         let in_time = ends_in_time(&self.child);
         if !in_time {
             drop(self.child.kill());

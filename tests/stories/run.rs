@@ -139,6 +139,57 @@ fn run_ends_with_its_terminal() {
 }
 
 #[test]
+fn run_that_prints_ends_with_its_terminal_also_when_nobody_tells_it() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let script = "trap 'echo ended; exit' TERM; while :; do echo begun; done";
+    for stream in ["1", "2"] {
+        let mut terminal = ctl.terminal_of_shell(&["run", "shell", &format!("exec >&{stream}; {script}")]);
+        terminal.shows("begun");
+        let _hung_up = terminal.hang_up().expect_code(129);
+        let task = ctl.json(&["task", "list"])[0].clone();
+        assert_eq!(task["state"], "cancelled", "{task}");
+        assert_eq!(task["attempts"][0]["exitCode"], 0, "it had its time to end: {task}");
+        assert!(daemon.processes().is_empty());
+    }
+}
+
+#[test]
+fn run_that_is_told_of_the_end_of_its_terminal_twice_leaves_the_program_its_grace() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let script = "trap 'echo ended; exit' TERM; while :; do echo begun; done";
+    let mut terminal = ctl.terminal(&["run", "shell", script]);
+    terminal.shows("begun");
+    let _hung_up = terminal.hang_up().expect_code(129);
+    let task = ctl.json(&["task", "list"])[0].clone();
+    assert_eq!(
+        (&task["state"], &task["attempts"][0]["exitCode"]),
+        (&"cancelled".into(), &0.into()),
+        "{task}"
+    );
+}
+
+#[test]
+fn run_interrupted_together_with_its_reader_cancels_the_task() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut command = ctl.command(&["run", "shell", "while :; do echo begun; done"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut reader = child.stdout.take().unwrap();
+    std::io::Read::read_exact(&mut reader, &mut [0; 6]).unwrap();
+    let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&pidfd, Signal::STOP).unwrap();
+    drop(reader);
+    pidfd_send_signal(&pidfd, Signal::INT).unwrap();
+    pidfd_send_signal(&pidfd, Signal::CONT).unwrap();
+    assert!(wait_readable(&[pidfd.as_fd()], Deadline::default()).is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(ctl.json(&["task", "list"])[0]["state"], "cancelled");
+    assert!(daemon.processes().is_empty());
+}
+
+#[test]
 fn run_outlives_a_killed_daemon_and_prints_every_byte_once() {
     let mut daemon = Daemon::start();
     let ctl = daemon.ctl();

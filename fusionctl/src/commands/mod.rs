@@ -23,6 +23,9 @@ use crate::client::{Link, Place};
 use crate::error::{Complaint, Exit, Stop};
 use crate::output::{Output, Shown};
 
+/// The exit code at the end of the terminal: 128 and the number of the signal.
+pub(crate) const HUNG_UP: u8 = 129;
+
 /// The exit code of somebody who has left with Ctrl-C: 128 and the number of the signal.
 pub(crate) const INTERRUPTED: u8 = 130;
 

@@ -17,13 +17,13 @@ use fusion_proto::v1::{
 use self::follow::Follow;
 use self::signals::Signals;
 use crate::client::{Link, Patience};
-use crate::commands::Session;
 use crate::commands::agent::attach::DETACH_KEYS;
 use crate::commands::agent::attach::keys::{Keys, Terminal};
 use crate::commands::agent::attach::writer::{AtEnd, Typed, Writer};
 use crate::commands::agent::spawn;
 use crate::commands::task::progress::Board;
 use crate::commands::task::{store, submit, wait};
+use crate::commands::{HUNG_UP, Session};
 use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
 use crate::output::Format;
@@ -123,7 +123,7 @@ pub(crate) fn request_of(words: &[String]) -> Result<RunTaskRequest, String> {
     args.interactive = true;
     let mut request = args.request().map_err(|stop| match stop {
         Stop::Complaint(complaint) => complaint.message,
-        Stop::OutputClosed => String::new(),
+        Stop::OutputClosed | Stop::TerminalGone => String::new(),
     })?;
     if let Some(task) = &mut request.task {
         task.interactive = false;
@@ -235,13 +235,13 @@ async fn attend(
     shows: Shows,
 ) -> Result<Option<(Task, Interrupt)>, Stop> {
     let mut signals = Signals::open()?;
-    let mut interrupt = None;
+    let mut interrupts = Interrupts { link, id, code: None };
     let mut follow = Follow::new(link, id);
     if shows == Shows::Errors {
         follow = follow.errors_alone();
     }
     let shows = shows != Shows::Nothing;
-    let mut ended = None;
+    let (mut ended, mut broken) = (None, None);
     {
         let request =
             WaitTasksRequest { tasks: vec![id.to_owned()], or_lost: true, ..WaitTasksRequest::default() };
@@ -261,21 +261,58 @@ async fn attend(
                     waited?;
                     break;
                 }
-                broken = &mut following => return Err(broken),
-                typed = &mut typing => return typed.map(|()| None),
-                code = signals.next() => {
-                    cancel(link, id, interrupt.is_some());
-                    interrupt = Some(code);
+                stop = &mut following, if broken.is_none() => {
+                    broken = Some(interrupts.survive(stop, &mut signals).await?);
                 }
+                typed = &mut typing => return typed.map(|()| None),
+                code = signals.next() => interrupts.hear(code),
             }
         }
     }
     let missing = || Complaint::new(Exit::Unreachable, "connection_lost", "the end of the task was not told");
     let ended = ended.ok_or_else(missing)?;
-    if shows {
-        follow.rest(&mut session.out, &ended).await?;
+    match broken {
+        Some(Stop::OutputClosed | Stop::TerminalGone) => {}
+        Some(stop @ Stop::Complaint(_)) => return Err(stop),
+        None if shows => follow.rest(&mut session.out, &ended).await?,
+        None => {}
     }
-    Ok(Some((ended, interrupt)))
+    Ok(Some((ended, interrupts.code)))
+}
+
+/// What was done to interrupt the task.
+struct Interrupts<'a> {
+    link: &'a Link,
+    id: &'a str,
+    code: Interrupt,
+}
+
+impl Interrupts<'_> {
+    /// The first cancels the task, another one kills it; but of the end of a terminal both the kernel and a shell tell.
+    fn hear(&mut self, code: u8) {
+        if code == HUNG_UP && self.code.is_some() {
+            return;
+        }
+        cancel(self.link, self.id, self.code.is_some());
+        self.code = Some(code);
+    }
+
+    /// What an output that broke means: with its terminal or its reader an interrupt comes, perhaps a moment later, and
+    /// an interrupted task is waited for without a word. Otherwise that is the end of us, but not of the task.
+    async fn survive(&mut self, stop: Stop, signals: &mut Signals) -> Result<Stop, Stop> {
+        let code = match stop {
+            Stop::TerminalGone => signals.hears_hangup().then_some(HUNG_UP),
+            Stop::OutputClosed | Stop::Complaint(_) => signals.pending().await,
+        };
+        if let Some(code) = code {
+            self.hear(code);
+        }
+        match stop {
+            Stop::TerminalGone => Ok(stop),
+            Stop::OutputClosed | Stop::Complaint(_) if self.code.is_some() => Ok(stop),
+            Stop::OutputClosed | Stop::Complaint(_) => Err(stop),
+        }
+    }
 }
 
 /// Asks for the end of the task in the background: output and end come as ever.

@@ -2,6 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::commands::{HUNG_UP, INTERRUPTED};
 use crate::error::{Complaint, Exit, Stop};
 
 /// The interrupts of a terminal, of one that is closed, and of a service manager.
@@ -37,10 +38,25 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = hangup => 129,
+            _ = self.interrupt.recv() => INTERRUPTED,
+            _ = hangup => HUNG_UP,
             _ = self.terminate.recv() => 143,
         }
+    }
+
+    /// The exit code of one that has come already, if one has.
+    pub(super) async fn pending(&mut self) -> Option<u8> {
+        tokio::select! {
+            biased;
+            code = self.next() => Some(code),
+            // What the kernel has for us is looked at before this returns.
+            () = tokio::task::yield_now() => None,
+        }
+    }
+
+    /// Whether the end of the terminal is the program's.
+    pub(super) const fn hears_hangup(&self) -> bool {
+        self.hangup.is_some()
     }
 }
 

@@ -227,7 +227,7 @@ mod tests {
         match change.narrow(TaskFilter { states, ..TaskFilter::default() }) {
             Ok(filter) => Ok(filter.states().collect()),
             Err(Stop::Complaint(complaint)) => Err(complaint.message),
-            Err(Stop::OutputClosed) => Err(String::new()),
+            Err(Stop::OutputClosed | Stop::TerminalGone) => Err(String::new()),
         }
     }
 

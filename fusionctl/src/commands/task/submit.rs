@@ -332,7 +332,7 @@ mod tests {
     fn nothing_and_too_much_are_refused() {
         let exit = |line: &[&str]| match request(parse(line).unwrap()) {
             Err(Stop::Complaint(complaint)) => complaint.exit,
-            Ok(_) | Err(Stop::OutputClosed) => Exit::Done,
+            Ok(_) | Err(Stop::OutputClosed | Stop::TerminalGone) => Exit::Done,
         };
         assert_eq!(exit(&[]), Exit::Usage);
         assert_eq!(exit(&["--input-file", "/does/not/exist"]), Exit::Usage);

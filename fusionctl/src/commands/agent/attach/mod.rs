@@ -94,7 +94,7 @@ fn or_watch(stop: Stop) -> Stop {
             let hint = format!("`--no-stdin` watches alone; to write, {hint}");
             complaint.hint(hint).into()
         }
-        Stop::Complaint(_) | Stop::OutputClosed => stop,
+        Stop::Complaint(_) | Stop::OutputClosed | Stop::TerminalGone => stop,
     }
 }
 
