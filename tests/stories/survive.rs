@@ -1,5 +1,8 @@
 //! Stories about crashes: what was accepted is there, nothing runs twice, nobody is forgotten.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
+
 use fusion_tests::{Daemon, processes};
 use rustix::process::Signal;
 
@@ -83,4 +86,34 @@ fn daemon_killed_forgets_no_setting_of_an_agent() {
     let task = ctl.submit("env", &["--capability", "y"]);
     ctl.ended(&task);
     assert!(ctl.ok(&["task", "result", &task]).lines().any(|line| line == "E=1"));
+}
+
+#[test]
+fn agent_of_another_version_goes_on_until_its_version_is_back() {
+    // What a shim of protocol 9 says, as `fusion_shim::wire` has it: a length, `Refused`, `WrongProtocol`, 9.
+    const REFUSAL: [u8; 7] = [3, 0, 0, 0, 1, 2, 9];
+    let mut daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let (mut bell, mut gate) = (daemon.fifo("bell"), daemon.fifo("gate"));
+    let agent = ctl.spawn_fake("a", &[]);
+    let task = ctl.submit(&format!("ring {}\nawait {}\nsay done", bell.path(), gate.path()), &[]);
+    let program = bell.next_pid();
+    daemon.kill9();
+    let socket = daemon.root().join(format!("run/i/{agent}.1/shim.sock"));
+    let aside = socket.with_extension("aside");
+    std::fs::rename(&socket, &aside).expect("the shim's socket");
+    let listener = UnixListener::bind(&socket).expect("a socket in its place");
+    daemon.start_again();
+    for _look in 0..2 {
+        let (mut stream, _) = listener.accept().expect("the daemon looks");
+        stream.read_exact(&mut [0; 4]).expect("a greeting");
+        stream.write_all(&REFUSAL).expect("the daemon listens");
+    }
+    assert!(processes::look(program).is_some(), "{}", daemon.log());
+    assert!(daemon.log().contains("a living shim speaks protocol 9"), "{}", daemon.log());
+    std::fs::rename(&aside, &socket).expect("the shim's socket");
+    drop(listener);
+    gate.open_gate(1);
+    let ended = ctl.ended(&task);
+    assert_eq!((&ended["state"], ended["attempts"].as_array().map(Vec::len)), (&"succeeded".into(), Some(1)));
 }

@@ -9,8 +9,8 @@
 //!
 //! Seeking: somebody holds the lock and does not serve. The lane waits for its word, or looks again ever less often; it
 //! never starts a second shim. Only an order to stop, when its grace is over, kills what does not answer. A shim that
-//! answers and refuses (another nonce or protocol, or a higher epoch while this daemon alone has the state) is ended at
-//! once.
+//! answers and refuses (another nonce, or a higher epoch while this daemon alone has the state) is ended at once; one of
+//! another protocol goes on with its work, and waits for a daemon that speaks it.
 //!
 //! The waits only bring events; plain functions decide. Not here: what one order or frame says (`up`).
 
@@ -252,6 +252,12 @@ impl Lane {
             Look::Silent(connection) => {
                 tracing::warn!(agent = %life.agent, "a living shim does not answer");
                 self.seek(setup, Wait::Word(connection), pause, grace_until);
+            }
+            Look::Stranger(protocol) => {
+                if pause == PAUSE_MIN {
+                    tracing::warn!(agent = %life.agent, "{}", words::stranger(protocol));
+                }
+                self.seek(setup, Wait::Until(Instant::now() + pause), pause, grace_until);
             }
             Look::Foreign(reason) => {
                 tracing::warn!(agent = %life.agent, "ending a shim that does not serve this daemon: {reason}");

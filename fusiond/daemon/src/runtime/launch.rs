@@ -27,6 +27,7 @@ use super::look::{Found, Look, look};
 use super::order::Setup;
 use super::places::Life;
 use super::scope::{ScopeError, Tenant};
+use super::words;
 
 /// What serving one incarnation takes besides its shim.
 pub(super) struct Prepared {
@@ -87,7 +88,7 @@ async fn find_living(shared: &Arc<Shared>, setup: &Setup) -> Result<Option<Found
     }
     match look(shared, life, nonce).await {
         Look::Up(found) => return Ok(Some(found)),
-        Look::Silent(_) | Look::Foreign(_) | Look::Unreachable => {}
+        Look::Silent(_) | Look::Foreign(_) | Look::Stranger(_) | Look::Unreachable => {}
     }
     let cleaned = shared.blocking(move |shared| clean(shared, life)).await;
     cleaned.map(|()| None).map_err(|error| format!("an earlier launch cannot be cleaned up: {error}"))
@@ -109,6 +110,7 @@ async fn launch_fresh(shared: &Arc<Shared>, setup: &Arc<Setup>) -> Result<(Found
         Look::Up(found) => Ok((found, prepared)),
         Look::Silent(_) => Err("the new shim does not answer".to_owned()),
         Look::Foreign(reason) => Err(format!("the new shim does not serve: {reason}")),
+        Look::Stranger(protocol) => Err(words::stranger(protocol)),
         Look::Unreachable => Err("the new shim has ended at once".to_owned()),
     }
 }
@@ -169,7 +171,7 @@ fn kind_of(shared: &Shared, setup: &Setup) -> Result<Kind, String> {
 
 /// Makes the place in which the incarnation lives. A scope is made around the shim; elsewhere the shim goes there.
 fn house(shared: &Shared, setup: &Setup, owner: &Owner, shim: u32) -> Result<Backend, String> {
-    let limits = super::words::wire_limits(&setup.limits, shared.ground.disk);
+    let limits = words::wire_limits(&setup.limits, shared.ground.disk);
     let said = |error: CgroupError| {
         let source =
             std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
@@ -208,7 +210,7 @@ fn write_spec(shared: &Shared, setup: &Setup, owner: &Owner, backend: Backend) -
         incarnation: setup.incarnation,
         nonce: setup.nonce,
         identity: owner.identity.clone(),
-        limits: super::words::wire_limits(&setup.limits, shared.ground.disk),
+        limits: words::wire_limits(&setup.limits, shared.ground.disk),
         backend,
         segment_bytes: SEGMENT_BYTES_DEFAULT,
     };

@@ -18,8 +18,10 @@ pub(super) enum Look {
     Up(Found),
     /// Somebody who holds the connection and does not answer in time; it may yet.
     Silent(Connection),
-    /// A shim that will not serve us, and why: another life's, another protocol's, a newer daemon's.
+    /// A shim that will not serve us, and why: another life's, a newer daemon's.
     Foreign(String),
+    /// The shim of a daemon of another version, with the protocol that it speaks.
+    Stranger(u16),
     /// Nobody answers at the socket. The lock tells whether the shim is dead.
     Unreachable,
 }
@@ -59,7 +61,7 @@ pub(super) fn judge(shared: &Shared, nonce: Nonce, connection: Connection, reply
             Look::Foreign("it says that it is from before the reboot".to_owned())
         }
         Reply::Welcome(welcome) => Look::Up(Found { connection, welcome: Box::new(welcome) }),
-        Reply::Refused { why } => Look::Foreign(refusal(why)),
+        Reply::Refused { why } => refusal(why),
         Reply::Started(_)
         | Reply::StartRefused { .. }
         | Reply::Exited(_)
@@ -73,11 +75,13 @@ pub(super) fn judge(shared: &Shared, nonce: Nonce, connection: Connection, reply
     }
 }
 
-fn refusal(why: RefusedWhy) -> String {
+fn refusal(why: RefusedWhy) -> Look {
     match why {
-        RefusedWhy::LowerEpoch { highest } => format!("it has served a daemon of epoch {highest}"),
-        RefusedWhy::WrongNonce => "it belongs to another incarnation".to_owned(),
-        RefusedWhy::WrongProtocol { protocol } => format!("it speaks protocol {protocol}"),
+        RefusedWhy::LowerEpoch { highest } => {
+            Look::Foreign(format!("it has served a daemon of epoch {highest}"))
+        }
+        RefusedWhy::WrongNonce => Look::Foreign("it belongs to another incarnation".to_owned()),
+        RefusedWhy::WrongProtocol { protocol } => Look::Stranger(protocol),
     }
 }
 

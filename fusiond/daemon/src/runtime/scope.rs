@@ -72,6 +72,14 @@ impl ScopeError {
         }
     }
 
+    /// Whether asking again while the machine starts leads to nothing else: it has no hierarchy of version 2.
+    fn is_lasting(&self) -> bool {
+        match self {
+            Self::Place(_) => true,
+            Self::Bus(_) | Self::Late | Self::Job { .. } => false,
+        }
+    }
+
     /// One line with the cause.
     pub(super) fn sentence(&self) -> String {
         let cause = std::error::Error::source(self);
@@ -112,7 +120,9 @@ pub async fn find_scopes(choice: BackendChoice, is_unit: bool) -> Option<Scopes>
     loop {
         match Scopes::look().await {
             Ok(found) => return found,
-            Err(_early) if tokio::time::Instant::now() < until => tokio::time::sleep(PAUSE).await,
+            Err(early) if !early.is_lasting() && tokio::time::Instant::now() < until => {
+                tokio::time::sleep(PAUSE).await;
+            }
             Err(error) => {
                 tracing::warn!("systemd makes no scopes for agents: {}", error.sentence());
                 return None;
@@ -157,7 +167,7 @@ impl Scopes {
         let scope = name(tenant.life);
         let started = async {
             loop {
-                match try_start(&scope, tenant, bounds).await {
+                match self.try_start(&scope, tenant, bounds).await {
                     // Its answer may have been lost with the bus.
                     Err(error) if error.is_passing() => match self.folder_of(tenant.pid, &scope) {
                         Ok(folder) => return Ok(folder),
@@ -169,6 +179,29 @@ impl Scopes {
         };
         let started = tokio::time::timeout(LIMIT, started).await;
         started.unwrap_or_else(|_| self.folder_of(tenant.pid, &scope).map_err(|_| ScopeError::Late))
+    }
+
+    async fn try_start(
+        &self,
+        scope: &str,
+        tenant: &Tenant<'_>,
+        bounds: AgentLimits,
+    ) -> Result<(), ScopeError> {
+        let manager = manager().await?;
+        bind(&manager, tenant.owner, bounds, AgentLimits::default()).await?;
+        match start_unit(&manager, scope, tenant).await {
+            Err(ScopeError::Bus(zbus::Error::MethodError(error, ..)))
+                if error.as_str() == "org.freedesktop.systemd1.UnitExists" =>
+            {
+                // Made by an earlier try whose answer was lost with the bus.
+                if self.folder_of(tenant.pid, scope).is_ok() {
+                    return Ok(());
+                }
+                run(&manager, scope, "StopUnit", &(scope, "replace")).await?;
+                start_unit(&manager, scope, tenant).await
+            }
+            other => other,
+        }
     }
 
     /// Puts the slice of a user under other bounds.
@@ -191,20 +224,6 @@ impl Scopes {
         let path = text.lines().find_map(|line| line.strip_prefix("0::/"));
         let path = path.filter(|path| path.ends_with(scope));
         path.map(|path| self.mount.join(path)).ok_or_else(|| ScopeError::Place(scope.to_owned()))
-    }
-}
-
-async fn try_start(scope: &str, tenant: &Tenant<'_>, bounds: AgentLimits) -> Result<(), ScopeError> {
-    let manager = manager().await?;
-    bind(&manager, tenant.owner, bounds, AgentLimits::default()).await?;
-    match start_unit(&manager, scope, tenant).await {
-        Err(ScopeError::Bus(zbus::Error::MethodError(error, ..)))
-            if error.as_str() == "org.freedesktop.systemd1.UnitExists" =>
-        {
-            run(&manager, scope, "StopUnit", &(scope, "replace")).await?;
-            start_unit(&manager, scope, tenant).await
-        }
-        other => other,
     }
 }
 

@@ -35,6 +35,15 @@ fn exit_kind(kind: wire::ExitKind) -> ExitKind {
     }
 }
 
+/// Said of a shim of another version.
+pub(super) fn stranger(protocol: u16) -> String {
+    let own = wire::PROTOCOL;
+    format!(
+        "a living shim speaks protocol {protocol}, this daemon {own}: it goes on by itself until that version is back, \
+         or somebody terminates the agent"
+    )
+}
+
 /// The end of an attempt whose long prompt could not be laid for it: it never began.
 pub(super) fn no_prompt(bytes: u32, error: &std::io::Error) -> Exit {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
