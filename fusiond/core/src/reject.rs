@@ -318,6 +318,9 @@ rejects! {
     ConnectionLimit { limit: usize }: Limit "connection_limit"
         "{limit} connections are open already, the most of one user or agent"
         => "end some of the commands that wait or follow, then repeat this one";
+    ReadLimit { what: &'static str, limit: usize }: Limit "read_limit"
+        "{limit} {what} of this user are being read already"
+        => "wait until some of them have been answered, then ask again";
     FollowLimit { limit: usize }: Limit "follow_limit"
         "{limit} outputs are followed already, the most of one user or agent"
         => "end some of those that follow: `task logs --follow`, `run`, `agent logs --follow`";

@@ -43,6 +43,7 @@ rejects! {
     EditConflict { run: "run_1", revision: 3u32, base: 2u32 }
     EditFixed { run: "run_1", what: "the labels" }
     ConnectionLimit { limit: 256usize }
+    ReadLimit { what: "definitions", limit: 64usize }
     FollowLimit { limit: 256usize }
     RevisionLimit { run: "run_1", limit: 100u32 }
     RevisionNotFound { run: "run_1", revision: 9u32 }

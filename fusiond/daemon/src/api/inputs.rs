@@ -34,11 +34,12 @@ impl Door {
         caller: Caller,
         mut pieces: Streaming<v1::StoreInputRequest>,
     ) -> Result<v1::StoredInput, Status> {
+        // Nothing is in memory while it waits, and the user's own comes first: nobody waits for it while they hold a place
+        // of all.
+        let _turn = GATHERING.take(caller.uid).await;
         let first = next(&mut pieces, Instant::now() + PATIENCE).await?;
         let first = first.ok_or_else(|| refuse(&Reject::FieldMissing { field: "data" }))?;
         let (owner, _) = self.owner(caller, &first.user).map_err(|reject| refuse(&reject))?;
-        // The user's own first: nobody waits for it while they hold a place of all.
-        let _turn = GATHERING.take(caller.uid).await;
         let _place = GATHERING_OF_ALL.acquire().await.map_err(|_closed| refuse(&Reject::Stopping))?;
         let prompt = gather(first, &mut pieces).await?;
         self.keep_prompt(owner, &prompt).await.map_err(|reject| refuse(&reject))

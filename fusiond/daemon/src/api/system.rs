@@ -43,11 +43,12 @@ impl v1::system_service_server::SystemService for Door {
     ) -> Result<Response<v1::Diagnosis>, Status> {
         let caller = Self::caller(&request)?;
         demand_person(caller, "looking at the daemon")?;
-        // It starts programs of the caller's: theirs wait for each other.
-        let _turn = DIAGNOSES.take(caller.uid).await;
+        let turn = DIAGNOSES.take(caller.uid).await;
         let probe = self.probe.clone();
-        let checks = tokio::task::spawn_blocking(move || health::checks(&probe)).await;
-        let checks = checks.map_err(|error| broken("looking at this machine", &error))?;
+        // The turn goes on as long as the work does, also when nobody waits for the answer any more.
+        let work = move || (health::checks(&probe), turn);
+        let checks = tokio::task::spawn_blocking(work).await;
+        let (checks, _turn) = checks.map_err(|error| broken("looking at this machine", &error))?;
         let checks = checks.into_iter().map(|check| v1::Check {
             name: check.name.to_owned(),
             status: check.status.word().to_owned(),

@@ -8,7 +8,7 @@ use super::submit::{request_hash, sorted};
 use super::{Door, page_size, view};
 use crate::engine::Beside;
 use crate::engine::workflow::{Script, definition_of, plan, stored_run, stored_runs};
-use crate::turns::Turns;
+use crate::turns::{Seats, Turns};
 use fusion_core::input::PauseHow;
 use fusion_core::workflow::{ApplyWorkflow, ApproveNode, Budget, Run, StartRun, Verdict, Workflow};
 use fusion_core::{Caller, Command, Done, Key, Reject, RunId, State, Time, Uid, WorkflowId};
@@ -24,6 +24,10 @@ use tonic::{Request, Response, Status};
 
 /// Definitions of one user that are read at once; others of theirs wait.
 static DEFINITIONS: Turns = Turns::new(2);
+
+/// Those that are read or wait to be; they are in memory meanwhile.
+static WAITING: Seats<Uid> = Seats::new();
+const DEFINITIONS_WAITING_MAX: usize = 64;
 
 #[tonic::async_trait]
 impl v1::workflow_service_server::WorkflowService for Door {
@@ -254,9 +258,12 @@ impl Door {
 
     /// A definition that somebody sent: reading a large one takes longer than those who serve can wait.
     pub(super) async fn read_definition(&self, caller: Caller, text: String) -> Result<Definition, Reject> {
+        check_length(&text)?;
+        let (what, limit) = ("definitions", DEFINITIONS_WAITING_MAX);
+        let waiting = WAITING.take(caller.uid, limit).ok_or(Reject::ReadLimit { what, limit })?;
         let turn = DEFINITIONS.take(caller.uid).await;
         let read = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _held = (turn, waiting);
             check_definition(&text)
         });
         read.await.unwrap_or_else(|error| {
@@ -417,11 +424,12 @@ pub(super) async fn aside<T: Send + 'static>(
     read.map_err(|error| broken("reading a run", &error))
 }
 
+fn check_length(text: &str) -> Result<(), Reject> {
+    let (bytes, limit) = (text.len(), fusion_workflow::DEFINITION_BYTES_MAX);
+    if bytes > limit { Err(Reject::TooLarge { what: "the definition", bytes, limit }) } else { Ok(()) }
+}
+
 fn check_definition(text: &str) -> Result<Definition, Reject> {
-    if text.len() > fusion_workflow::DEFINITION_BYTES_MAX {
-        let (bytes, limit) = (text.len(), fusion_workflow::DEFINITION_BYTES_MAX);
-        return Err(Reject::TooLarge { what: "the definition", bytes, limit });
-    }
     let read = fusion_workflow::read_json(text);
     let wrong: Vec<String> = read
         .problems
