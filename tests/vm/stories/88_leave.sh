@@ -1,4 +1,30 @@
-# Removing the package also ends the daemons of users and their agents, which are in managers of their own.
+# Removing the package also ends the daemons of users and their agents, which are in managers of their own, with what holds
+# no agents in scopes too.
+settings=/home/rob/.config/fusiond/fusiond.toml.d
+for backend in none cgroup-v2; do
+    user_exists rob || useradd --create-home --shell /bin/bash rob
+    as rob mkdir -p "$settings"
+    as rob sh -c "printf '[runtime]\nbackend = \"%s\"\n' $backend >$settings/backend.toml"
+    if ! long=$(rootless_task rob "loose-$backend"); then
+        # The machine has not got it.
+        is "$(as rob systemctl --user show -P ExecMainStatus fusiond.service)" 78 "the daemon's exit code"
+        rm -r "$settings"
+        continue
+    fi
+    is "$(as rob fusionctl -o json agent show "loose-$backend" | jq -r .backend)" "$backend" "the agent's backend"
+    # Whom no daemon ends, its shim does.
+    stray=$(long_task rob "stray-$backend")
+    as rob systemctl --user kill --kill-whom=main --signal=KILL fusiond.service
+    as rob systemctl --user stop fusiond.service
+    lives "$stray"
+    dpkg -r fusiond
+    for pid in "${long%%:*}" "${stray%%:*}"; do
+        [ ! -e "/proc/$pid" ] || fail "a user's agent ($backend) outlived the package"
+    done
+    [ -z "$(pgrep -u rob -f fusion)" ] || fail "processes of the user are left: $(pgrep -u rob -a -f fusion)"
+    rm -r "$settings"
+    dpkg -i /vm/deb2/fusiond_*.deb
+done
 long=$(rootless_task rob leaving)
 # A user names cgroups as they like: what root reads and writes there must not become another file.
 sleep infinity &
