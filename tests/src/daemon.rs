@@ -49,9 +49,16 @@ pub struct Daemon {
 }
 
 impl Setup {
-    /// A daemon that holds process trees in the way `backend` names.
+    /// A daemon that holds process trees in the way `backend` names, or as it comes where the kernel has not got that.
     #[must_use]
     pub fn with_backend(backend: &str) -> Self {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let has = |kind: &str| mounts.lines().any(|line| line.split(' ').nth(2) == Some(kind));
+        let backend = match backend {
+            "cgroup-v1" if !has("cgroup") => "auto",
+            "cgroup-v2" if !has("cgroup2") => "auto",
+            other => other,
+        };
         Self { config: format!("[runtime]\nbackend = \"{backend}\"\n"), ..Self::default() }
     }
 }

@@ -1,4 +1,4 @@
-# needs: vm
+# needs: controllers
 # An agent over its limit is killed alone, and its death certificate says of what.
 member ada
 quiet=$(long_task ada quiet)

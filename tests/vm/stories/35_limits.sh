@@ -1,4 +1,4 @@
-# needs: vm
+# needs: controllers
 # The kernel holds what one agent uses and moves to and from the disk, and what all agents of a user use together.
 member ada
 as ada fusionctl agent spawn slow --profile shell --io-read 20M --io-write 1M --cpu 0.5 --pids 50 --memory 64M

@@ -61,6 +61,9 @@ impl Report {
         if failed > 0 || outcomes.is_empty() {
             bail!("{failed} of {} stories failed", outcomes.len());
         }
+        if !outcomes.contains(&"ok") {
+            bail!("this machine can tell none of these stories: leave out --quick");
+        }
         Ok(())
     }
 }
@@ -79,6 +82,8 @@ mod tests {
         assert!(report("STORY a ok 1\nSTORY b failed 2\n| why\nEND\n").judge().is_err());
         assert!(report("STORY a ok 1\n").judge().is_err());
         assert!(report("END\n").judge().is_err());
+        assert!(report("STORY a ok 1\nSTORY b left-out 0\nEND\n").judge().is_ok());
+        assert!(report("STORY b left-out 0\nEND\n").judge().is_err(), "nothing was shown");
     }
 
     #[test]
