@@ -130,7 +130,7 @@ work() {
     local n ledger
     ledger=$(getent passwd "$1" | cut -d: -f6)/ledger
     for n in $(seq "$3"); do
-        printf '{"key": "%s-%s", "prompt": "echo %s-%s >> %s", "capabilities": ["sh"]}\n' "$2" "$n" "$2" "$n" "$ledger"
+        printf '{"key": "%s-%s", "prompt": "sleep 0.05; echo %s-%s >> %s", "capabilities": ["sh"]}\n' "$2" "$n" "$2" "$n" "$ledger"
     done | as "$1" fusionctl -q task submit --file - >/dev/null
 }
 
