@@ -11,7 +11,7 @@ use tonic::Status;
 use super::live::{self, Live, Told};
 use crate::client::{Link, Patience};
 use crate::commands::Session;
-use crate::error::Stop;
+use crate::error::{Exit, Stop};
 use crate::output::Format;
 use crate::table::printable;
 use crate::view::word::short_id;
@@ -32,6 +32,25 @@ pub(super) enum Leaves {
     Picture,
     /// Nothing: more will be printed.
     Nothing,
+}
+
+/// What every verb does with a run that it has begun: says so, or follows it to its end, which is the verb's.
+pub(super) async fn begun(
+    session: &mut Session,
+    link: &Link,
+    run: WireRun,
+    wait: bool,
+) -> Result<Exit, Stop> {
+    if !wait {
+        session.out.made(&Run::from(run))?;
+        return Ok(Exit::Done);
+    }
+    let Some(ended) = follow(session, link, run, Leaves::Picture).await? else {
+        return Ok(Exit::Program(INTERRUPTED));
+    };
+    let exit = Exit::of_success(ended.state() == RunState::Succeeded);
+    finish(session, ended)?;
+    Ok(exit)
 }
 
 /// Waits until a run has ended: on a terminal as a tree, else a line for each step. Returns it as it ended; `None`: the

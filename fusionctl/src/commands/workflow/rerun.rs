@@ -1,8 +1,8 @@
 //! `workflow rerun`: does nodes of an ended run once more.
 
-use fusion_proto::v1::{RerunRunRequest, RunState};
+use fusion_proto::v1::RerunRunRequest;
 
-use super::follow::{self, Leaves};
+use super::follow;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 use crate::view::workflow::Run;
@@ -51,14 +51,5 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         return session.each(args.runs, begin, |_, run| run.id.clone()).await;
     };
     let run = begin(run.clone()).await?;
-    if !args.wait {
-        session.out.made(&Run::from(run))?;
-        return Ok(Exit::Done);
-    }
-    let Some(ended) = follow::follow(&mut session, &link, run, Leaves::Picture).await? else {
-        return Ok(Exit::Program(follow::INTERRUPTED));
-    };
-    let exit = Exit::of_success(ended.state() == RunState::Succeeded);
-    follow::finish(&mut session, ended)?;
-    Ok(exit)
+    follow::begun(&mut session, &link, run, args.wait).await
 }

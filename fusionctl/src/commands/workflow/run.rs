@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 
-use fusion_proto::v1::{RunState, RunWorkflowRequest};
+use fusion_proto::v1::RunWorkflowRequest;
 use fusion_workflow::Severity;
 
 use super::file::{File, is_file};
-use super::follow::{self, Leaves};
+use super::follow;
 use crate::client::request_id;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 use crate::units::parse_pair;
-use crate::view::workflow::Run;
 
 const AFTER: &str = "\
 A run that a crash or a restart of the daemon interrupts goes on by itself. With --wait a
@@ -76,14 +75,5 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     }
     let link = session.link().await?;
     let run = link.repeat(async || link.workflows().run_workflow(request.clone()).await).await?;
-    if !args.wait {
-        session.out.made(&Run::from(run))?;
-        return Ok(Exit::Done);
-    }
-    let Some(ended) = follow::follow(&mut session, &link, run, Leaves::Picture).await? else {
-        return Ok(Exit::Program(follow::INTERRUPTED));
-    };
-    let exit = Exit::of_success(ended.state() == RunState::Succeeded);
-    follow::finish(&mut session, ended)?;
-    Ok(exit)
+    follow::begun(&mut session, &link, run, args.wait).await
 }

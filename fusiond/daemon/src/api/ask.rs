@@ -6,10 +6,11 @@
 //! Not for: deciding; `fusion_core::task` does.
 
 use super::refuse::refuse;
+use super::tasks::task_of;
 use super::{Door, millis, submit, view};
 use crate::engine::Engine;
 use fusion_core::task::{AskTask, QuestionKind, Reply};
-use fusion_core::{Caller, Command, Done, Key, Reject, Rights, State, TaskId};
+use fusion_core::{Caller, Command, Key, Reject, Rights, State, TaskId};
 use fusion_proto::v1;
 use tonic::Status;
 
@@ -26,16 +27,7 @@ impl Door {
             question.text = String::from_utf8_lossy(&text).into_owned();
         }
         let request = question.request;
-        let asked = self.engine.ask(caller, Command::AskTask(question), None, |_, _, done| match done {
-            Done::Task(id) | Done::Same(id) => id,
-            Done::Agent(_)
-            | Done::Secret(_)
-            | Done::Run(_)
-            | Done::SameRun(_)
-            | Done::Workflow(_)
-            | Done::SameWorkflow(_)
-            | Done::Daemon => TaskId(0),
-        });
+        let asked = self.engine.ask(caller, Command::AskTask(question), None, |_, _, done| task_of(done));
         let id = asked.await.map_err(|reject| refuse(&reject))?;
         let mut asker = Asker { engine: Some(self.engine.clone()), caller, request };
         let mut stopping = self.stopping.clone();

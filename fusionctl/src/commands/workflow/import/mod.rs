@@ -12,19 +12,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use fusion_proto::v1::{ApplyWorkflowRequest, RunState, RunWorkflowRequest};
+use fusion_proto::v1::{ApplyWorkflowRequest, RunWorkflowRequest};
 use fusion_speckit::{FILE_BYTES_MAX, TaskFile};
 use fusion_workflow::Severity;
 
 use self::definition::Wishes;
 use self::feature::Feature;
 use self::hooks::{Hooks, Which};
-use super::follow::{self, Leaves, note};
+use super::follow::{self, note};
 use crate::client::request_id;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
 use crate::units::parse_duration;
-use crate::view::workflow::Run;
 
 const AFTER: &str = "\
 Each task becomes a node; what is ticked or skipped counts as done. Agents work in the project's
@@ -141,16 +140,7 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         ..RunWorkflowRequest::default()
     };
     let run = link.repeat(async || link.workflows().run_workflow(request.clone()).await).await?;
-    if !args.wait {
-        session.out.made(&Run::from(run))?;
-        return Ok(Exit::Done);
-    }
-    let Some(ended) = follow::follow(&mut session, &link, run, Leaves::Picture).await? else {
-        return Ok(Exit::Program(follow::INTERRUPTED));
-    };
-    let exit = Exit::of_success(ended.state() == RunState::Succeeded);
-    follow::finish(&mut session, ended)?;
-    Ok(exit)
+    follow::begun(&mut session, &link, run, args.wait).await
 }
 
 /// The definition, and everything odd.
