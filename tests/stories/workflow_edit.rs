@@ -133,6 +133,32 @@ fn workflow_edit_refuses_to_change_what_has_begun() {
 }
 
 #[test]
+fn workflow_edit_asks_only_for_agents_of_what_has_not_begun() {
+    let (daemon, ctl) = daemon_with_agent();
+    ctl.spawn_fake("b", &[]);
+    let (mut bell, mut gate) = (daemon.fifo("bell"), daemon.fifo("gate"));
+    let text = format!(
+        "name: w\nnodes:\n- {{id: one, agent: a, prompt: say 1}}\n\
+         - {{id: two, needs: one, agent: b, prompt: \"ring {}\\nawait {}\"}}\n\
+         - {{id: three, needs: two, agent: b, prompt: say 3}}\n",
+        bell.path(),
+        gate.path()
+    );
+    let run = ctl.start_run(&daemon.flow("w", &text), &[]);
+    bell.next_line();
+    ctl.ok(&["agent", "terminate", "a"]);
+    ctl.ok(&["agent", "remove", "a"]);
+    let for_a = daemon.flow("for-a", &text.replace("agent: b, prompt: say 3", "agent: a, prompt: say 3"));
+    assert_eq!(ctl.refused(3, &["workflow", "edit", &run, "-f", &for_a, "--yes"])["code"], "agent_not_found");
+    let new = format!("{text}- {{id: four, needs: three, agent: a, prompt: say 4}}\n");
+    let new = daemon.flow("new", &new);
+    assert_eq!(ctl.refused(3, &["workflow", "edit", &run, "-f", &new, "--yes"])["code"], "agent_not_found");
+    ctl.ok(&["workflow", "edit", &run, "-f", &daemon.flow("w2", &text.replace("say 3", "say 33")), "--yes"]);
+    gate.open_gate(1);
+    assert_eq!(node(&ctl.run_ended(&run), "three")["output"], "33");
+}
+
+#[test]
 fn workflow_edit_changes_what_still_waits_for_an_agent() {
     let (daemon, ctl) = daemon_with_agent();
     let (mut bell, mut gate) = (daemon.fifo("bell"), daemon.fifo("gate"));

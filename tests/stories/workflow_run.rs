@@ -166,6 +166,21 @@ fn workflow_run_goes_on_after_a_crash() {
 }
 
 #[test]
+fn workflow_run_with_a_known_key_is_the_same_run_also_when_the_agent_that_it_names_is_gone() {
+    let (daemon, ctl) = daemon_with_agent();
+    let file = daemon.flow("w", "name: w\nnodes: [{id: one, agent: a, prompt: say 1}]\n");
+    let run = ctl.start_run(&file, &["--key", "k"]);
+    assert_eq!(ctl.run_ended(&run)["state"], "succeeded");
+    ctl.ok(&["agent", "terminate", "a"]);
+    assert_eq!(ctl.refused(4, &["workflow", "run", &file])["code"], "agent_state", "as a task for it is");
+    assert_eq!(ctl.start_run(&file, &["--key", "k"]), run);
+    ctl.ok(&["agent", "remove", "a"]);
+    assert_eq!(ctl.refused(3, &["workflow", "run", &file])["code"], "agent_not_found");
+    assert_eq!(ctl.start_run(&file, &["--key", "k"]), run);
+    assert_eq!(ctl.json(&["workflow", "list"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn workflow_run_of_a_workflow_within_another_is_one_step() {
     let (daemon, ctl) = daemon_with_agent();
     let inner = daemon.flow(

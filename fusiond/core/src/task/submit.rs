@@ -309,7 +309,10 @@ pub(crate) fn check_room(state: &State, owner: Uid, name: &str) -> Result<(), Re
 }
 
 /// The agent that a task of `owner` must run on; an empty `text` names none.
-pub(crate) fn find_target(state: &State, owner: Caller, text: &str) -> Result<Option<AgentId>, Reject> {
+///
+/// # Errors
+/// [`Reject::AgentNotFound`] and [`Reject::AmbiguousId`]; [`Reject::AgentState`] for one that takes no such task any more.
+pub fn find_target(state: &State, owner: Caller, text: &str) -> Result<Option<AgentId>, Reject> {
     if text.is_empty() {
         return Ok(None);
     }

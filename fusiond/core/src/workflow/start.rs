@@ -60,7 +60,7 @@ pub(crate) fn decide(
     ask: StartRun,
 ) -> Result<Done, Reject> {
     check_caller(caller, ask.owner)?;
-    if let Some(same) = find_same(state, &ask)? {
+    if let Some(same) = state.same_run(&ask)? {
         return Ok(Done::SameRun(same));
     }
     begin(state, out, turn, caller.actor(), ask).map(Done::Run)
@@ -75,19 +75,6 @@ pub(crate) fn check_caller(caller: Caller, owner: Uid) -> Result<(), Reject> {
         Rights::User => Err(refused("workflows of others")),
         Rights::Agent(_) => Err(refused("running workflows")),
     }
-}
-
-fn find_same(state: &State, ask: &StartRun) -> Result<Option<RunId>, Reject> {
-    if ask.request != 0
-        && let Some(id) = state.index.run_requests.get(&(ask.owner, ask.request))
-    {
-        return Ok(Some(*id));
-    }
-    let Some(id) = state.index.run_keys.get(&(ask.owner, ask.key.as_str().into())) else { return Ok(None) };
-    if state.run(*id).is_some_and(|run| run.spec.fingerprint == ask.fingerprint) {
-        return Ok(Some(*id));
-    }
-    Err(Reject::RunKeyConflict { key: ask.key.clone(), run: id.to_string() })
 }
 
 /// Begins a run, also one within another.
@@ -157,6 +144,24 @@ pub(super) fn make(actor: Actor, turn: Turn, ask: StartRun, depth: u8) -> Run {
 }
 
 impl State {
+    /// The run that the same request, or one with the same key, has begun before.
+    ///
+    /// # Errors
+    /// [`Reject::RunKeyConflict`] when the key stands for something else.
+    pub fn same_run(&self, ask: &StartRun) -> Result<Option<RunId>, Reject> {
+        if ask.request != 0
+            && let Some(id) = self.index.run_requests.get(&(ask.owner, ask.request))
+        {
+            return Ok(Some(*id));
+        }
+        let key = (ask.owner, ask.key.as_str().into());
+        let Some(id) = self.index.run_keys.get(&key) else { return Ok(None) };
+        if self.run(*id).is_some_and(|run| run.spec.fingerprint == ask.fingerprint) {
+            return Ok(Some(*id));
+        }
+        Err(Reject::RunKeyConflict { key: ask.key.clone(), run: id.to_string() })
+    }
+
     pub(crate) fn add_run(&mut self, out: &mut Out, run: Run) {
         self.index.enter_run(&run);
         out.touch(Key::Run(run.id));

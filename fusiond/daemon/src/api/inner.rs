@@ -1,10 +1,12 @@
-//! Whether what the nodes of a run name is there: agents, and workflows that would run within it and take what they are
+//! Whether what the nodes of a run name is there: profiles, agents, and workflows that would run within it and take what they are
 //! given. Asked before anything begins.
 //!
 //! Not for: what a template will say; that is known when the node begins (`engine::workflow::prepare`).
 
 use super::Door;
+use super::profiles::check_named;
 use super::refuse::refuse;
+use fusion_core::task::submit::find_target;
 use fusion_core::{Caller, Reject, Rights, State, Time, Uid};
 use fusion_workflow::definition::{Definition, Inner, Node, Work};
 use fusion_workflow::{inputs, template};
@@ -16,8 +18,16 @@ use tonic::Status;
 const WORKFLOWS_MAX: usize = 100;
 
 impl Door {
-    /// Looks for each agent that these nodes name.
-    pub(super) async fn check_agents(&self, owner: Uid, nodes: &[Node]) -> Result<(), Status> {
+    /// Looks for everything that these nodes name.
+    pub(super) async fn check_nodes(&self, caller: Caller, owner: Uid, nodes: &[Node]) -> Result<(), Status> {
+        let library = self.keeper.in_force().library;
+        check_named(&library, owner, nodes).map_err(|reject| refuse(&reject))?;
+        self.check_agents(owner, nodes).await?;
+        self.check_inner(caller, owner, nodes).await
+    }
+
+    /// Looks for each agent that these nodes name, as their tasks will.
+    async fn check_agents(&self, owner: Uid, nodes: &[Node]) -> Result<(), Status> {
         let names = nodes.iter().filter_map(|node| node.terms.agent.clone());
         let names: BTreeSet<String> = names.filter(|name| !template::is_template(name)).collect();
         if names.is_empty() {
@@ -25,14 +35,14 @@ impl Door {
         }
         let caller = Caller { uid: owner, rights: Rights::User };
         let look = move |state: &State, _: Time| {
-            names.iter().try_for_each(|name| state.find_agent(caller, name).map(|_| ()))
+            names.iter().try_for_each(|name| find_target(state, caller, name).map(|_| ()))
         };
         let found = self.engine.look(look).await.and_then(|found| found);
         found.map_err(|reject| refuse(&reject))
     }
 
     /// Looks at each workflow that these nodes run, and at those that they run.
-    pub(super) async fn check_inner(&self, caller: Caller, owner: Uid, nodes: &[Node]) -> Result<(), Status> {
+    async fn check_inner(&self, caller: Caller, owner: Uid, nodes: &[Node]) -> Result<(), Status> {
         let mut known: BTreeMap<String, Definition> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let mut open: Vec<Inner> = inner_of(nodes);

@@ -2,7 +2,6 @@
 //!
 //! Not for: whether an edit is possible (`fusion_core::workflow::edit`), what is different (`engine::workflow`).
 
-use super::profiles::check_named;
 use super::refuse::{broken, refuse};
 use super::workflows::{aside, run_in};
 use super::{Door, view};
@@ -23,11 +22,8 @@ impl Door {
         let definition = definition.map_err(|reject| refuse(&reject))?;
         let base = if ask.revision == 0 { run.revision } else { ask.revision };
         let Some(edited) = self.compare(&run, base, definition).await? else { return Ok(run) };
+        self.check_nodes(caller, run.owner, &edited.to_begin(&run)).await?;
         let Edited { script, plan, changed, changes } = edited;
-        let library = self.keeper.in_force().library;
-        check_named(&library, run.owner, &script.nodes).map_err(|reject| refuse(&reject))?;
-        self.check_agents(run.owner, &script.nodes).await?;
-        self.check_inner(caller, run.owner, &script.nodes).await?;
         let id = run.id.to_string();
         let command = Command::EditRun(Box::new(EditRun {
             run: id,

@@ -2,7 +2,6 @@
 //!
 //! Not for: reading users' files; definitions come as JSON and are checked here once more.
 
-use super::profiles::check_named;
 use super::refuse::{broken, refuse};
 use super::submit::{request_hash, sorted};
 use super::{Door, page_size, view};
@@ -72,6 +71,7 @@ impl v1::workflow_service_server::WorkflowService for Door {
     ) -> Result<Response<v1::Run>, Status> {
         let caller = Self::caller(&request)?;
         let (start, script) = self.plan_start(caller, request.into_inner()).await?;
+        let start = self.check_start(caller, start, &script).await?;
         let command = Command::StartRun(Box::new(start));
         let beside = Some(Beside::Run(script));
         let run = self.engine.ask(caller, command, beside, |state, _, done| run_in(state, done)).await;
@@ -322,10 +322,6 @@ impl Door {
         let labels = sorted(definition.labels.clone().into_iter().chain(ask.labels).collect());
         let name = definition.name.clone();
         let script = Arc::new(Script::new(definition, inputs));
-        let library = self.keeper.in_force().library;
-        check_named(&library, owner, &script.nodes).map_err(|reject| refuse(&reject))?;
-        self.check_agents(owner, &script.nodes).await?;
-        self.check_inner(caller, owner, &script.nodes).await?;
         let start = StartRun {
             id: RunId(0),
             owner,
@@ -341,6 +337,22 @@ impl Door {
             bound: Budget::default(),
         };
         Ok((start, script))
+    }
+
+    /// What its nodes name has to be there when a run begins, not when somebody asks once more for the one that did.
+    async fn check_start(
+        &self,
+        caller: Caller,
+        start: StartRun,
+        script: &Script,
+    ) -> Result<StartRun, Status> {
+        let look = move |state: &State, _: Time| (state.same_run(&start), start);
+        let (same, start) = self.engine.look(look).await.map_err(|reject| refuse(&reject))?;
+        // A key that stands for something else is refused by the engine.
+        if same == Ok(None) {
+            self.check_nodes(caller, start.owner, &script.nodes).await?;
+        }
+        Ok(start)
     }
 
     async fn order_run(&self, caller: Caller, command: Command) -> Result<Response<v1::Run>, Status> {

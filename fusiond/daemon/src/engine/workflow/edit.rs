@@ -4,7 +4,7 @@
 
 use super::script::{Form, Script, plan};
 use fusion_core::Time;
-use fusion_core::workflow::{Changes, Plan, Run};
+use fusion_core::workflow::{Changes, NodeState, Place, Plan, Run};
 use fusion_workflow::Definition;
 use fusion_workflow::definition::Node;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,19 @@ pub struct Edited {
     pub changed: Vec<u32>,
     /// How much is different.
     pub changes: Changes,
+}
+
+impl Edited {
+    /// The nodes that are new, say something else or have not begun. What the others name may be gone.
+    #[must_use]
+    pub fn to_begin(&self, run: &Run) -> Vec<Node> {
+        let has_begun = |at: u32| {
+            let same = run.node(Place::whole(at)).filter(|_| self.changed.binary_search(&at).is_err());
+            same.is_some_and(|node| node.state != NodeState::Pending && !node.state.is_removed())
+        };
+        let nodes = (0..).zip(&self.script.nodes);
+        nodes.filter(|(at, _)| !has_begun(*at)).map(|(_, node)| node.clone()).collect()
+    }
 }
 
 type IsSame = fn(&Definition, &Definition) -> bool;
