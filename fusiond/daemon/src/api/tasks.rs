@@ -9,7 +9,7 @@ use crate::engine::Beside;
 use fusion_core::task::Answer;
 use fusion_core::waiting::Thing;
 use fusion_core::workflow::explain::{explain_node, explain_run};
-use fusion_core::{AgentId, Caller, Command, Done, Reject, RunId, State, TaskId, explain, waiting};
+use fusion_core::{AgentId, Caller, Command, Done, Reject, RunId, State, TaskId, Time, explain, waiting};
 use fusion_proto::v1;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -53,10 +53,14 @@ impl v1::task_service_server::TaskService for Door {
         let caller = Self::caller(&request)?;
         let (run, input) = self.plan_run(caller, request.into_inner()).map_err(|reject| refuse(&reject))?;
         let command = Command::RunTask(Box::new(run));
-        let ran = self
-            .engine
-            .ask(caller, command, Some(Beside::Task(input)), |state, _, done| view_of_run(state, done));
-        let mut ran = ran.await.and_then(|ran| ran).map_err(|reject| refuse(&reject))?;
+        let view = |state: &State, _, done| (task_of(done), view_of_run(state, done));
+        let asked = self.engine.ask(caller, command, Some(Beside::Task(input)), view).await;
+        let (id, ran) = asked.map_err(|reject| refuse(&reject))?;
+        let mut ran = match ran {
+            Ok(ran) => ran,
+            // The one of its key, which ended and left the memory.
+            Err(not_found) => self.find_old_run(id).await?.ok_or_else(|| refuse(&not_found))?,
+        };
         ran.task = ran.task.map(|task| self.named_task(task));
         Ok(Response::new(ran))
     }
@@ -271,6 +275,15 @@ impl v1::task_service_server::TaskService for Door {
     }
 }
 
+impl Door {
+    /// What a `run` on disk is answered with.
+    async fn find_old_run(&self, id: TaskId) -> Result<Option<v1::RunTaskResponse>, Status> {
+        let Some(task) = self.find_old(id).await? else { return Ok(None) };
+        let look = move |state: &State, _: Time| with_agent(state, id, view::task::task(&task));
+        self.engine.look(look).await.map(Some).map_err(|reject| refuse(&reject))
+    }
+}
+
 /// How many things that wait are explained when nobody says how many.
 const WAITING: usize = 10;
 
@@ -296,19 +309,17 @@ fn view_of(state: &State, done: Done) -> Result<v1::Task, Reject> {
 }
 
 fn view_of_run(state: &State, done: Done) -> Result<v1::RunTaskResponse, Reject> {
-    let task = view_of(state, done)?;
-    let agent = task.agent.clone();
-    let made = AgentId::parse(&agent).and_then(|id| state.agent(id)).and_then(fusion_core::Agent::errand);
-    let on_demand = made.is_some_and(|errand| errand == task_of(done));
-    Ok(v1::RunTaskResponse { task: Some(task), agent, on_demand })
+    Ok(with_agent(state, task_of(done), view_of(state, done)?))
 }
 
-fn explain_subject(
-    state: &State,
-    caller: Caller,
-    text: &str,
-    now: fusion_core::Time,
-) -> Result<v1::Explanation, Reject> {
+fn with_agent(state: &State, id: TaskId, task: v1::Task) -> v1::RunTaskResponse {
+    let agent = task.agent.clone();
+    let made = AgentId::parse(&agent).and_then(|id| state.agent(id)).and_then(fusion_core::Agent::errand);
+    let on_demand = made.is_some_and(|errand| errand == id);
+    v1::RunTaskResponse { task: Some(task), agent, on_demand }
+}
+
+fn explain_subject(state: &State, caller: Caller, text: &str, now: Time) -> Result<v1::Explanation, Reject> {
     if text.starts_with(RunId::PREFIX) {
         return explain_run_or_node(state, caller, text, now);
     }
@@ -336,7 +347,7 @@ fn explain_run_or_node(
     state: &State,
     caller: Caller,
     text: &str,
-    now: fusion_core::Time,
+    now: Time,
 ) -> Result<v1::Explanation, Reject> {
     // Keys may have slashes of their own, names of nodes have none.
     let whole = state.find_run(caller, text).is_ok();

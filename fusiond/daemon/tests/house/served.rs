@@ -1,11 +1,16 @@
-//! The standard services beside the daemon's own, asked as any gRPC tool asks them.
+//! The daemon asked as any gRPC tool asks it: the standard services beside its own, and what of its own `fusionctl` has no
+//! word for.
 //!
-//! Not here: the services of `fusion.v1`; the stories speak to them through `fusionctl`.
+//! Not here: everything else of `fusion.v1`; the stories speak to it through `fusionctl`.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fusion_proto::v1::task_service_client::TaskServiceClient;
+use fusion_proto::v1::{
+    CreateAgentRequest, RunTaskRequest, RunTaskResponse, SubmitTaskRequest, TaskState, WaitTasksRequest,
+};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio_stream::StreamExt;
@@ -24,14 +29,18 @@ struct Served {
 }
 
 impl Served {
-    fn start() -> Self {
+    fn start(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let settings = folder.path().join("fusiond.toml");
+        std::fs::write(&settings, config).expect("our own folder can be written");
         let notices = folder.path().join("notices");
         let socket = UnixDatagram::bind(&notices).expect("a socket");
         socket.set_read_timeout(Some(Duration::from_secs(40))).expect("a timeout");
         let child = Command::new(env!("CARGO_BIN_EXE_fusiond"))
             .arg("--root")
             .arg(folder.path().join("root"))
+            .arg("--config")
+            .arg(&settings)
             .env("NOTIFY_SOCKET", &notices)
             .stderr(Stdio::null())
             .spawn()
@@ -62,7 +71,7 @@ impl Drop for Served {
 
 #[tokio::test]
 async fn health_and_reflection_are_served() {
-    let served = Served::start();
+    let served = Served::start("");
     let channel = served.channel().await;
     let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
     assert_eq!(health.expect("health answers").into_inner().status(), ServingStatus::Serving);
@@ -80,4 +89,37 @@ async fn health_and_reflection_are_served() {
         assert!(names.contains(&format!("fusion.v1.{noun}Service").as_str()), "{names:?}");
     }
     assert!(names.contains(&"grpc.health.v1.Health"), "{names:?}");
+}
+
+/// Runs `true` with an agent of its own.
+fn run(key: &str) -> RunTaskRequest {
+    let agent = CreateAgentRequest { profile: "shell".to_owned(), ..CreateAgentRequest::default() };
+    let task = SubmitTaskRequest {
+        run: vec!["true".to_owned()],
+        key: key.to_owned(),
+        ..SubmitTaskRequest::default()
+    };
+    RunTaskRequest { agent: Some(agent), task: Some(task), retention: None }
+}
+
+#[tokio::test]
+async fn a_run_with_a_key_is_the_same_task_also_when_that_has_left_the_memory() {
+    let served = Served::start("[tasks]\nended_in_memory = 1\n");
+    let mut tasks = TaskServiceClient::new(served.channel().await);
+    let mut first = None;
+    for key in ["k", "", ""] {
+        let ran = tasks.run_task(run(key)).await.expect("it is accepted").into_inner();
+        assert!(ran.on_demand, "{ran:?}");
+        let id = ran.task.as_ref().expect("its task").id.clone();
+        let ask = WaitTasksRequest { tasks: vec![id], ..WaitTasksRequest::default() };
+        let mut ended = tasks.wait_tasks(ask).await.expect("it can be waited for").into_inner();
+        let ended = ended.next().await.expect("one end").expect("no error");
+        assert_eq!(ended.state(), TaskState::Succeeded, "{ended:?}");
+        first.get_or_insert(ran);
+    }
+    let first = first.expect("the first of three");
+    let again = tasks.run_task(run("k")).await.expect("its task is known").into_inner();
+    let id = |ran: &RunTaskResponse| ran.task.as_ref().map(|task| task.id.clone());
+    assert_eq!((id(&again), &again.agent), (id(&first), &first.agent));
+    assert_eq!(again.task.map(|task| task.state()), Some(TaskState::Succeeded));
 }
