@@ -15,6 +15,7 @@ use crate::workspace::hide_from_git;
 use crate::{api, inlet, reload, shutdown, systemd};
 use anyhow::Context;
 use fusion_core::{AgentId, State, Time};
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -49,6 +50,7 @@ pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
     }
     let state = engine::load(&store, core)
         .context("loading the state; `fusionctl system restore` brings back a backup")?;
+    keep_keys(&mut store);
     if vault.has_previous() {
         change_key(&state, &mut store, &vault)?;
     }
@@ -62,6 +64,22 @@ pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
     // Tasks that still hold a door would keep it open.
     runtime.shutdown_timeout(STREAMS_GRACE);
     store.close().context("closing the store; nothing is lost, the next start repeats the journal")
+}
+
+/// Keys of tasks in memory are known without it: a store that does not answer or has no room keeps nobody from starting.
+fn keep_keys(store: &mut Store) {
+    match engine::keep_keys(store) {
+        Ok(0) => {}
+        Ok(count) => {
+            tracing::info!(count, "idempotency keys of older tasks are known for as long as those are stored")
+        }
+        Err(error) => {
+            let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+            tracing::error!(
+                "idempotency keys of older tasks are known only for as long as those are in memory: {error}{cause}"
+            );
+        }
+    }
 }
 
 /// From the key before the present one to the present one.

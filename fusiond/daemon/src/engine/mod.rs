@@ -12,6 +12,7 @@
 mod clock;
 mod ids;
 pub(crate) mod input;
+mod keys;
 mod load;
 mod migrate;
 mod orders;
@@ -27,6 +28,7 @@ mod waiters;
 pub mod workflow;
 
 pub(crate) use input::{COMMAND_BYTES_MAX, input_bytes, plan_input, title, title_of};
+pub use keys::{KeysError, keep_keys};
 pub use load::{LoadError, load};
 pub use migrate::MIGRATIONS;
 pub use record::{
