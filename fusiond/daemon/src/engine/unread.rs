@@ -20,7 +20,8 @@ pub(super) fn or_nothing<T>(what: &'static str, read: Result<Option<T>, ReadErro
     })
 }
 
-fn note(what: &str, error: &ReadError) {
+/// For the log alone; whoever asked is told in other words.
+pub(super) fn note(what: &str, error: &ReadError) {
     let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
     tracing::error!("{what} could not be read: {error}{cause}");
 }

@@ -6,14 +6,15 @@
 use super::Loop;
 use crate::engine::Message;
 use crate::engine::workflow::{
-    Beside, For, News, Part, Prep, ResultLook, Revision, Script, collect, failed, filled, kept, literal,
-    outputs, stored_run,
+    Beside, For, News, Part, Prep, ResultLook, Revision, Script, collect, failed, filled, kept, last_attempt,
+    literal, outputs, stored_run,
 };
 use crate::engine::{particulars, record, secrets, unread};
 use crate::runtime::Runtime;
 use crate::store::Reader;
 use crate::turns::Turns;
 use crate::vault::Vault;
+use fusion_core::task::TaskKind;
 use fusion_core::workflow::{Changes, NodeState, Output, Place, Prepared, Want};
 use fusion_core::{Caller, Command, Input, Key, Reject, RunId, TaskId, Time, Uid, step};
 use std::collections::HashMap;
@@ -98,16 +99,18 @@ impl Loop {
         let script = self.script(id)?;
         let node = script.node(place.node)?.clone();
         let owner = self.state.run(id)?.owner;
-        let stored = || record::stored_task(&self.store.reader(), task);
-        let found =
-            self.state.task(task).cloned().or_else(|| unread::or_nothing("the task of a node", stored()));
-        let attempt = found.as_ref().and_then(|task| task.attempts.last().cloned());
-        let agent = attempt.as_ref().map(|attempt| attempt.lease.agent);
+        let found = match self.state.task(task) {
+            Some(task) => Ok(Some(task.clone())),
+            None => record::stored_task(&self.store.reader(), task),
+        };
+        let found = found.inspect_err(|error| unread::note("the task of a node", error));
+        let kind = found.as_ref().ok().and_then(Option::as_ref).map_or(TaskKind::Run, |task| task.spec.kind);
+        let attempt = last_attempt(found);
+        let agent = attempt.as_ref().ok().map(|attempt| attempt.lease.agent);
         let format =
             agent.and_then(|agent| self.state.agent(agent)).map(|agent| agent.spec.recipe.result.clone());
         let given = agent.map(|agent| secrets::given_to(&self.state, agent)).unwrap_or_default();
         let secrets = given.into_iter().cloned().collect();
-        let kind = found.map_or(fusion_core::task::TaskKind::Run, |task| task.spec.kind);
         Some(ResultLook { run: id, owner, place, task, kind, attempt, format, secrets, node })
     }
 

@@ -6,11 +6,11 @@ use crate::engine::secrets::mask_of;
 use crate::profile::result::extract;
 use crate::runtime::Runtime;
 use crate::runtime::logs::Output;
-use crate::store::Reader;
+use crate::store::{ReadError, Reader};
 use crate::vault::{Cut, Vault};
 use fusion_core::task::{Attempt, Exit, TaskKind};
 use fusion_core::workflow::Place;
-use fusion_core::{Failure, FailureCode, RunId, Secret, TaskId, Uid};
+use fusion_core::{Failure, FailureCode, RunId, Secret, Task, TaskId, Uid};
 use fusion_workflow::definition::{Format, Node};
 use fusion_workflow::schema::Checker;
 use serde_json::Value;
@@ -33,7 +33,8 @@ pub(crate) struct Look {
     pub(crate) place: Place,
     pub(crate) task: TaskId,
     pub(crate) kind: TaskKind,
-    pub(crate) attempt: Option<Attempt>,
+    /// Whose result it is, or why that is not known.
+    pub(crate) attempt: Result<Attempt, Failure>,
     /// How the agent's profile gives its results.
     pub(crate) format: Option<String>,
     /// What must be masked in it.
@@ -62,9 +63,16 @@ pub(crate) async fn collect(look: Look, runtime: Runtime, reader: Reader, vault:
     Collected { run, place, task, what }
 }
 
+/// The attempt whose result is that of a task.
+pub(crate) fn last_attempt(task: Result<Option<Task>, ReadError>) -> Result<Attempt, Failure> {
+    let unreadable = "the result cannot be read: its task could not be read from the store; the daemon's log has the cause";
+    let task = task.map_err(|_noted| invalid(unreadable))?;
+    let attempt = task.and_then(|task| task.attempts.into_iter().next_back());
+    attempt.ok_or_else(|| invalid("the result is gone: its task is not stored any more"))
+}
+
 async fn read(look: &Look, runtime: &Runtime) -> Result<Vec<u8>, Failure> {
-    let gone = || invalid("the result is gone: its task is not stored any more");
-    let attempt = look.attempt.as_ref().ok_or_else(gone)?;
+    let attempt = look.attempt.as_ref().map_err(Clone::clone)?;
     let lease = attempt.lease;
     let unreadable =
         |error: crate::runtime::logs::LogError| invalid(format!("the result cannot be read: {error}"));
@@ -185,6 +193,18 @@ mod tests {
             remark_on_missing(&read(4, 0, false), &exit(10)).as_deref(),
             Some("only 4 of the 10 bytes of the result are left")
         );
+    }
+
+    #[test]
+    fn a_task_that_cannot_be_read_is_not_called_gone() {
+        let said = |task| last_attempt(task).map_err(|failure| failure.message).err();
+        assert_eq!(
+            said(Err(ReadError::Corrupt { key: "task/x".to_owned() })).as_deref(),
+            Some(
+                "the result cannot be read: its task could not be read from the store; the daemon's log has the cause"
+            )
+        );
+        assert_eq!(said(Ok(None)).as_deref(), Some("the result is gone: its task is not stored any more"));
     }
 
     #[test]

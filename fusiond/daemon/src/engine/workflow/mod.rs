@@ -24,7 +24,7 @@ pub use kept::{
 pub use script::{Script, plan};
 
 pub(crate) use collect::Collected;
-pub(crate) use collect::{Look as ResultLook, collect, missing_bytes};
+pub(crate) use collect::{Look as ResultLook, collect, last_attempt, missing_bytes};
 pub(crate) use prepare::{Beside, For, Prep, failed, filled, literal};
 
 /// What the engine is told by those who work aside.
