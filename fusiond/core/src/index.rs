@@ -55,16 +55,14 @@ pub struct Index {
     pub running: u32,
     /// Agents that are not terminated.
     pub agents: u32,
-    /// Agents by the word of their state.
-    pub agent_words: BTreeMap<&'static str, u64>,
+    /// How much each user has in memory, by the words of states.
+    pub words: BTreeMap<Uid, Words>,
     /// All values of secrets by owner, oldest first.
     pub secrets: BTreeMap<Uid, BTreeSet<SecretId>>,
     /// The current ones by name.
     pub secret_names: BTreeMap<Uid, BTreeMap<Box<str>, SecretId>>,
     /// Idle agents whose workspaces are to be counted.
     pub uncounted: BTreeSet<AgentId>,
-    /// Tasks in memory by the word of their state.
-    pub task_words: BTreeMap<&'static str, u64>,
     /// Runs in memory by the word of their state.
     pub run_words: BTreeMap<&'static str, u64>,
     /// Versions of workflows by owner and name, oldest first.
@@ -79,6 +77,18 @@ pub struct Index {
     pub open_runs: BTreeMap<Uid, u32>,
     /// Runs of which a node waits for an event, by owner.
     pub listening: BTreeMap<Uid, BTreeSet<RunId>>,
+}
+
+/// How many there are, by the word of their state.
+pub type Counts = BTreeMap<&'static str, u64>;
+
+/// What one user has in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// Agents, also terminated ones.
+    pub agents: Counts,
+    /// Tasks, also ended ones.
+    pub tasks: Counts,
 }
 
 /// What concerns one user.
@@ -142,7 +152,7 @@ impl UserIndex {
     }
 }
 
-fn count(words: &mut BTreeMap<&'static str, u64>, word: &'static str, by: Step) {
+fn count(words: &mut Counts, word: &'static str, by: Step) {
     match by {
         Step::Enter => *words.entry(word).or_default() += 1,
         Step::Leave => {
@@ -217,8 +227,17 @@ impl Index {
         }
     }
 
+    fn count(&mut self, owner: Uid, by: Step, pick: impl FnOnce(&mut Words) -> (&mut Counts, &'static str)) {
+        let words = self.words.entry(owner).or_default();
+        let (counts, word) = pick(words);
+        count(counts, word, by);
+        if words.agents.is_empty() && words.tasks.is_empty() {
+            self.words.remove(&owner);
+        }
+    }
+
     fn move_agent(&mut self, agent: &Agent, config: &Config, by: Step) {
-        count(&mut self.agent_words, agent.life.word(), by);
+        self.count(agent.owner, by, |words| (&mut words.agents, agent.life.word()));
         if let Some(at) = agent.due(config.retention) {
             place(&mut self.timers, (at, Timer::Agent(agent.id)), by);
         }
@@ -251,7 +270,7 @@ impl Index {
     }
 
     fn move_task(&mut self, task: &Task, by: Step) {
-        count(&mut self.task_words, task.state.word(), by);
+        self.count(task.owner, by, |words| (&mut words.tasks, task.state.word()));
         if let Some(at) = task.due() {
             place(&mut self.timers, (at, Timer::Task(task.id)), by);
         }

@@ -8,7 +8,7 @@ use crate::history::History;
 use crate::rng::Rng;
 use crate::shim::{Fate, Shims, Who};
 use crate::store::Store;
-use fusion_core::index::{PoolIndex, UserIndex};
+use fusion_core::index::{PoolIndex, UserIndex, Words};
 use fusion_core::step::Done;
 use fusion_core::task::{Past, SubmitTask};
 use fusion_core::workflow::{EditMode, Want};
@@ -121,6 +121,7 @@ impl World {
             }
         }
         self.state.check().map_err(|broken| broken.join("; "))?;
+        self.counted_well()?;
         if result.is_ok() {
             self.state.check_work_conserving()?;
             self.state.check_supplied()?;
@@ -145,6 +146,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What is counted of each user is what there is of theirs.
+    fn counted_well(&self) -> Result<(), String> {
+        let mut there: BTreeMap<Uid, Words> = BTreeMap::new();
+        for agent in self.state.agents() {
+            *there.entry(agent.owner).or_default().agents.entry(agent.life.word()).or_default() += 1;
+        }
+        for task in self.state.tasks() {
+            *there.entry(task.owner).or_default().tasks.entry(task.state.word()).or_default() += 1;
+        }
+        let counted = &self.state.index().words;
+        if *counted == there { Ok(()) } else { Err(format!("{counted:?} is counted of {there:?}")) }
     }
 
     /// How many agents each pool has for each user.

@@ -5,12 +5,12 @@
 use super::Door;
 use super::refuse::refuse;
 use super::view::timestamp;
-use fusion_core::index::{Lanes, UserIndex};
+use crate::turns::Turns;
+use fusion_core::index::{Counts, Lanes, UserIndex};
 use fusion_core::input::Intake;
 use fusion_core::workspace::quota::Excess;
 use fusion_core::{Agent, Caller, Millis, Rights, State, TaskId, TaskState, Time};
 use fusion_proto::v1;
-use std::collections::BTreeMap;
 use tonic::Status;
 
 /// Rates are over this long.
@@ -19,9 +19,13 @@ const RATE_WINDOW: Millis = Millis::from_secs(60);
 /// Failures older than this were seen.
 const FAILURES_WINDOW: Millis = Millis::from_secs(3600);
 
+/// Of one user at once; others of theirs wait: what began and ended of late is looked through on the engine's thread.
+static COUNTS: Turns = Turns::new(1);
+
 impl Door {
     /// The whole answer; who may administer sees every user in it.
     pub(super) async fn status(&self, caller: Caller) -> Result<v1::Status, Status> {
+        let _turn = COUNTS.take(caller.uid).await;
         let status = self.engine.look(move |state, now| counts(state, caller, now)).await;
         let mut status = status.map_err(|reject| refuse(&reject))?;
         for user in &mut status.users {
@@ -59,40 +63,35 @@ impl Door {
 
 /// How much there is of what a caller may see, by the words of states.
 struct Seen {
-    agents: Words,
-    tasks: Words,
+    agents: Counts,
+    tasks: Counts,
     running: u32,
 }
 
-type Words = BTreeMap<&'static str, u64>;
-
 impl Seen {
-    /// Of everything for who may administer; of others every thing in memory is looked at once.
     fn of(state: &State, caller: Caller) -> Self {
         let index = state.index();
-        if caller.rights == Rights::Admin {
-            let (agents, tasks) = (index.agent_words.clone(), index.task_words.clone());
-            return Self { agents, tasks, running: index.running };
+        let running = match caller.rights {
+            Rights::Admin => index.running,
+            Rights::User | Rights::Agent(_) => index.users.get(&caller.uid).map_or(0, |user| user.running),
+        };
+        let mut seen = Self { agents: Counts::new(), tasks: Counts::new(), running };
+        for (_, words) in index.words.iter().filter(|(owner, _)| State::sees(caller, **owner)) {
+            add(&mut seen.agents, &words.agents);
+            add(&mut seen.tasks, &words.tasks);
         }
-        let agents = state.agents().filter(|agent| State::sees(caller, agent.owner));
-        let tasks = state.tasks().filter(|task| State::sees(caller, task.owner));
-        Self {
-            agents: tally(agents.map(|agent| agent.life.word())),
-            tasks: tally(tasks.map(|task| task.state.word())),
-            running: index.users.get(&caller.uid).map_or(0, |user| user.running),
-        }
+        seen
     }
 }
 
-fn tally(words: impl Iterator<Item = &'static str>) -> Words {
-    words.fold(Words::new(), |mut counts, word| {
-        *counts.entry(word).or_default() += 1;
-        counts
-    })
+fn add(sum: &mut Counts, counts: &Counts) {
+    for (word, count) in counts {
+        *sum.entry(word).or_default() += count;
+    }
 }
 
 fn counts(state: &State, caller: Caller, now: Time) -> v1::Status {
-    let words = |words: &Words| words.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect();
+    let words = |words: &Counts| words.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect();
     let seen = Seen::of(state, caller);
     let (submitted_per_second, ended_per_second) = rates(state, caller, now);
     v1::Status {
