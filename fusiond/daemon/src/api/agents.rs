@@ -347,24 +347,17 @@ impl Door {
         let seed = super::seed::plan(ask.seed)?;
         let request = super::submit::request_hash(owner, &ask.request_id);
         let name = if ask.name.is_empty() { self.make_name(profile, request)? } else { ask.name };
-        let mut env_all: Vec<(String, String)> = profile.env.clone().into_iter().collect();
-        env_all.extend(env);
         let capabilities = profile.capabilities.iter().cloned().chain(ask.capabilities).collect();
-        let recipe = Recipe {
+        let mut recipe = Recipe {
             command,
-            prompt: profile.prompt.word().to_owned(),
-            home: profile.home.word().to_owned(),
             sandbox,
-            result: profile.result.to_string(),
-            usage: profile.usage.as_ref().map(ToString::to_string).unwrap_or_default(),
-            tokens: profile.tokens.iter().map(ToString::to_string).collect(),
-            env: env_all,
             path: ask.path,
             lang: ask.lang,
             backend: backend.to_owned(),
             workspace: self.paths.workspaces.join(&owner_name).to_string_lossy().into_owned(),
-            stdin: profile.stdin.word().to_owned(),
+            ..profile.recipe()
         };
+        recipe.env.extend(env);
         let spec = AgentSpec {
             name,
             profile: profile.name.clone(),

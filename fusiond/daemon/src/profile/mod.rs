@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fusion_core::Millis;
+use fusion_core::agent::Recipe;
 
 pub use self::library::{APPLIED, Library, read};
 pub use crate::config::Trust;
@@ -178,6 +179,25 @@ words!(
 /// All profiles, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profiles(BTreeMap<String, Profile>);
+
+impl Profile {
+    /// How agents of it are run, as far as it says so: without the place, the backend, and what a caller adds.
+    #[must_use]
+    pub fn recipe(&self) -> Recipe {
+        Recipe {
+            command: self.command.clone(),
+            prompt: self.prompt.word().to_owned(),
+            stdin: self.stdin.word().to_owned(),
+            home: self.home.word().to_owned(),
+            sandbox: self.sandbox.word().to_owned(),
+            result: self.result.to_string(),
+            usage: self.usage.as_ref().map(ToString::to_string).unwrap_or_default(),
+            tokens: self.tokens.iter().map(ToString::to_string).collect(),
+            env: self.env.clone().into_iter().collect(),
+            ..Recipe::default()
+        }
+    }
+}
 
 impl Profiles {
     /// The built-in profiles, then those of each folder in turn; a later one of the same name wins. A missing folder

@@ -45,18 +45,9 @@ fn pool(profile: &Profile, runtime: &Runtime, owner: Option<u32>, paths: &Paths)
     let limits = AgentLimits::default();
     let backend = word(runtime.choose_backend(&limits).ok()?);
     let recipe = Recipe {
-        command: profile.command.clone(),
-        prompt: profile.prompt.word().to_owned(),
-        home: profile.home.word().to_owned(),
-        sandbox: profile.sandbox.word().to_owned(),
-        result: profile.result.to_string(),
-        usage: profile.usage.as_ref().map(ToString::to_string).unwrap_or_default(),
-        tokens: profile.tokens.iter().map(ToString::to_string).collect(),
-        env: profile.env.clone().into_iter().collect(),
         backend: backend.to_owned(),
-        stdin: profile.stdin.word().to_owned(),
         workspace: paths.workspaces.to_string_lossy().into_owned(),
-        ..Recipe::default()
+        ..profile.recipe()
     };
     let capabilities: Capabilities = profile.capabilities.iter().cloned().collect();
     let spec = AgentSpec {
