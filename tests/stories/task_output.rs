@@ -1,5 +1,8 @@
 //! Stories of `task logs` and `task result`.
 
+use std::io::Read as _;
+use std::process::Stdio;
+
 use fusion_tests::{Daemon, Setup, stream};
 
 use crate::{daemon_with_agent, last_attempt};
@@ -67,6 +70,38 @@ fn task_result_steers_no_terminal_and_is_the_same_bytes_elsewhere() {
     assert_eq!(command.stdout, b"a\x1b]52;c;eA==\x07b\xe2\x80\xaec");
     let seen = ctl.on_terminal(&["task", "result", &task], "").stdout;
     assert!(seen.contains(r"a\u{1b}]52;c;eA==\u{7}b\u{202e}c"), "{seen:?}");
+}
+
+#[test]
+fn task_result_of_more_text_than_fits_is_cut_between_characters_in_a_document() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let script = "printf x; yes ä | head -n 600000 | tr -d '\\n'";
+    let task = ctl.id(&["run", "shell", script]);
+    let cut = ctl.json(&["task", "result", &task]);
+    let text = cut["result"].as_str().expect("a text");
+    assert_eq!((&cut["truncated"], text.len()), (&true.into(), (1 << 20) - 1));
+    assert!(text.strip_prefix('x').is_some_and(|rest| rest.chars().all(|letter| letter == 'ä')));
+    let task = ctl.id(&["run", "shell", r"printf 'a\303'"]);
+    assert_eq!(ctl.refused(4, &["task", "result", &task])["code"], "result_no_text", "nothing was cut here");
+}
+
+#[test]
+fn task_logs_that_break_off_are_a_whole_document() {
+    let (mut daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("flood 20000000 42", &[]);
+    assert_eq!(ctl.ended(&task)["state"], "succeeded");
+    let mut command = ctl.command(&["-o", "json", "task", "logs", &task]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+    let mut printed = vec![0];
+    let mut stdout = child.stdout.take().expect("stdout is a pipe");
+    stdout.read_exact(&mut printed).expect("the first line comes");
+    daemon.kill9();
+    stdout.read_to_end(&mut printed).expect("the rest comes");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines: serde_json::Value = serde_json::from_slice(&printed).expect("one document");
+    assert!(lines.as_array().is_some_and(|lines| !lines.is_empty()));
 }
 
 #[test]

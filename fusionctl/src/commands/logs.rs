@@ -99,7 +99,10 @@ pub(crate) async fn run(
         match end {
             None => return printer.finish(out),
             Some(status) if args.follow && is_lost(&status) => patience.outlive(link, status).await?,
-            Some(status) => return Err(status.into()),
+            Some(status) => {
+                printer.break_off(out)?;
+                return Err(status.into());
+            }
         }
     }
 }
@@ -243,6 +246,11 @@ impl Printer {
                 put(chunk, &line_of(chunk, head, *steers), out)
             }
         }
+    }
+
+    /// What has begun is a whole document also where the output broke.
+    fn break_off(&self, out: &mut Output) -> Result<(), Stop> {
+        if self.objects > 0 { self.finish(out) } else { Ok(()) }
     }
 
     fn finish(&self, out: &mut Output) -> Result<(), Stop> {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use fusion_proto::v1::GetTaskResultRequest;
+use fusion_proto::v1::{GetTaskResultRequest, TaskResult};
 use serde::Serialize;
 
 use crate::commands::Session;
@@ -14,6 +14,9 @@ const AFTER: &str = "\
 Examples:
   fusionctl task result 4f2k9x0a > answer.txt
   fusionctl task result 4f2k9x0a -o json | jq -r .result";
+
+/// The most bytes of a character behind its first one (UTF-8, RFC 3629).
+const CHARACTER_REST_MAX: usize = 3;
 
 /// Arguments of `task result`.
 #[derive(Debug, clap::Args)]
@@ -43,34 +46,86 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     let request = GetTaskResultRequest { task: args.task };
     let result = link.repeat(async || link.tasks().get_task_result(request.clone()).await).await?;
     if session.out.format() != Format::Table {
-        let unfit = |_| {
+        let unfit = || {
             let complaint = Complaint::new(Exit::Refused, "result_no_text", "the result is no UTF-8 text");
             complaint.hint("leave out --output for its bytes as they are")
         };
         let (truncated, missing_bytes) = (result.truncated, result.missing_bytes);
-        let answer =
-            Answer { result: String::from_utf8(result.data).map_err(unfit)?, truncated, missing_bytes };
+        let answer = Answer { result: text(result).ok_or_else(unfit)?, truncated, missing_bytes };
         session.out.document(&answer, |_| Ok(()))?;
         return Ok(Exit::Done);
     }
     session.out.foreign(&result.data)?;
-    if result.missing_bytes > 0 {
-        let left = result.data.len();
-        let all = result.missing_bytes + left as u64;
-        let note = if result.truncated {
-            format!("note: {} bytes of the result are missing in it\n", result.missing_bytes)
-        } else {
-            format!("note: only {left} of the {all} bytes of the result are left\n")
-        };
-        drop(io::stderr().write_all(note.as_bytes()));
-    }
-    if result.truncated {
-        let note = format!(
-            "note: the result is cut at {} bytes; `fusionctl task logs {name}` has all of it\n",
-            result.data.len()
-        );
+    for note in notes(&result, &name) {
         // With stderr gone there is nobody left to tell.
-        drop(io::stderr().write_all(note.as_bytes()));
+        drop(io::stderr().write_all(format!("note: {note}\n").as_bytes()));
     }
     Ok(Exit::Done)
+}
+
+/// The result as a text, if it is one. The daemon counts bytes: where it cut, a character may be cut as well, and is left out.
+fn text(result: TaskResult) -> Option<String> {
+    let TaskResult { mut data, truncated, missing_bytes } = result;
+    if missing_bytes > 0 {
+        let rest =
+            data.iter().take(CHARACTER_REST_MAX).take_while(|byte| matches!(byte, 0x80..=0xbf)).count();
+        data.drain(..rest);
+    }
+    if (truncated || missing_bytes > 0)
+        && let Err(error) = std::str::from_utf8(&data)
+        && error.error_len().is_none()
+    {
+        data.truncate(error.valid_up_to());
+    }
+    String::from_utf8(data).ok()
+}
+
+/// What is to be known of a result that is not all of it.
+fn notes(result: &TaskResult, name: &str) -> Vec<String> {
+    let (left, missing) = (result.data.len(), result.missing_bytes);
+    let cut = |what| format!("the result is cut at {left} bytes; `fusionctl task logs {name}` has {what}");
+    match (result.truncated, missing) {
+        (false, 0) => Vec::new(),
+        (false, missing) => {
+            vec![format!("only {left} of the {} bytes of the result are left", missing + left as u64)]
+        }
+        (true, 0) => vec![cut("all of it")],
+        (true, missing) => vec![format!("{missing} bytes of the result are missing in it"), cut("the rest")],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(data: &[u8], truncated: bool, missing_bytes: u64) -> TaskResult {
+        TaskResult { data: data.to_vec(), truncated, missing_bytes }
+    }
+
+    #[test]
+    fn a_character_at_a_cut_is_left_out_and_other_bytes_are_no_text() {
+        let letters = "äöü€".as_bytes();
+        assert_eq!(text(result(letters, false, 0)).as_deref(), Some("äöü€"));
+        assert_eq!(text(result(&letters[..8], true, 0)).as_deref(), Some("äöü"));
+        assert_eq!(text(result(&letters[1..8], false, 2)).as_deref(), Some("öü"));
+        assert_eq!(text(result(&letters[8..], false, 1)).as_deref(), Some(""));
+        for (bytes, truncated, missing) in
+            [(&letters[..8], false, 0), (&letters[1..], true, 0), (b"a\xff\xfea".as_slice(), true, 1)]
+        {
+            assert_eq!(text(result(bytes, truncated, missing)), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn logs_are_not_said_to_have_what_is_missing() {
+        let notes = |truncated, missing| notes(&result(b"abc", truncated, missing), "T").join("\n");
+        assert_eq!(notes(false, 0), "");
+        assert_eq!(notes(false, 2), "only 3 of the 5 bytes of the result are left");
+        assert_eq!(notes(true, 0), "the result is cut at 3 bytes; `fusionctl task logs T` has all of it");
+        assert_eq!(
+            notes(true, 2),
+            "2 bytes of the result are missing in it\n\
+             the result is cut at 3 bytes; `fusionctl task logs T` has the rest"
+        );
+    }
 }
