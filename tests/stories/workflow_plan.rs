@@ -63,3 +63,40 @@ fn workflow_plan_estimates_from_runs_of_the_same_name() {
     let known = ctl.json(&["workflow", "plan", &flow]);
     assert!(known["estimate"].is_string() && known["waves"][0][0]["took"].is_string(), "{known}");
 }
+
+#[test]
+fn workflow_plan_refuses_what_a_run_refuses_and_nothing_else() {
+    let (daemon, ctl) = crate::daemon_with_agent();
+    let file = daemon.folder().join("profiles.toml");
+    std::fs::write(&file, "[profile.walled]\ncommand = [\"true\"]\nsandbox = \"landlock\"\n").unwrap();
+    ctl.ok(&["profile", "apply", file.to_str().unwrap()]);
+    let agent = ctl.json(&["agent", "show", "a"])["id"].as_str().unwrap().to_owned();
+    let part = &agent[agent.len() - 10..];
+    let planned = |terms: &str| {
+        let flow = daemon.flow("p", &format!("name: p\nnodes: [{{id: x, {terms}, prompt: say x}}]\n"));
+        let plan = ctl.json(&["workflow", "plan", &flow]);
+        (flow, plan["waves"][0][0].clone())
+    };
+    for (terms, note, code) in [
+        (
+            "profile: walled",
+            "profile walled wants the sandbox landlock, which cannot be enforced here",
+            "sandbox_unavailable",
+        ),
+        ("agent: nobody", "there is no agent nobody", "agent_not_found"),
+    ] {
+        let (flow, step) = planned(terms);
+        assert_eq!(step["note"], format!("{note}: the run would be refused"), "{step}");
+        let exit = if code == "agent_not_found" { 3 } else { 4 };
+        assert_eq!(ctl.refused(exit, &["workflow", "run", &flow])["code"], code);
+    }
+    for name in ["a", agent.as_str(), part] {
+        let (flow, step) = planned(&format!("agent: \"{name}\""));
+        assert_eq!((&step["agent"], step.get("note")), (&json!("a"), None), "{step}");
+        assert_eq!(ctl.run_ended(&ctl.start_run(&flow, &[]))["state"], "succeeded");
+    }
+    ctl.ok(&["agent", "terminate", "a"]);
+    let (flow, step) = planned("agent: a");
+    assert_eq!(step["note"], "agent a is terminated: the run would be refused", "{step}");
+    assert_eq!(ctl.refused(4, &["workflow", "run", &flow])["code"], "agent_state");
+}

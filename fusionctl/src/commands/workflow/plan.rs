@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use fusion_proto::v1::{Agent, AgentState, ListAgentsRequest, ListProfilesRequest, Profile};
+use fusion_proto::v1::{Agent, AgentState, GetAgentRequest, ListAgentsRequest, ListProfilesRequest, Profile};
 use fusion_workflow::definition::{Definition, Node, Terms, Work};
 use fusion_workflow::order::Order;
+use fusion_workflow::template::is_template;
 use serde::Serialize;
 
 use super::applied;
@@ -17,7 +18,7 @@ use super::file::{File, is_file};
 use super::past::{Past, past};
 use crate::client::Link;
 use crate::commands::Session;
-use crate::error::{Exit, Stop};
+use crate::error::{Complaint, Exit, Stop};
 use crate::table;
 use crate::units::format_duration;
 use crate::view::word::instant;
@@ -102,7 +103,8 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         Some(definition) => definition,
         None => applied::find(&link, &args.file).await?,
     };
-    let staff = Staff { agents: agents(&link).await?, profiles: profiles(&link).await? };
+    let (agents, profiles) = (agents(&link).await?, profiles(&link).await?);
+    let staff = Staff { agents, profiles, named: named(&link, &definition).await? };
     let past = past(&link, &definition.name).await?;
     let mut plan = plan(&definition, &staff, &past);
     plan.costs.look(&definition, &staff.agents, &staff.profiles);
@@ -114,6 +116,32 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
 struct Staff {
     agents: Vec<Agent>,
     profiles: Vec<Profile>,
+    /// What the daemon knows by the names that nodes give, or why it knows nothing.
+    named: BTreeMap<String, Result<Agent, String>>,
+}
+
+/// Looks for each agent that a node names, as the start of a run does: by a name, an id, or a part of one.
+async fn named(
+    link: &Link,
+    definition: &Definition,
+) -> Result<BTreeMap<String, Result<Agent, String>>, Stop> {
+    let names =
+        definition.all_nodes().into_iter().filter_map(|node| node.terms.or(&definition.defaults).agent);
+    let names: BTreeSet<String> = names.filter(|name| !is_template(name)).collect();
+    let mut found = BTreeMap::new();
+    for name in names {
+        let request = GetAgentRequest { agent: name.clone() };
+        let agent = match link.repeat(async || link.agents().get_agent(request.clone()).await).await {
+            Ok(agent) => Ok(agent),
+            Err(stop) => match stop.into_complaint()? {
+                Complaint { exit: Exit::NotFound, .. } => Err(format!("there is no agent {name}")),
+                Complaint { exit: Exit::Usage, message, .. } => Err(message),
+                complaint => return Err(complaint.into()),
+            },
+        };
+        found.insert(name, agent);
+    }
+    Ok(found)
 }
 
 /// A user has a hundred of them at most.
@@ -223,16 +251,17 @@ fn takers<'a>(terms: &Terms, staff: &'a Staff) -> (Vec<&'a Agent>, String) {
     let agents = &staff.agents;
     let wanted: Vec<&str> = terms.capabilities.iter().flatten().map(String::as_str).collect();
     if let Some(name) = terms.agent.as_deref() {
-        if fusion_workflow::template::is_template(name) {
-            return (Vec::new(), "its agent is known when it begins".to_owned());
-        }
-        return match agents.iter().find(|agent| agent.name == name || agent.id == name) {
-            Some(agent) => (vec![agent], String::new()),
-            None => (Vec::new(), format!("there is no agent {name}: the run would be refused")),
+        return match staff.named.get(name) {
+            Some(Ok(agent)) if agent.state() == AgentState::Terminated => {
+                (Vec::new(), format!("agent {name} is terminated: the run would be refused"))
+            }
+            Some(Ok(agent)) => (vec![agent], String::new()),
+            Some(Err(cause)) => (Vec::new(), format!("{cause}: the run would be refused")),
+            None => (Vec::new(), "its agent is known when it begins".to_owned()),
         };
     }
     let profile = terms.profile.as_deref();
-    if profile.is_some_and(fusion_workflow::template::is_template) {
+    if profile.is_some_and(is_template) {
         return (Vec::new(), "the profile of its agent is known when it begins".to_owned());
     }
     if let Some(note) = profile.and_then(|name| refused(name, &staff.profiles)) {
@@ -258,10 +287,11 @@ fn refused(name: &str, profiles: &[Profile]) -> Option<String> {
     let Some(profile) = profiles.iter().find(|known| known.name == name) else {
         return Some(format!("there is no profile {name}: the run would be refused"));
     };
-    let cause = match (profile.kind.as_str(), profile.command.is_empty()) {
-        ("exec", false) => return None,
-        ("exec", true) => "has no command of its own".to_owned(),
-        (kind, _) => format!("is of kind {kind}, which this version does not run"),
+    let cause = match (profile.kind.as_str(), profile.command.is_empty(), profile.sandbox.as_str()) {
+        ("exec", false, "user") => return None,
+        ("exec", false, sandbox) => format!("wants the sandbox {sandbox}, which cannot be enforced here"),
+        ("exec", true, _) => "has no command of its own".to_owned(),
+        (kind, ..) => format!("is of kind {kind}, which this version does not run"),
     };
     Some(format!("profile {name} {cause}: the run would be refused"))
 }
@@ -390,7 +420,8 @@ mod tests {
             .zip([2, 5, 1, 0, 0, 0])
             .map(|(id, secs)| (id.to_owned(), took(secs)));
         let command = Profile { name: "command".to_owned(), kind: "exec".to_owned(), ..Profile::default() };
-        let staff = Staff { agents: vec![coder], profiles: vec![command] };
+        let named = [("nobody".to_owned(), Err("there is no agent nobody".to_owned()))].into();
+        let staff = Staff { agents: vec![coder], profiles: vec![command], named };
         let plan = plan(&definition, &staff, &past.collect());
         let waves: Vec<Vec<&str>> =
             plan.waves.iter().map(|wave| wave.iter().map(|step| step.id.as_str()).collect()).collect();
