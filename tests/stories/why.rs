@@ -36,6 +36,34 @@ fn why_explains_an_agent() {
 }
 
 #[test]
+fn why_takes_names_before_parts_of_ids_and_runs_by_parts_as_well() {
+    let (daemon, ctl) = daemon_with_agent();
+    let task = ctl.submit("say x", &["--capability", "fly"]);
+    let name = part_of(&task);
+    assert_eq!(ctl.json(&["why", name])["subject"], task.as_str());
+    let agent = ctl.spawn_fake(name, &[]);
+    assert_eq!(ctl.json(&["why", name])["subject"], agent.as_str());
+    assert_eq!(ctl.json(&["event", "list", "--subject", name])[0]["subject"], agent.as_str());
+    ctl.ok(&["agent", "terminate", name]);
+    assert_eq!(ctl.json(&["why", name])["subject"], agent.as_str(), "also when it is terminated");
+    let flow = daemon.flow("w", "name: w\nnodes: [{id: gate, approval: {}}]\n");
+    let run = ctl.start_run(&flow, &[]);
+    let part = part_of(&run);
+    assert_eq!(ctl.json(&["why", part])["subject"], run.as_str());
+    assert_eq!(ctl.json(&["why", &format!("{part}/gate")])["subject"], format!("{run}/gate"));
+    assert_eq!(ctl.refused(3, &["why", &format!("{part}/none")])["code"], "node_not_found");
+    for nothing in ["nobody", "nobody/gate", "key:none"] {
+        assert_eq!(ctl.refused(3, &["why", nothing])["code"], "subject_not_found");
+    }
+}
+
+/// A part of an id that could be a name: the last letter that ten more follow, and those.
+fn part_of(id: &str) -> &str {
+    let at = id[..id.len() - 10].rfind(|letter: char| letter.is_ascii_lowercase());
+    &id[at.expect("ids of this age have letters")..]
+}
+
+#[test]
 fn why_without_a_name_tells_what_waits_and_what_needs_somebody_first() {
     let (_daemon, ctl) = daemon_with_agent();
     assert!(ctl.ok(&["why"]).contains("nothing of yours waits"));

@@ -23,6 +23,7 @@ pub mod effect;
 pub mod event;
 pub mod explain;
 pub mod failure;
+mod find;
 pub mod ids;
 pub mod index;
 pub mod input;

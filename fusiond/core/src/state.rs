@@ -10,7 +10,6 @@ use crate::index::Index;
 use crate::input::{Actor, Caller, Intake, Rights};
 use crate::pool::AllPools;
 use crate::profile::UserProfiles;
-use crate::reject::Reject;
 use crate::secret::{self, Secret};
 use crate::step::Out;
 use crate::task::Task;
@@ -321,56 +320,6 @@ impl State {
         task.id == own.task || task.parent() == Some(own.task)
     }
 
-    /// The agent that `text` names for this caller: a name, an id, or a unique part of one. Names of the living come
-    /// first, those of the terminated last.
-    ///
-    /// # Errors
-    /// [`Reject::AgentNotFound`], also for what the caller may not see; [`Reject::AmbiguousId`].
-    pub fn find_agent(&self, caller: Caller, text: &str) -> Result<&Agent, Reject> {
-        let not_found = || Reject::AgentNotFound { agent: text.to_owned() };
-        if let Some(id) = AgentId::parse(text) {
-            return self.agent(id).filter(|agent| Self::sees_agent(caller, agent)).ok_or_else(not_found);
-        }
-        if let Some(id) = self.index.names.get(&(caller.uid, text.to_owned())) {
-            return self.agent(*id).filter(|agent| Self::sees_agent(caller, agent)).ok_or_else(not_found);
-        }
-        let part = text.strip_prefix(AgentId::PREFIX).unwrap_or(text);
-        let named = |agent: &&Agent| !agent.is_terminated() && agent.spec.name == text;
-        let visible = || self.agents().filter(|agent| Self::sees_agent(caller, agent));
-        if let Some(agent) = only("agent", text, visible().filter(named))? {
-            return Ok(agent);
-        }
-        let matching = visible().filter(|agent| is_id_part(part) && agent.id.matches(part));
-        if let Some(agent) = only("agent", text, matching)? {
-            return Ok(agent);
-        }
-        let over = |agent: &&Agent| agent.is_terminated() && agent.spec.name == text;
-        only("agent", text, visible().filter(over))?.ok_or_else(not_found)
-    }
-
-    /// The task in memory that `text` names for this caller: an id, a unique part of one, or
-    /// `key:K`.
-    ///
-    /// # Errors
-    /// [`Reject::TaskNotFound`], also for what the caller may not see; [`Reject::AmbiguousId`].
-    pub fn find_task(&self, caller: Caller, text: &str) -> Result<&Task, Reject> {
-        let not_found = || Reject::TaskNotFound { task: text.to_owned() };
-        let seen =
-            |id: TaskId| self.task(id).filter(|task| self.sees_task(caller, task)).ok_or_else(not_found);
-        if let Some(id) = TaskId::parse(text) {
-            return seen(id);
-        }
-        if let Some(key) = text.strip_prefix("key:") {
-            return seen(*self.index.keys.get(&(caller.uid, key.into())).ok_or_else(not_found)?);
-        }
-        let part = text.strip_prefix(TaskId::PREFIX).unwrap_or(text);
-        if !is_id_part(part) {
-            return Err(not_found());
-        }
-        let matching = self.tasks().filter(|task| task.id.matches(part) && self.sees_task(caller, task));
-        only("task", text, matching)?.ok_or_else(not_found)
-    }
-
     /// Whether this agent waits for work and can be given some: its shim was heard of since the start of
     /// the daemon, and its workspace takes no more than it may.
     #[must_use]
@@ -466,21 +415,5 @@ impl State {
     ) {
         self.seq += 1;
         out.events.push(Event { seq: self.seq, at, actor, owner, kind });
-    }
-}
-
-pub(crate) fn is_id_part(part: &str) -> bool {
-    part.len() >= 3 && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-}
-
-pub(crate) fn only<'a, T>(
-    kind: &'static str,
-    part: &str,
-    mut found: impl Iterator<Item = &'a T>,
-) -> Result<Option<&'a T>, Reject> {
-    let Some(first) = found.next() else { return Ok(None) };
-    match found.count() {
-        0 => Ok(Some(first)),
-        more => Err(Reject::AmbiguousId { kind, part: part.to_owned(), count: more + 1 }),
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Not for: what a change means (`run`).
 
+use crate::find::{is_id_part, only};
 use crate::ids::{RunId, Uid, WorkflowId};
 use crate::input::Caller;
 use crate::reject::Reject;
-use crate::state::{State, is_id_part, only};
+use crate::state::State;
 use crate::time::Time;
 use crate::workflow::{Run, Want, Workflow};
 

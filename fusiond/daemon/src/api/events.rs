@@ -4,10 +4,11 @@
 //! grow: a slow reader costs no memory. Not for: what an event says (`view::event`).
 
 use super::refuse::{broken, refuse};
+use super::subject::{find_subject, id_of};
 use super::{Door, page_size, view};
 use crate::engine::{decode_event, event_key};
 use crate::store::Direction;
-use fusion_core::{AgentId, Caller, Event, Reject, Rights, RunId, SecretId, State, TaskId, Time, WorkflowId};
+use fusion_core::{AgentId, Caller, Event, Rights, RunId, SecretId, State, TaskId, Time, WorkflowId};
 use fusion_proto::v1;
 use std::pin::Pin;
 use tokio::sync::mpsc;
@@ -89,32 +90,14 @@ fn is_full(text: &str) -> bool {
     text.is_empty() || text == "fusiond" || text.starts_with("user:") || is_id
 }
 
-/// The full id of a task, an agent or a run that is named as other verbs take it.
-fn find_subject(state: &State, caller: Caller, text: &str) -> Result<String, Reject> {
-    if text.starts_with(RunId::PREFIX) {
-        return state.find_run(caller, text).map(|run| run.id.to_string());
-    }
-    match state.find_task(caller, text) {
-        Err(Reject::TaskNotFound { .. }) if !text.starts_with(TaskId::PREFIX) => {}
-        found => return found.map(|task| task.id.to_string()),
-    }
-    match state.find_agent(caller, text) {
-        Err(Reject::AgentNotFound { .. }) if !text.starts_with(AgentId::PREFIX) => {}
-        found => return found.map(|agent| agent.id.to_string()),
-    }
-    match state.find_run(caller, text) {
-        Err(Reject::RunNotFound { .. }) => Err(Reject::SubjectNotFound { subject: text.to_owned() }),
-        found => found.map(|run| run.id.to_string()),
-    }
-}
-
 impl Door {
     async fn subject(&self, caller: Caller, text: String) -> Result<String, Status> {
         if is_full(&text) {
             return Ok(text);
         }
         let look = move |state: &State, _: Time| find_subject(state, caller, &text);
-        self.engine.look(look).await.and_then(|found| found).map_err(|reject| refuse(&reject))
+        let found = self.engine.look(look).await.and_then(|found| found).map_err(|reject| refuse(&reject))?;
+        Ok(id_of(found))
     }
 
     fn show_event(&self, event: &Event) -> v1::Event {

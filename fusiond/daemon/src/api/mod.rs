@@ -25,6 +25,7 @@ mod revisions;
 mod secrets;
 mod seed;
 mod status;
+mod subject;
 mod submit;
 mod system;
 mod tasks;

@@ -4,12 +4,13 @@
 
 use super::change::{Changed, plan_resolution};
 use super::refuse::refuse;
+use super::subject::{find_subject, id_of};
 use super::{Door, history, view};
 use crate::engine::Beside;
 use fusion_core::task::Answer;
 use fusion_core::waiting::Thing;
 use fusion_core::workflow::explain::{explain_node, explain_run};
-use fusion_core::{AgentId, Caller, Command, Done, Reject, RunId, State, TaskId, Time, explain, waiting};
+use fusion_core::{AgentId, Caller, Command, Done, Reject, State, TaskId, Time, explain, waiting};
 use fusion_proto::v1;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -263,14 +264,7 @@ impl v1::task_service_server::TaskService for Door {
         };
         let found = self.engine.look(move |state, now| waiting::waiting(state, caller, now, most)).await;
         let (found, more) = found.map_err(|reject| refuse(&reject))?;
-        let explanations = found.into_iter().map(|each| {
-            let subject = match each.thing {
-                Thing::Agent(id) => id.to_string(),
-                Thing::Task(id) => id.to_string(),
-                Thing::Run(id) => id.to_string(),
-            };
-            explanation(subject, each.state, each.why)
-        });
+        let explanations = found.into_iter().map(|each| explanation(id_of(each.thing), each.state, each.why));
         Ok(Response::new(v1::ExplainWaitingResponse { explanations: explanations.collect(), more }))
     }
 }
@@ -320,26 +314,30 @@ fn with_agent(state: &State, id: TaskId, task: v1::Task) -> v1::RunTaskResponse 
 }
 
 fn explain_subject(state: &State, caller: Caller, text: &str, now: Time) -> Result<v1::Explanation, Reject> {
-    if text.starts_with(RunId::PREFIX) {
-        return explain_run_or_node(state, caller, text, now);
-    }
-    let (subject, word, why) = match state.find_task(caller, text) {
-        Ok(task) => (task.id.to_string(), task.state.word(), explain::explain_task(state, task.id, now)),
-        Err(reject @ Reject::TaskNotFound { .. }) if text.starts_with(TaskId::PREFIX) => return Err(reject),
-        Err(Reject::TaskNotFound { .. }) if text.starts_with("key:") => {
-            let found = explain_run_or_node(state, caller, text, now);
-            let unknown =
-                |reject| if matches!(reject, Reject::RunNotFound { .. }) { nothing(text) } else { reject };
-            return found.map_err(unknown);
+    let (subject, word, why) = match find_subject(state, caller, text) {
+        Ok(Thing::Task(id)) => (
+            id.to_string(),
+            state.task(id).map(|task| task.state.word()),
+            explain::explain_task(state, id, now),
+        ),
+        Ok(Thing::Agent(id)) => (
+            id.to_string(),
+            state.agent(id).map(|agent| agent.life.word()),
+            explain::explain_agent(state, id, now),
+        ),
+        Ok(Thing::Run(_)) | Err(Reject::RunNotFound { .. }) => {
+            return explain_run_or_node(state, caller, text, now);
         }
-        Err(Reject::TaskNotFound { .. }) => {
-            let agent = state.find_agent(caller, text).map_err(|reject| neither(reject, text))?;
-            (agent.id.to_string(), agent.life.word(), explain::explain_agent(state, agent.id, now))
+        Err(unknown @ Reject::SubjectNotFound { .. }) => {
+            let found = explain_run_or_node(state, caller, text, now);
+            return found.map_err(|reject| {
+                if matches!(reject, Reject::RunNotFound { .. }) { unknown } else { reject }
+            });
         }
         Err(other) => return Err(other),
     };
     let why = why.unwrap_or_else(|| explain::Explanation { summary: String::new(), reasons: Vec::new() });
-    Ok(explanation(subject, word, why))
+    Ok(explanation(subject, word.unwrap_or_default(), why))
 }
 
 /// A run, or, as `RUN/NODE`, a node of it.
@@ -364,19 +362,6 @@ fn explain_run_or_node(
     let word = run.node(place).map_or("pending", |node| node.state.word());
     let why = explain_node(state, run.id, place, now).unwrap_or_else(none);
     Ok(explanation(format!("{}/{name}", run.id), word, why))
-}
-
-/// What begins as an agent's id is looked for as one alone.
-fn neither(reject: Reject, text: &str) -> Reject {
-    let is_id = text.starts_with(AgentId::PREFIX);
-    if is_id || !matches!(reject, Reject::AgentNotFound { .. }) {
-        return reject;
-    }
-    nothing(text)
-}
-
-fn nothing(text: &str) -> Reject {
-    Reject::SubjectNotFound { subject: text.to_owned() }
 }
 
 fn explanation(subject: String, word: &str, why: explain::Explanation) -> v1::Explanation {
