@@ -96,6 +96,19 @@ fn workflow_result_of_which_a_part_is_left_does_not_pass_for_the_whole() {
 }
 
 #[test]
+fn workflow_result_steers_no_terminal_and_is_the_same_bytes_elsewhere() {
+    let (daemon, ctl) = daemon_with_agent();
+    let text = "name: o\nnodes:\n\
+        - {id: says, run: [printf, '{\"a\": \"b\\302\\233c\\342\\200\\256d\"}'], output: json}\n";
+    let ended = ctl.run_ended(&ctl.start_run(&daemon.flow("o", text), &[]));
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    let show = ["workflow", "show", ended["id"].as_str().unwrap(), "--result", "says"];
+    assert_eq!(ctl.ok(&show), "{\n  \"a\": \"b\u{9b}c\u{202e}d\"\n}");
+    let seen = ctl.on_terminal(&show, "").stdout;
+    assert!(seen.contains(r"b\u{9b}c\u{202e}d"), "{seen:?}");
+}
+
+#[test]
 fn workflow_result_that_was_lost_with_the_power_is_not_an_empty_one() {
     let (daemon, ctl) = daemon_with_agent();
     let text = "name: o\nnodes:\n\

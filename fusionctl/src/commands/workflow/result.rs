@@ -29,9 +29,9 @@ pub(super) async fn print(
     })?;
     match (session.out.format(), value) {
         (Format::Table, Value::String(text)) => session.out.foreign(format!("{text}\n").as_bytes())?,
-        (_, value) => session.out.document(&value, |out| {
-            out.line(&serde_json::to_string_pretty(&value).expect("JSON always has a text"))
-        })?,
+        // Also JSON lets through much of what steers a terminal.
+        (Format::Table, value) => session.out.foreign(format!("{value:#}\n").as_bytes())?,
+        (Format::Json | Format::Jsonl | Format::Yaml, value) => session.out.document(&value, |_| Ok(()))?,
     }
     Ok(Exit::Done)
 }
