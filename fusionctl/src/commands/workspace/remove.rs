@@ -23,17 +23,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
     let act = async |agent: String| {
-        let get = GetWorkspaceRequest { agent: agent.clone() };
-        // What is gone already, or not the caller's, is for the daemon to say when it is to be removed.
-        let found = link.workspaces().get_workspace(get).await;
-        link.workspaces().delete_workspace(DeleteWorkspaceRequest { agent: agent.clone() }).await?;
-        Ok(match found {
-            Ok(found) => {
-                let found = found.into_inner();
-                Removed { id: found.agent, name: found.name }
-            }
-            Err(_) => Removed { id: agent.clone(), name: agent },
-        })
+        let get = GetWorkspaceRequest { agent };
+        let found = link.repeat(async || link.workspaces().get_workspace(get.clone()).await).await?;
+        // By its id: the name may be another one's by now.
+        let request = DeleteWorkspaceRequest { agent: found.agent.clone() };
+        link.workspaces().delete_workspace(request).await?;
+        Ok(Removed { id: found.agent, name: found.name })
     };
     session.each(args.agents, act, |name, _| name.to_owned()).await
 }
