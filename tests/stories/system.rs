@@ -21,6 +21,20 @@ fn system_status_counts_and_says_where_it_lives() {
 }
 
 #[test]
+fn system_status_and_doctor_say_nothing_but_their_exit_when_quiet() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    for args in [&["-q", "system", "status"][..], &["-q", "-o", "json", "system", "status"]] {
+        let quiet = ctl.run(args).expect_code(0);
+        assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+    }
+    let exit = ctl.run(&["system", "doctor"]).code;
+    assert_eq!(ctl.run(&["-q", "system", "doctor"]).expect_code(exit).stdout, "");
+    let nowhere = Ctl::new(&daemon.folder().join("nowhere"));
+    drop(nowhere.run(&["-q", "system", "status"]).expect_code(6));
+}
+
+#[test]
 fn system_doctor_says_which_guarantees_hold() {
     let daemon = Daemon::start();
     let checks = daemon.ctl().json(&["system", "doctor"]);

@@ -9,7 +9,7 @@ use crate::view::system::Diagnosis;
 
 const AFTER: &str = "\
 Exits with 1 when a check failed; a weak one is a guarantee less, not an error. Programs of
-profiles are looked for in your PATH, as you.
+profiles are looked for in your PATH, as you. With -q nothing is printed.
 
 Example:
   fusionctl system doctor";
@@ -26,6 +26,10 @@ pub(crate) async fn run(mut session: Session, Args {}: Args) -> Result<Exit, Sto
     let answer =
         link.repeat(async || link.system().diagnose(DiagnoseRequest { path: path.clone() }).await).await?;
     let diagnosis = Diagnosis::from(answer);
+    let exit = Exit::of_success(!diagnosis.failed());
+    if session.out.is_quiet() {
+        return Ok(exit);
+    }
     session.out.document(&diagnosis, |out| {
         for line in table::lines_in_full(Diagnosis::HEADER, diagnosis.rows()) {
             out.line(&line)?;
@@ -43,5 +47,5 @@ pub(crate) async fn run(mut session: Session, Args {}: Args) -> Result<Exit, Sto
         }
         Ok(())
     })?;
-    Ok(Exit::of_success(!diagnosis.failed()))
+    Ok(exit)
 }

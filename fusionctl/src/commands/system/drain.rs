@@ -28,9 +28,6 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     let link = session.link().await?;
     let request = DrainRequest { off: args.off, wait: args.wait };
     let after = link.repeat(async || link.system().drain(request).await).await?;
-    // There is no id to print.
-    if !session.out.is_quiet() {
-        status::print(&mut session, after)?;
-    }
+    status::print(&mut session, after)?;
     Ok(Exit::Done)
 }

@@ -8,8 +8,11 @@ use crate::table;
 use crate::view::system::Status;
 
 const AFTER: &str = "\
-Example:
-  fusionctl system status";
+With -q nothing is printed: the exit code says whether the daemon answers.
+
+Examples:
+  fusionctl system status
+  fusionctl -q system status && echo 'it answers'";
 
 /// Arguments of `system status`.
 #[derive(Debug, clap::Args)]
@@ -24,8 +27,11 @@ pub(crate) async fn run(mut session: Session, Args {}: Args) -> Result<Exit, Sto
     Ok(Exit::Done)
 }
 
-/// Prints a status, also for the verbs that change it.
+/// Prints a status, also for the verbs that change it. It has no id, so with `-q` there is nothing to print.
 pub(super) fn print(session: &mut Session, status: v1::Status) -> Result<(), Stop> {
+    if session.out.is_quiet() {
+        return Ok(());
+    }
     let status = Status::from(status);
     session.out.document(&status, |out| {
         for line in table::fields(&status.fields()) {
