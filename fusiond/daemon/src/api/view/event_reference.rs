@@ -22,7 +22,7 @@ Every change is told by an event, written to disk together with it. `fusionctl e
 tail` follows them without a gap, also over a restart of the daemon.
 
 ```json
-{\"seq\": 41, \"time\": \"2030-01-31T08:00:00Z\", \"type\": \"task.succeeded\", \"actor\": \"user:1000\", \"subject\": \"tsk_…\", \"data\": {}}
+{\"seq\": 41, \"time\": \"2030-01-31T08:00:00.000Z\", \"type\": \"task.succeeded\", \"actor\": \"user:1000\", \"subject\": \"tsk_…\", \"data\": {}}
 ```
 
 `seq` counts from 1 without gaps; who may not see an event sees its number left out. `actor` is `user:UID`, `agent:ID`
