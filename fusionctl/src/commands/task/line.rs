@@ -3,11 +3,13 @@
 //! For: shape and spelling. Not for: limits, names and rules that only the daemon knows.
 
 use std::collections::{HashMap, HashSet};
+use std::marker::PhantomData;
 
 use fusion_proto::v1::{OnLost, SubmitTaskRequest};
 use jiff::Timestamp;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
 
 use super::store::PROMPT_BYTES_MAX;
 use crate::near::nearest;
@@ -40,17 +42,19 @@ const KEYS: [&str; 19] = [
 
 /// Reads one line, which is not empty. `now` is what a relative `notBefore` starts from.
 pub(super) fn parse(text: &str, now: Timestamp) -> Result<SubmitTaskRequest, String> {
-    let Fields(fields) = serde_json::from_str(text).map_err(|error| match error.is_data() {
-        true => "not a JSON object such as {\"prompt\": \"…\"}".to_owned(),
-        false => format!("not valid JSON: {}", without_line(&error)),
-    })?;
+    let Fields(fields) =
+        serde_json::from_str::<Fields<Field>>(text).map_err(|error| match error.is_data() {
+            true => "not a JSON object such as {\"prompt\": \"…\"}".to_owned(),
+            false => format!("not valid JSON: {}", without_line(&error)),
+        })?;
     let mut seen = HashSet::new();
     let mut request = SubmitTaskRequest::default();
     let mut contents = 0;
-    for (key, value) in fields {
+    for (key, field) in fields {
         if !seen.insert(key.clone()) {
             return Err(format!("{key:?} is given twice"));
         }
+        let value = field.value().map_err(|twice| format!("{key:?}: {twice:?} is given twice"))?;
         contents += u32::from(matches!(key.as_str(), "prompt" | "run"));
         set(&mut request, &key, value, now)?;
     }
@@ -61,21 +65,47 @@ pub(super) fn parse(text: &str, now: Timestamp) -> Result<SubmitTaskRequest, Str
     }
 }
 
+/// What stands behind a key. Of an object all fields are kept, as names must not stand twice in it either.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Field {
+    Object(Fields<Value>),
+    Other(Value),
+}
+
+impl Field {
+    /// The value, or the key that stands twice in it.
+    fn value(self) -> Result<Value, String> {
+        let Fields(fields) = match self {
+            Self::Object(fields) => fields,
+            Self::Other(value) => return Ok(value),
+        };
+        let mut object = Map::new();
+        for (key, value) in fields {
+            if object.contains_key(&key) {
+                return Err(key);
+            }
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
 /// The fields of an object, with those that stand there twice.
-struct Fields(Vec<(String, Value)>);
+struct Fields<V>(Vec<(String, V)>);
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Fields<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
+        struct Reader<V>(PhantomData<V>);
 
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Fields;
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Reader<V> {
+            type Value = Fields<V>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<V>, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
@@ -84,7 +114,7 @@ impl<'de> Deserialize<'de> for Fields {
             }
         }
 
-        deserializer.deserialize_map(Reader)
+        deserializer.deserialize_map(Reader(PhantomData))
     }
 }
 
@@ -251,6 +281,12 @@ mod tests {
             (r#"{"prompt": "p", "timeout": 10}"#, "\"timeout\": expected a duration such as \"10m\""),
             (r#"{"prompt": "p", "timeout": "10"}"#, "\"timeout\": \"10\" is not a duration"),
             (r#"{"prompt": "p", "labels": {"a": 1}}"#, "\"labels\": expected an object of strings"),
+            (
+                r#"{"prompt": "p", "labels": {"a": "1", "b": "2", "a": "3"}}"#,
+                "\"labels\": \"a\" is given twice",
+            ),
+            (r#"{"prompt": "p", "env": {"A": "1", "A": "1"}}"#, "\"env\": \"A\" is given twice"),
+            (r#"{"prompt": {"a": 1}}"#, "\"prompt\": expected a string"),
             (r#"{"prompt": "p", "onLost": "never"}"#, "\"onLost\": \"never\" is none of review, retry, fail"),
             (r#"{"prompt": "p", "hold": "yes"}"#, "\"hold\": expected true or false"),
             (r#"{"prompt": null}"#, "\"prompt\": expected a string"),
