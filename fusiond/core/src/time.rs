@@ -52,7 +52,7 @@ impl Millis {
 }
 
 impl std::fmt::Display for Millis {
-    /// As people write durations: `350ms`, `1.5s`, `10m`, `2h`, `1d`.
+    /// As people write durations: `350ms`, `1.5s`, `10m`, `59m59s`, `2h`, `1d`; from a minute on in whole seconds.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const UNITS: [(u64, &str); 3] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m")];
         for (unit, name) in UNITS {
@@ -62,11 +62,40 @@ impl std::fmt::Display for Millis {
         }
         match (self.0 / 1000, self.0 % 1000) {
             (0, ms) => write!(f, "{ms}ms"),
-            (s, 0) => write!(f, "{s}s"),
+            (s, 0) if s < 60 => write!(f, "{s}s"),
             (s, ms) if s < 60 => {
                 write!(f, "{}", format_args!("{s}.{}s", format!("{ms:03}").trim_end_matches('0')))
             }
-            (s, _) => write!(f, "{s}s"),
+            (s, _) => {
+                let parts = [(s / 3600, "h"), (s / 60 % 60, "m"), (s % 60, "s")];
+                parts
+                    .iter()
+                    .filter(|(amount, _)| *amount > 0)
+                    .try_for_each(|(amount, name)| write!(f, "{amount}{name}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        for (ms, text) in [
+            (0, "0ms"),
+            (350, "350ms"),
+            (1500, "1.5s"),
+            (59_000, "59s"),
+            (60_000, "1m"),
+            (90_000, "1m30s"),
+            (3_599_000, "59m59s"),
+            (3_601_500, "1h1s"),
+            (5_400_000, "90m"),
+            (172_800_000, "2d"),
+        ] {
+            assert_eq!(Millis(ms).to_string(), text);
         }
     }
 }

@@ -64,10 +64,15 @@ proptest! {
     #[test]
     fn a_shown_duration_is_never_empty_and_never_longer_than_it_is(value in 0u64..10_000_000_000) {
         let text = Millis(value).to_string();
-        let at = text.find(|c: char| c.is_ascii_alphabetic()).expect("a unit");
-        let (number, unit) = text.split_at(at);
-        let factor = match unit { "ms" => 1.0, "s" => 1e3, "m" => 6e4, "h" => 3.6e6, "d" => 8.64e7, _ => 0.0 };
-        let shown = number.parse::<f64>().expect("a number") * factor;
+        let (mut rest, mut shown) = (text.as_str(), 0.0);
+        while let Some(at) = rest.find(|c: char| c.is_ascii_alphabetic()) {
+            let (number, units) = rest.split_at(at);
+            let (unit, tail) = units.split_at(units.find(|c: char| c.is_ascii_digit()).unwrap_or(units.len()));
+            let factor = match unit { "ms" => 1.0, "s" => 1e3, "m" => 6e4, "h" => 3.6e6, "d" => 8.64e7, _ => 0.0 };
+            shown += number.parse::<f64>().expect("a number") * factor;
+            rest = tail;
+        }
+        prop_assert!(!text.is_empty() && rest.is_empty());
         prop_assert!(shown <= value as f64 + 0.5 && shown + 1000.0 > value as f64);
     }
 }
