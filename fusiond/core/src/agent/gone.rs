@@ -11,7 +11,7 @@ use crate::input::{Actor, Witness};
 use crate::state::State;
 use crate::step::{Out, Turn};
 use crate::task::{Ending, Exit, StopWhy};
-use crate::workspace::Seeded;
+use crate::workspace::{Seeded, seed};
 
 /// The shim of an incarnation is gone, and so is every process of it.
 pub(crate) fn shim_gone(
@@ -22,15 +22,23 @@ pub(crate) fn shim_gone(
     incarnation: u32,
     witness: Witness,
 ) {
+    let highest =
+        witness.started.iter().copied().chain(witness.exits.iter().map(|(serial, _)| *serial)).max();
     for (serial, exit) in witness.exits {
         if !(witness.rebooted && went_with_the_machine(state, id, serial, &exit)) {
             attempt_exited(state, out, turn, id, incarnation, serial, exit);
         }
     }
-    let Some(agent) = state.agents.get(&id).filter(|agent| agent.incarnation == incarnation) else { return };
+    if state.agent(id).is_none_or(|agent| agent.incarnation != incarnation) {
+        return;
+    }
     state.unseen.remove(&(id, incarnation));
-    if let Some(work) = agent.life.work() {
-        let (how, failure) = judge_absence(work, &witness.started, witness.rebooted);
+    if let Some(highest) = highest {
+        seed::outlived(state, out, turn, id, highest);
+    }
+    let work = state.agent(id).and_then(|agent| agent.life.work());
+    if let Some(work) = work {
+        let (how, failure) = judge_absence(work, highest, witness.rebooted);
         lose_work(state, out, turn, id, work, how, failure);
     }
     let Some(agent) = state.agent(id) else { return };
@@ -72,12 +80,14 @@ fn went_with_the_machine(state: &State, id: AgentId, serial: u32, exit: &Exit) -
     exit.stop == Some(StopWhy::Terminated) && work.is_some_and(unasked)
 }
 
-fn judge_absence(work: Work, started: &[u32], rebooted: bool) -> (Ending, Failure) {
+/// `highest` is the highest serial of which the records tell: what a shim has begun before it, it may have told to a state
+/// that is lost.
+fn judge_absence(work: Work, highest: Option<u32>, rebooted: bool) -> (Ending, Failure) {
     if rebooted {
         let failure = Failure::new(FailureCode::LostReboot, "the machine was restarted during the attempt");
         return (Ending::Lost, failure);
     }
-    if started.contains(&work.serial) {
+    if highest.is_some_and(|highest| highest >= work.serial) {
         let failure = Failure::new(FailureCode::LostShim, "the agent's shim died during the attempt");
         return (Ending::Lost, failure);
     }

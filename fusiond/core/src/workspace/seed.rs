@@ -11,8 +11,8 @@
 //! shim took along is made again by the next incarnation.
 //!
 //! A shim that lives keeps the record of an end until a state that knows the end is on disk. So one that has begun the
-//! seeding, runs it no more and has no record of it told its end to a state that is lost (a backup was restored); the
-//! seeding went well, or that state would have ended the shim.
+//! seeding, runs it no more and has no record of it told its end to a state that is lost (a backup was restored). If it
+//! has begun work since, the seeding went well, and the workspace is not emptied; if not, it is made again.
 //!
 //! Not for: how files get there (`fusion-shim seed`), what the hands need for it.
 
@@ -95,8 +95,12 @@ pub(crate) fn adopt(
         if deadline.is_none() {
             stop(state, out, id);
         }
-    } else if highest >= serial {
+    } else if highest > serial {
         done(state, out, turn, id);
+    } else if highest == serial {
+        let serial = agent.next_serial.max(highest + 1);
+        begin(state, out, turn, id, serial);
+        out.order(Effect::Seed { agent: id, incarnation, serial });
     } else {
         out.order(Effect::Seed { agent: id, incarnation, serial });
     }
@@ -133,6 +137,18 @@ pub(crate) fn ended(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, e
         failed(state, out, turn, id, &reason(exit, limit));
     } else {
         done(state, out, turn, id);
+    }
+}
+
+/// The shim is dead, and `highest` was the last of which its records tell: work that it began later is a seeding's good end.
+pub(crate) fn outlived(state: &mut State, out: &mut Out, turn: Turn, id: AgentId, highest: u32) {
+    let Some(agent) = state.agent(id) else { return };
+    let (owner, incarnation) = (agent.owner, agent.incarnation);
+    let AgentLife::Seeding { serial, since, .. } = agent.life else { return };
+    if highest > serial {
+        state.alter_agent(out, id, |agent| agent.seeded = Seeded::Done { incarnation, serial });
+        let kind = EventKind::WorkspaceSeeded { agent: id, took: turn.now.since(since) };
+        state.tell(out, turn.now, Actor::Daemon, Some(owner), kind);
     }
 }
 
