@@ -86,6 +86,7 @@ impl Life {
             960..=979 => self.crash(),
             980..=982 => self.reboot(),
             983..=989 => self.configure(),
+            990..=992 => self.back_up_or_restore(),
             _ => self.world.up.then(|| self.world.commit()).transpose().map(drop),
         }
     }
@@ -193,6 +194,16 @@ impl Life {
         self.note("reboot");
         self.world.crash()?;
         self.world.shims.reboot();
+        Ok(())
+    }
+
+    fn back_up_or_restore(&mut self) -> Result<(), String> {
+        if self.world.has_backup() && self.rng.permille(500) {
+            self.note("restore");
+            return self.world.restore();
+        }
+        self.note("backup");
+        self.world.back_up();
         Ok(())
     }
 

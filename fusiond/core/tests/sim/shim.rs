@@ -3,6 +3,8 @@
 //! A shim is known by (agent, incarnation); it lives through crashes of the daemon. Not for: what
 //! the daemon makes of the news.
 
+mod restored;
+
 use crate::program::{Program, Run};
 use crate::rng::Rng;
 use fusion_core::input::Witness;
@@ -76,6 +78,9 @@ pub(crate) struct Shims {
     pub(crate) behind: Millis,
     /// How much a script lets be in workspaces.
     pub(crate) disks: BTreeMap<AgentId, u64>,
+    /// What ran for a state that is lost.
+    orphans: BTreeSet<(Who, u32)>,
+    is_restored: bool,
 }
 
 type News = Vec<(Who, Outcome)>;
@@ -87,8 +92,24 @@ impl Shims {
         let (launches, began, truth) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         let (seeds, removed, stuck) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let disks = BTreeMap::new();
-        let behind = Millis(0);
-        Self { alive, graves, fate, launches, began, truth, reboots: 0, seeds, removed, stuck, behind, disks }
+        let (behind, orphans, is_restored) = (Millis(0), BTreeSet::new(), false);
+        let reboots = 0;
+        Self {
+            alive,
+            graves,
+            fate,
+            launches,
+            began,
+            truth,
+            reboots,
+            seeds,
+            removed,
+            stuck,
+            behind,
+            disks,
+            orphans,
+            is_restored,
+        }
     }
 
     fn mishap(&mut self, permille: u64) -> bool {
@@ -115,9 +136,9 @@ impl Shims {
                 self.start((agent, incarnation), serial, task, now)?
             }
             Effect::Seed { agent, incarnation, serial } => {
-                let others = (agent, incarnation, 0)..(agent, incarnation, serial);
-                if let Some((.., other)) = self.seeds.range(others).next() {
-                    return Err(format!("attempts {other} and {serial} of {agent} both fill its workspace"));
+                let highest = self.alive.get(&(agent, incarnation)).map_or(0, |shim| shim.highest);
+                if highest > 0 && !self.seeds.contains(&(agent, incarnation, highest)) {
+                    return Err(format!("the workspace of {agent} is filled anew after attempt {highest}"));
                 }
                 self.seeds.insert((agent, incarnation, serial));
                 self.start((agent, incarnation), serial, TaskId(agent.0), now)?
@@ -179,6 +200,14 @@ impl Shims {
     /// The shim of a launch comes up.
     pub(crate) fn come_up(&mut self, who: Who) -> News {
         self.launches.remove(&who);
+        if self.is_restored && !self.alive.contains_key(&who) {
+            // Another life of the same number is put aside.
+            let is_other = |lease: &(AgentId, u32, u32)| (lease.0, lease.1) != who;
+            self.graves.remove(&who);
+            self.began.retain(is_other);
+            self.truth.retain(|lease, _| is_other(lease));
+            self.seeds.retain(is_other);
+        }
         self.alive.entry(who).or_default();
         self.adopt(who)
     }
@@ -253,28 +282,16 @@ impl Shims {
         Ok(vec![(who, Outcome::AttemptStarted { agent, incarnation, serial, at })])
     }
 
-    /// Ends of which only a later state had word are known no more, but for that of a seeding: the shim lives on.
-    pub(crate) fn only_recorded(&mut self) {
-        let alive = self.alive.iter().map(|(who, shim)| (who, &shim.exits));
-        let dead = self.graves.iter().map(|(who, grave)| (who, &grave.exits));
-        let leases = |(who, exits): (&Who, &Vec<(u32, Exit)>)| {
-            exits.iter().map(|(serial, _)| (who.0, who.1, *serial)).collect::<Vec<_>>()
-        };
-        let recorded: BTreeSet<_> = alive.chain(dead).flat_map(leases).collect();
-        let seeds = &self.seeds;
-        self.truth.retain(|lease, _| recorded.contains(lease) || seeds.contains(lease));
-    }
-
     /// The shim has begun an attempt and knows nothing of its end.
     pub(crate) fn forget_attempt(&self, who: Who, serial: u32) -> News {
         vec![(who, Outcome::AttemptForgotten { agent: who.0, incarnation: who.1, serial })]
     }
 
-    /// Where a task runs now.
+    /// Where a task runs now for the present state.
     pub(crate) fn live_attempt_of(&self, task: TaskId) -> Option<(Who, u32)> {
         let runs = |(who, shim): (&Who, &Shim)| {
             let run = shim.running.as_ref().filter(|run| run.task == task)?;
-            Some((*who, run.serial))
+            Some((*who, run.serial)).filter(|run| !self.orphans.contains(run))
         };
         self.alive.iter().find_map(runs)
     }

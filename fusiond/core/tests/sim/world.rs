@@ -95,8 +95,13 @@ impl World {
     pub(crate) fn restore(&mut self) -> Result<(), String> {
         self.crash()?;
         (self.store, self.history) = self.backup.clone().ok_or("there is no backup")?;
-        self.shims.only_recorded();
+        self.shims.outlive(&self.store.load(self.config.clone()));
         Ok(())
+    }
+
+    /// Whether there is something to be restored.
+    pub(crate) const fn has_backup(&self) -> bool {
+        self.backup.is_some()
     }
 
     /// One step, and all that must hold after it.
