@@ -22,7 +22,9 @@ use fusion_sys::process::{Credentials, End, Look, reap_any, reset_signals, stdio
 use fusion_sys::spawn::{Launch, SpawnError, Stage};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, getpid, set_child_subreaper, set_dumpable_behavior};
+use rustix::process::{
+    DumpableBehavior, Pid, Signal, getpid, kill_process_group, set_child_subreaper, set_dumpable_behavior,
+};
 
 use crate::failed;
 use crate::identity::named;
@@ -68,8 +70,7 @@ fn keep(ids: &[OsString], argv: &[OsString]) -> io::Result<ExitCode> {
         Err(error) => return no_program(&error),
     };
     // The pipes end with those who write to them.
-    stdio_to_null()?;
-    let ended = until_over(pid, &wish);
+    let ended = stdio_to_null().and_then(|()| until_over(pid, &wish));
     end_descendants()?;
     Ok(ended?.map_or(ExitCode::FAILURE, code))
 }
@@ -134,12 +135,25 @@ fn until_over(pid: u32, wish: &OwnedFd) -> io::Result<Option<End>> {
     loop {
         let mut asked = [PollFd::new(&process, PollFlags::IN), PollFd::new(wish, PollFlags::empty())];
         match poll(&mut asked, None) {
-            Ok(_) if asked[0].revents().is_empty() => return Ok(None),
-            Ok(_) => return end_of(pid),
+            Ok(_) => {
+                end_group(pid);
+                return if asked[0].revents().is_empty() { Ok(None) } else { end_of(pid) };
+            }
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// In one call, which a program that forks without end does not outrun; what has left its group is met one by one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the group's leader is our own child that nobody has waited for"
+)]
+fn end_group(pid: u32) {
+    let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // ESRCH: there is nobody left in it.
+    let _empty = group.map(|group| kill_process_group(group, Signal::KILL));
 }
 
 /// Orphans that ended before it are put away on the way.
