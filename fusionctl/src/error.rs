@@ -5,9 +5,10 @@
 
 use std::error::Error as _;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use fusion_proto::v1::Refusal;
-use rustix::fs::{FileType, Stat, fstat};
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use serde::Serialize;
 use tonic::{Code, Status};
@@ -307,23 +308,20 @@ impl Stop {
     }
 }
 
-/// A failed write to stdout or stderr: a closed pipe ends quietly, a full disk does not.
-pub(crate) fn output_failed(error: &io::Error) -> Stop {
+/// A failed write to `file`, stdout or stderr: a closed pipe ends quietly, a full disk does not.
+pub(crate) fn output_failed(file: impl AsFd, error: &io::Error) -> Stop {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Stop::OutputClosed;
     }
-    if error.raw_os_error() == Some(Errno::IO.raw_os_error()) && has_device() {
+    if error.raw_os_error() == Some(Errno::IO.raw_os_error()) && is_device(file) {
         return Stop::TerminalGone;
     }
     Complaint::unwritable("stdout", error).into()
 }
 
-/// Whether output goes to a device rather than to a file of a disk. A terminal that was closed does not answer as one.
-fn has_device() -> bool {
-    let is_device = |stat: rustix::io::Result<Stat>| {
-        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice)
-    };
-    is_device(fstat(io::stdout())) || is_device(fstat(io::stderr()))
+/// Whether it is a device rather than a file of a disk. A terminal that was closed does not answer as one.
+fn is_device(file: impl AsFd) -> bool {
+    fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice)
 }
 
 /// Whether the answer never came because the connection broke, or the daemon is going down. Only a
@@ -433,7 +431,15 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_not_an_error() {
-        assert!(matches!(output_failed(&io::ErrorKind::BrokenPipe.into()), Stop::OutputClosed));
-        assert!(matches!(output_failed(&io::ErrorKind::StorageFull.into()), Stop::Complaint(_)));
+        assert!(matches!(output_failed(io::stdout(), &io::ErrorKind::BrokenPipe.into()), Stop::OutputClosed));
+        assert!(matches!(
+            output_failed(io::stdout(), &io::ErrorKind::StorageFull.into()),
+            Stop::Complaint(_)
+        ));
+        let broken = || io::Error::from(Errno::IO);
+        let disk = std::fs::File::open("/proc/self/exe").unwrap();
+        assert!(matches!(output_failed(disk, &broken()), Stop::Complaint(_)), "whatever stderr is");
+        let device = std::fs::File::open("/dev/null").unwrap();
+        assert!(matches!(output_failed(device, &broken()), Stop::TerminalGone));
     }
 }

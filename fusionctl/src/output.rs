@@ -73,12 +73,12 @@ impl Output {
 
     /// One line of text, kept until [`Self::flush`].
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Stop> {
-        writeln!(self.stdout, "{text}").map_err(|error| output_failed(&error))
+        writeln!(self.stdout, "{text}").map_err(|error| output_failed(io::stdout(), &error))
     }
 
     /// Bytes as they are, seen at once.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        self.stdout.write_all(bytes).map_err(|error| output_failed(&error))?;
+        self.stdout.write_all(bytes).map_err(|error| output_failed(io::stdout(), &error))?;
         self.flush()
     }
 
@@ -106,7 +106,7 @@ impl Output {
 
     /// Lets everything out.
     pub(crate) fn flush(&mut self) -> Result<(), Stop> {
-        self.stdout.flush().map_err(|error| output_failed(&error))
+        self.stdout.flush().map_err(|error| output_failed(io::stdout(), &error))
     }
 
     /// One object as a document of the chosen format; for people, as `people` writes it.

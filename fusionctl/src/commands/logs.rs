@@ -323,7 +323,9 @@ fn line_of(chunk: &LogChunk, head: String, steers: bool) -> Vec<u8> {
 
 fn put(chunk: &LogChunk, bytes: &[u8], out: &mut Output) -> Result<(), Stop> {
     match chunk.stream() {
-        LogStream::Stderr => io::stderr().lock().write_all(bytes).map_err(|error| output_failed(&error)),
+        LogStream::Stderr => {
+            io::stderr().lock().write_all(bytes).map_err(|error| output_failed(io::stderr(), &error))
+        }
         LogStream::Stdout | LogStream::Unspecified => out.raw(bytes),
     }
 }
@@ -335,7 +337,7 @@ fn note_gap(chunk: &LogChunk) -> Result<(), Stop> {
     }
     let count = chunk.dropped_bytes;
     let note = format!("note: {count} bytes of output are missing here: the log quota dropped them\n");
-    io::stderr().lock().write_all(note.as_bytes()).map_err(|error| output_failed(&error))
+    io::stderr().lock().write_all(note.as_bytes()).map_err(|error| output_failed(io::stderr(), &error))
 }
 
 #[cfg(test)]
