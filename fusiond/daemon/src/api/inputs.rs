@@ -25,6 +25,8 @@ static GATHERING_OF_ALL: Semaphore = Semaphore::const_new(8);
 
 /// A client gives its place to others when it has sent nothing for so long, or, with that to begin with, less than this.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// It holds its user's turn from its beginning on.
+const PATIENCE_AT_FIRST: Duration = Duration::from_secs(5);
 const BYTES_PER_SECOND_MIN: u64 = 128 << 10;
 
 impl Door {
@@ -37,7 +39,7 @@ impl Door {
         // Nothing is in memory while it waits, and the user's own comes first: nobody waits for it while they hold a place
         // of all.
         let _turn = GATHERING.take(caller.uid).await;
-        let first = next(&mut pieces, Instant::now() + PATIENCE).await?;
+        let first = next(&mut pieces, Instant::now() + PATIENCE_AT_FIRST).await?;
         let first = first.ok_or_else(|| refuse(&Reject::FieldMissing { field: "data" }))?;
         let (owner, _) = self.owner(caller, &first.user).map_err(|reject| refuse(&reject))?;
         let _place = GATHERING_OF_ALL.acquire().await.map_err(|_closed| refuse(&Reject::Stopping))?;
