@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-pub(crate) use self::build::{Profile, Recipe, answer, debs, programs, release_flags, rpms, stage, target};
+pub(crate) use self::build::{Profile, Recipe, answer, epoch, programs, release_flags, target};
+use self::build::{debs, rpms, stage};
 use crate::shell;
 
 /// Makes everything in `target/dist`.
@@ -47,11 +48,8 @@ fn make(profile: Profile) -> anyhow::Result<PathBuf> {
     if out.exists() {
         std::fs::remove_dir_all(&out).with_context(|| format!("emptying {}", out.display()))?;
     }
-    let recipe = Recipe { profile, target, revision: 1, out: out.clone() };
-    programs(&recipe)?;
-    stage(&recipe)?;
-    let mut made = debs(&recipe)?;
-    made.extend(rpms(&recipe)?);
+    let recipe = Recipe { profile, target, revision: 1, out: out.clone(), pages: None };
+    let made = pack(&recipe, true)?;
     if profile == Profile::Release {
         judge::sizes(&recipe)?;
     }
@@ -63,6 +61,42 @@ fn make(profile: Profile) -> anyhow::Result<PathBuf> {
         shell::say(&format!("{bytes:>10}  {}\n", entry.display()));
     }
     Ok(out)
+}
+
+/// Builds the programs and packs them.
+///
+/// # Errors
+///
+/// When a tool is missing and cannot be installed, or something does not build.
+pub(crate) fn pack(recipe: &Recipe, with_rpm: bool) -> anyhow::Result<Vec<PathBuf>> {
+    programs(recipe)?;
+    stage(recipe)?;
+    let mut made = debs(recipe)?;
+    if with_rpm {
+        made.extend(rpms(recipe)?);
+    }
+    Ok(made)
+}
+
+/// `cargo xtask packages DIR`: the packages alone, neither judged nor told of.
+///
+/// # Errors
+///
+/// When a tool is missing and cannot be installed, or something does not build.
+pub(crate) fn packages(out: &Path, flags: &[&str]) -> anyhow::Result<()> {
+    let (mut profile, mut with_rpm, mut pages) = (Profile::Dev, true, None);
+    let mut flags = flags.iter();
+    while let Some(flag) = flags.next() {
+        match *flag {
+            "--release" => profile = Profile::Release,
+            "--without-rpm" => with_rpm = false,
+            "--pages" => pages = Some(PathBuf::from(flags.next().context("--pages takes a folder")?)),
+            other => bail!("{other:?} is no flag of `packages`: --release, --without-rpm, --pages DIR"),
+        }
+    }
+    let out = std::path::absolute(out).context("naming the folder of the packages")?;
+    pack(&Recipe { profile, target: target(), revision: 1, out, pages }, with_rpm)?;
+    Ok(())
 }
 
 fn checksums(out: &Path) -> anyhow::Result<()> {
@@ -94,7 +128,8 @@ fn sorted(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 fn install(profile: Profile, first: &Path) -> anyhow::Result<()> {
     let scratch =
         tempfile::Builder::new().prefix("fusiond-second-").tempdir().context("a temporary folder")?;
-    let recipe = Recipe { profile, target: target(), revision: 2, out: scratch.path().to_owned() };
+    let out = scratch.path().to_owned();
+    let recipe = Recipe { profile, target: target(), revision: 2, out, pages: None };
     let new = [debs(&recipe)?, rpms(&recipe)?].concat();
     let old = sorted(first)?;
     let of = |ending: &str| install::Pair { old: ending_with(&old, ending), new: ending_with(&new, ending) };
@@ -116,7 +151,7 @@ fn build_again(out: &Path) -> anyhow::Result<()> {
     let copy = elsewhere.path().to_string_lossy().into_owned();
     let unpack = format!("git archive HEAD | tar -x -C '{copy}'");
     shell::run("sh", &["-c", &unpack])?;
-    let (epoch, target) = (build::epoch()?, format!("{copy}/target"));
+    let (epoch, target) = (epoch()?, format!("{copy}/target"));
     shell::say(&format!("building again in {copy}\n"));
     let status = shell::command(shell::cargo())
         .args(["run", "--quiet", "--package", "xtask", "--", "dist"])

@@ -56,6 +56,9 @@ usage: cargo xtask ERRAND
   newcomer [--warm]         clone, follow the README to the first result and the guide, and time it [--warm: reuse what
                             is built here]
   notices FILE PROGRAM…     write the licence texts of the libraries in these programs
+  packages DIR [--release] [--without-rpm] [--pages DIR]
+                            the packages alone, as tests build them, neither judged nor told of; with man pages that
+                            are there already
   tidy                      check the rules of the house that no compiler checks
   vm [--quick | --kvm] [--without-rpm] [--release] [STORY…]
                             install the packages on a machine with systemd and run the stories of tests/vm there;
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::write(),
         ["lives", flags @ ..] => lives::run(flags),
         ["newcomer", flags @ ..] => newcomer::run(flags),
+        ["packages", folder, flags @ ..] => dist::packages(folder.as_ref(), flags),
         ["notices", words @ ..] => dist::notices::run(words),
         ["man"] => docs::man("target/man"),
         ["man", folder] => docs::man(folder),

@@ -8,8 +8,14 @@ use std::process::{Command, Stdio};
 use crate::dist;
 use anyhow::{Context as _, bail};
 
-/// The root of the checkout: the folder above this package.
+/// Names another checkout that an errand is to work on, whose own errands need not be built for that.
+pub(crate) const CHECKOUT: &str = "FUSIOND_CHECKOUT";
+
+/// The root of the checkout: the folder above this package, or the one that [`CHECKOUT`] names.
 pub(crate) fn root() -> PathBuf {
+    if let Some(named) = std::env::var_os(CHECKOUT) {
+        return named.into();
+    }
     let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     package.parent().expect("the package lies one level below the root").to_path_buf()
 }
@@ -123,7 +129,7 @@ pub(crate) fn number_flag(flags: &[&str], name: &str, otherwise: u64) -> anyhow:
 /// When the build fails.
 pub(crate) fn build_release() -> anyhow::Result<()> {
     let (target, profile) = (dist::target(), dist::Profile::Release);
-    let recipe = dist::Recipe { profile, out: target.join("dist"), target, revision: 1 };
+    let recipe = dist::Recipe { profile, out: target.join("dist"), target, revision: 1, pages: None };
     dist::programs(&recipe)?;
     let helpers = ["build", "--bins", "--release", "--locked", "--quiet", "-p", "fusion-tests"];
     run_with(&cargo(), &helpers, &[("CARGO_ENCODED_RUSTFLAGS", &dist::release_flags(&recipe.target)?)])?;

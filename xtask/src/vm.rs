@@ -1,13 +1,14 @@
 //! `cargo xtask vm`: the packages on a machine with a real systemd: installed, used, broken, upgraded, removed.
 //!
 //! ```text
-//! image (cached) ─► packages of this checkout, in two revisions ─► boot ─► tests/vm/stories, one by one ─► report
+//! image (cached) ─► packages of this checkout, and of a later version ─► boot ─► tests/vm/stories, one by one ─► report
 //! ```
 //!
 //! The full machine runs in qemu, with its own kernel and cgroup v2. The quick one is a container with systemd as its init
 //! (systemd-nspawn): it boots in a second, and leaves out what needs the other. Not here: what the stories look at.
 
 mod image;
+mod later;
 mod machine;
 mod report;
 
@@ -107,21 +108,14 @@ const NEEDED_QUICK: &[(&str, &str)] = &[
 
 /// What the machine is given: packages, stories, and which of them to run.
 fn load(folder: &Path, profile: Profile, named: &[&str], with_rpm: bool) -> anyhow::Result<()> {
-    let target = dist::target();
-    for revision in [1, 2] {
-        let out = folder.join(format!("deb{revision}"));
-        let recipe = Recipe { profile, target: target.clone(), revision, out };
-        if revision == 1 {
-            dist::programs(&recipe)?;
-            dist::stage(&recipe)?;
-        }
-        dist::debs(&recipe)?;
-        if with_rpm {
-            dist::rpms(&Recipe { out: folder.join(format!("rpm{revision}")), ..recipe })?;
-        }
-    }
+    let out = folder.join("now");
+    let recipe = Recipe { profile, target: dist::target(), revision: 1, out, pages: None };
+    dist::pack(&recipe, with_rpm)?;
+    later::pack(&folder.join("later"), &recipe, with_rpm)?;
+    // The later version's lie in their place.
+    dist::programs(&recipe)?;
     let key = signing_key(folder)?;
-    repo::write(&folder.join("repo"), &folder.join("deb1"), &repo::Signing::Key(key))?;
+    repo::write(&folder.join("repo"), &recipe.out, &repo::Signing::Key(key))?;
     let from = shell::root().join("tests/vm");
     shell::run("cp", &["-r", &format!("{}/.", from.display()), &folder.to_string_lossy()])?;
     std::fs::write(folder.join("named"), named.join("\n")).context("naming the stories")

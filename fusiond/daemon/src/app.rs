@@ -121,6 +121,12 @@ fn open_store(loaded: &Loaded, paths: &Paths) -> anyhow::Result<(Store, Opened)>
         let (from_bytes, to_bytes) = (compacted.from_bytes, compacted.to_bytes);
         tracing::info!(from_bytes, to_bytes, "the database had grown and has been compacted");
     }
+    let (found, known) = (opened.schema_found, engine::SCHEMA);
+    if found < known {
+        tracing::info!(
+            "the state has been brought from schema {found} to {known}: versions that know {found} no longer read it"
+        );
+    }
     tracing::info!(
         seq = opened.seq,
         replayed = opened.replayed,

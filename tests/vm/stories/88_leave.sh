@@ -23,7 +23,7 @@ for backend in none cgroup-v2; do
     done
     [ -z "$(pgrep -u rob -f fusion)" ] || fail "processes of the user are left: $(pgrep -u rob -a -f fusion)"
     rm -r "$settings"
-    dpkg -i /vm/deb2/fusiond_*.deb
+    dpkg -i /vm/later/fusiond_*.deb
 done
 long=$(rootless_task rob leaving)
 # A user names cgroups as they like: what root reads and writes there must not become another file.
@@ -43,5 +43,5 @@ rm /root/bystander /home/rob/cgroup.procs /home/rob/cgroup.kill
 [ ! -e "/proc/${long%%:*}" ] || fail "the user's agent outlived the package"
 is "$(as rob systemctl --user is-active fusiond.service || true)" inactive "the user's service"
 [ -z "$(pgrep -u rob -f fusion)" ] || fail "processes of the user are left: $(pgrep -u rob -a -f fusion)"
-dpkg -i /vm/deb2/fusiond_*.deb
+dpkg -i /vm/later/fusiond_*.deb
 no_linger rob

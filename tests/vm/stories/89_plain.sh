@@ -27,6 +27,6 @@ for backend in cgroup-v2 cgroup-v1 none; do
     left=$(find /sys/fs/cgroup -type d -path "*/fusion-$(cat /var/lib/fusiond/id)*")
     [ -z "$left" ] || fail "cgroups ($backend) are left: $left"
     rm -r "${setting%/*}"
-    dpkg -i /vm/deb2/fusiond_*.deb
+    dpkg -i /vm/later/fusiond_*.deb
     echo "figure: ended with the package: $backend"
 done

@@ -8,7 +8,7 @@ no_agents || fail "shims outlived the package"
 [ -e /etc/fusiond/fusiond.toml ] || fail "removing took the settings along"
 
 # Back again: what was there is there.
-dpkg -i /vm/deb2/fusiond_*.deb /vm/deb2/fusionctl_*.deb
+dpkg -i /vm/later/fusiond_*.deb /vm/later/fusionctl_*.deb
 as ada fusionctl task show key:removed-long >/dev/null || fail "the state was lost"
 
 # What is mounted below the state is not the package's; what `systemctl set-property` wrote is.

@@ -5,7 +5,7 @@ rpm() {
     command rpm --dbpath /var/lib/rpm "$@" 2>/tmp/rpm-said || fail "rpm $1: $(cat /tmp/rpm-said)"
     if grep 'scriptlet failed' /tmp/rpm-said; then fail "a script of rpm $1"; fi
 }
-rpm --install --nodeps /vm/rpm1/fusiond-*.rpm /vm/rpm1/fusionctl-*.rpm
+rpm --install --nodeps /vm/now/fusiond-*.rpm /vm/now/fusionctl-*.rpm
 is "$(systemctl is-active fusiond.service)" active "the service"
 is "$(systemctl is-enabled fusiond.service)" enabled "the service"
 is "$(stat -c '%a %U:%G' /run/fusiond/fusiond.sock)" "660 root:fusion" "the socket"
@@ -15,7 +15,7 @@ usermod -aG fusion ada
 long=$(long_task ada red)
 own=$(rootless_task rob red-too)
 old=$(main_pid)
-rpm --upgrade --nodeps /vm/rpm2/fusiond-*.rpm /vm/rpm2/fusionctl-*.rpm
+rpm --upgrade --nodeps /vm/later/fusiond-*.rpm /vm/later/fusionctl-*.rpm
 served_anew "$old" || fail "the new version does not serve"
 lives "$long"
 lives "$own"
@@ -25,7 +25,7 @@ echo 'wrong = 1' >>/etc/fusiond/fusiond.toml
 systemctl restart fusiond.service && fail "it started with wrong settings"
 gave_up
 sed -i '/^wrong = 1$/d' /etc/fusiond/fusiond.toml
-rpm --upgrade --force --nodeps /vm/rpm2/fusiond-*.rpm
+rpm --upgrade --force --nodeps /vm/later/fusiond-*.rpm
 is "$(systemctl is-active fusiond.service || true)" active "the service after the upgrade"
 lives "$long"
 

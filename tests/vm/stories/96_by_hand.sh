@@ -1,7 +1,7 @@
 # Without a package: the steps of docs/deployment.md, with the files of a package in place of a checkout's.
 from=$(mktemp -d)
-dpkg -x /vm/deb1/fusiond_*.deb "$from"
-dpkg -x /vm/deb1/fusionctl_*.deb "$from"
+dpkg -x /vm/now/fusiond_*.deb "$from"
+dpkg -x /vm/now/fusionctl_*.deb "$from"
 units=$from/usr/lib/systemd/system
 [ -d "$units" ] || units=$from/lib/systemd/system
 

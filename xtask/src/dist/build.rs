@@ -46,6 +46,8 @@ pub(crate) struct Recipe {
     pub(crate) revision: u32,
     /// Where the packages are put.
     pub(crate) out: PathBuf,
+    /// Man pages that are written already; else they are written from the sources, which builds tests.
+    pub(crate) pages: Option<PathBuf>,
 }
 
 impl Recipe {
@@ -54,8 +56,18 @@ impl Recipe {
         self.target.join(self.profile.folder())
     }
 
-    fn version(&self) -> String {
-        format!("{}-{}", env!("CARGO_PKG_VERSION"), self.revision)
+    /// Its man pages, once it is staged.
+    pub(crate) fn staged_pages(&self) -> PathBuf {
+        self.programs().join("package/man")
+    }
+
+    fn version(&self) -> anyhow::Result<String> {
+        // Of the checkout, which may be another one than this program was built in.
+        let named = answer(
+            shell::command(shell::cargo()).args(["pkgid", "--package", "fusiond"]).current_dir(shell::root()),
+        )?;
+        let version = named.trim().rsplit(['@', '#']).next().context("cargo tells no version of fusiond")?;
+        Ok(format!("{version}-{}", self.revision))
     }
 }
 
@@ -112,13 +124,18 @@ pub(crate) fn release_flags(target: &Path) -> anyhow::Result<String> {
 /// # Errors
 ///
 /// When a page or a completion cannot be written.
-pub(crate) fn stage(recipe: &Recipe) -> anyhow::Result<()> {
+pub(super) fn stage(recipe: &Recipe) -> anyhow::Result<()> {
     let folder = recipe.programs().join("package");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;
     }
     std::fs::create_dir_all(folder.join("completion"))?;
-    docs::man(&folder.join("man").to_string_lossy())?;
+    match &recipe.pages {
+        Some(pages) => {
+            answer(shell::command("cp").arg("-rT").arg(pages).arg(folder.join("man")))?;
+        }
+        None => docs::man(&folder.join("man").to_string_lossy())?,
+    }
     for (name, ..) in PACKAGES {
         let program = recipe.programs().join(name);
         let files =
@@ -135,7 +152,8 @@ pub(crate) fn stage(recipe: &Recipe) -> anyhow::Result<()> {
         std::fs::write(folder.join(name).join("THIRD-PARTY"), notices::of(crates)?)?;
     }
     // Without name and time, which would differ from build to build.
-    let compress = "find man changelog */changelog.Debian */THIRD-PARTY -type f -exec gzip -9n {} +";
+    let compress =
+        "find man changelog */changelog.Debian */THIRD-PARTY -type f ! -name '*.gz' -exec gzip -9n {} +";
     answer(shell::command("sh").args(["-c", compress]).current_dir(&folder))?;
     Ok(())
 }
@@ -145,7 +163,7 @@ fn changelog(name: &str, recipe: &Recipe) -> anyhow::Result<String> {
     let date = answer(
         shell::command("date").args(["--utc", "--rfc-email", "--date"]).arg(format!("@{}", epoch()?)),
     )?;
-    let version = recipe.version();
+    let version = recipe.version()?;
     Ok(format!(
         "{name} ({version}) unstable; urgency=medium\n\n  * The changes are told in changelog.gz.\n\n \
          -- The authors of fusiond <fusiond@packages.invalid>  {date}"
@@ -157,14 +175,14 @@ fn changelog(name: &str, recipe: &Recipe) -> anyhow::Result<String> {
 /// # Errors
 ///
 /// When cargo-deb is missing and cannot be installed, or refuses.
-pub(crate) fn debs(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn debs(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
     tool("cargo-deb", "3.8.0", &["deb"])?;
     shell::need("dpkg-shlibdeps", "dpkg-dev")?;
-    let (target, epoch) = (recipe.target.to_string_lossy(), epoch()?);
+    let (target, epoch, version) = (recipe.target.to_string_lossy(), epoch()?, recipe.version()?);
     let mut made = Vec::new();
     for (name, ..) in PACKAGES {
-        let file = recipe.out.join(format!("{name}_{}_{}.deb", recipe.version(), architecture()));
-        let (path, version) = (file.to_string_lossy(), recipe.version());
+        let file = recipe.out.join(format!("{name}_{version}_{}.deb", architecture()));
+        let path = file.to_string_lossy();
         let mut args = vec!["deb", "--quiet", "--no-build", "--package", name, "--deb-version", &version];
         args.extend(["--profile", recipe.profile.name(), "--output", &path]);
         args.push(match recipe.profile {
@@ -187,20 +205,20 @@ pub(crate) fn debs(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
 /// # Errors
 ///
 /// When cargo-generate-rpm is missing and cannot be installed, or refuses.
-pub(crate) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn rpms(recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
     tool("cargo-generate-rpm", "0.21.1", &["generate-rpm"])?;
     shell::need("rpm", "rpm")?;
     let target = match recipe.profile {
         Profile::Release => recipe.target.clone(),
         Profile::Dev => stripped(recipe)?,
     };
-    let (programs, epoch) = (target.join(recipe.profile.folder()), epoch()?);
+    let (programs, epoch, version) = (target.join(recipe.profile.folder()), epoch()?, recipe.version()?);
     not_before(&epoch, &programs)?;
     let target = target.to_string_lossy();
     let mut made = Vec::new();
     for (name, folder, _) in PACKAGES {
         std::fs::create_dir_all(&recipe.out)?;
-        let file = recipe.out.join(format!("{name}-{}.{}.rpm", recipe.version(), std::env::consts::ARCH));
+        let file = recipe.out.join(format!("{name}-{version}.{}.rpm", std::env::consts::ARCH));
         let (path, release) = (file.to_string_lossy(), format!("release = \"{}\"", recipe.revision));
         let args = ["generate-rpm", "-p", folder, "--profile", recipe.profile.name()];
         let packed = match recipe.profile {
