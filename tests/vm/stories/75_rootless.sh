@@ -20,22 +20,22 @@ is "$(lingers || true)" "weak loginctl enable-linger rob" "what doctor says"
 loginctl enable-linger rob
 is "$(lingers)" "ok " "what doctor says then"
 
-# Restart, crash and reload under load.
+# Ten restarts and ten crashes under load, and a reload.
 long=$(long_task rob rootless)
 as rob fusionctl agent spawn worker --profile shell
-for n in 1 2 3; do
+for n in $(seq 10); do
     work rob "rootless$n" 20
     as rob systemctl --user restart fusiond.service
     lives "$long"
 done
-for n in 4 5 6 7 8; do
+for n in $(seq 11 20); do
     work rob "rootless$n" 20
     old=$(user_pid)
     as rob systemctl --user kill --kill-whom=main --signal=KILL fusiond.service
     eventually 60 user_served_anew "$old"
     lives "$long"
 done
-for n in $(seq 8); do worked rob "rootless$n" 20; done
+for n in $(seq 20); do worked rob "rootless$n" 20; done
 old=$(user_pid)
 as rob mkdir -p .config/fusiond/fusiond.toml.d
 limited() {
