@@ -122,3 +122,63 @@ fn profile_apply_of_a_text_with_mistakes_names_line_and_column_and_keeps_nothing
     let refusal = ctl.refused(2, &["profile", "apply", &file(&daemon, "l.toml", &large)]);
     assert_eq!(refusal["code"], "too_large");
 }
+
+/// Stands in for the agent CLIs of the package's profiles: takes the flags that each has, the prompt on standard input and the
+/// user's own HOME, and answers as it does.
+const AGENT_CLIS: [(&str, &str, &str); 3] = [
+    (
+        "claude",
+        "-p --output-format json --permission-mode acceptEdits",
+        r#"{"total_cost_usd":0.25,"usage":{"input_tokens":11,"cache_creation_input_tokens":2,"cache_read_input_tokens":3,"output_tokens":20},"is_error":false,"result":"heard %s","type":"result"}"#,
+    ),
+    (
+        "codex",
+        "exec --json --skip-git-repo-check --sandbox workspace-write -",
+        r#"{"type":"thread.started","thread_id":"t"}
+{"type":"item.completed","item":{"id":"item_0","type":"error","message":"a warning"}}
+{"type":"item.completed","item":{"id":"item_1","type":"agent_message","text":"I begin"}}
+{"type":"item.completed","item":{"id":"item_2","type":"command_execution","command":"true","aggregated_output":"","exit_code":0}}
+{"type":"item.completed","item":{"id":"item_3","type":"agent_message","text":"heard %s"}}
+{"type":"turn.completed","usage":{"input_tokens":30,"cached_input_tokens":4,"output_tokens":6}}"#,
+    ),
+    (
+        "gemini",
+        "--output-format json --approval-mode auto_edit --skip-trust",
+        r#"{"session_id":"s","response":"heard %s","stats":{"models":{}}}"#,
+    ),
+];
+
+#[test]
+fn profile_of_an_agent_cli_that_the_package_has_gives_answer_and_cost() {
+    let daemon = Daemon::start();
+    let bin = daemon.folder().join("bin");
+    std::fs::create_dir(&bin).expect("a folder");
+    for (name, flags, answer) in AGENT_CLIS {
+        let script = format!(
+            "#!/bin/sh\n[ \"$*\" = '{flags}' ] && [ \"$HOME\" != \"$PWD\" ] || exit 64\nread -r prompt\nprintf '{answer}\\n' \"$prompt\"\n"
+        );
+        std::fs::write(bin.join(name), script).expect("a file");
+    }
+    for path in [bin.clone(), bin.join("claude"), bin.join("codex"), bin.join("gemini")] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    }
+    let ctl = daemon.ctl();
+    let packaged =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/profiles.d/agents.toml");
+    ctl.ok(&["profile", "apply", packaged.to_str().expect("a plain path")]);
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    for (name, usd, tokens) in [("claude", 0.25, 36), ("codex", 0.0, 36), ("gemini", 0.0, 0)] {
+        let words = ["run", name, "--result", "--timeout", "1m", "the prompt"];
+        let output = ctl.command(&words).env("PATH", &path).output().expect("fusionctl runs");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "heard the prompt", "{name}: {output:?}");
+        let tasks = ctl.json(&["task", "list"]);
+        let of_it = tasks.as_array().unwrap().iter().find(|task| {
+            let shown = ctl.json(&["agent", "show", task["agent"].as_str().unwrap()]);
+            shown["profile"] == name
+        });
+        let task = ctl.json(&["task", "show", of_it.expect("its task")["id"].as_str().unwrap()]);
+        let usage = &task["attempts"][0]["usage"];
+        assert_eq!(usage["usd"].as_f64().unwrap_or_default(), usd, "{task}");
+        assert_eq!(usage["tokens"].as_u64().unwrap_or_default(), tokens, "{task}");
+    }
+}

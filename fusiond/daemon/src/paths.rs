@@ -245,7 +245,7 @@ impl Paths {
 }
 
 /// Where a package puts profiles.
-const SHARED_PROFILES: &str = "/usr/share/fusiond/profiles.d";
+pub(crate) const SHARED_PROFILES: &str = "/usr/share/fusiond/profiles.d";
 
 /// What becomes of a folder that was there before.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -22,6 +22,11 @@ dpkg-query --show --showformat='${Conffiles}' fusiond | grep -q /etc/fusiond/fus
 bash -n /usr/share/bash-completion/completions/fusionctl
 fusionctl system status
 fusionctl system doctor || true
+member ada
+for name in claude codex gemini; do
+    is "$(as ada fusionctl -o json profile show $name | jq -r .source)" /usr/share/fusiond/profiles.d/agents.toml "where $name is from"
+    is "$(as ada fusionctl -o json system doctor | jq -r '.checks[] | select(.name == "profile '$name'").status')" ok "what nobody asked for"
+done
 
 begun=$(systemctl show -P ExecMainStartTimestampMonotonic fusiond.service)
 ready=$(systemctl show -P ActiveEnterTimestampMonotonic fusiond.service)

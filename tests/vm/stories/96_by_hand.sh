@@ -7,6 +7,7 @@ units=$from/usr/lib/systemd/system
 
 install -m 755 "$from"/usr/bin/fusiond "$from"/usr/bin/fusionctl "$from"/usr/bin/fusion-run /usr/local/bin/
 install -D -m 755 "$from"/usr/lib/fusiond/fusion-shim /usr/lib/fusiond/fusion-shim
+install -D -m 644 -t /usr/share/fusiond/profiles.d "$from"/usr/share/fusiond/profiles.d/*
 groupadd --system fusion
 groupadd --system fusion-admin
 sed 's|/usr/bin/fusiond|/usr/local/bin/fusiond|' "$units/fusiond.service" >/etc/systemd/system/fusiond.service
@@ -16,6 +17,7 @@ systemctl daemon-reload && systemctl enable --now fusiond.service
 is "$(readlink "/proc/$(main_pid)/exe")" /usr/local/bin/fusiond "the program that runs"
 member ada
 usermod -aG fusion ada
+fusionctl -q profile list | grep -qx claude || fail "the profiles are missing"
 is "$(as ada fusionctl run command -- uname -s)" Linux "what a command says"
 long=$(long_task ada by-hand)
 systemctl restart fusiond
@@ -24,7 +26,7 @@ lives "$long"
 systemctl disable --now fusiond.service
 systemctl stop fusion.slice
 [ ! -e "/proc/${long%%:*}" ] || fail "the agent outlived its slice"
-rm -r /usr/local/bin/fusi* /usr/lib/fusiond /etc/systemd/system/{fusiond.*,fusion.slice} /var/lib/fusiond /run/fusiond "$from"
+rm -r /usr/local/bin/fusi* /usr/lib/fusiond /usr/share/fusiond /etc/systemd/system/{fusiond.*,fusion.slice} /var/lib/fusiond /run/fusiond "$from"
 rm -rf /etc/fusiond
 systemctl daemon-reload
 groupdel fusion

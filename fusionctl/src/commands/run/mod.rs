@@ -22,7 +22,7 @@ use crate::commands::agent::attach::keys::{Keys, Terminal};
 use crate::commands::agent::attach::writer::{AtEnd, Typed, Writer};
 use crate::commands::agent::spawn;
 use crate::commands::task::progress::Board;
-use crate::commands::task::{store, submit, wait};
+use crate::commands::task::{result, store, submit, wait};
 use crate::commands::{HUNG_UP, Session};
 use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
@@ -32,9 +32,10 @@ use crate::view::word::wire_duration;
 
 const AFTER: &str = "\
 The agent is started for the task and ends with it. What the program writes to stdout and stderr
-comes out there. Ctrl-C cancels the task, and so does the end of the terminal, unless nohup(1) or
--d is used; a second Ctrl-C kills it at once. With -o json the task is printed at its end instead
-of its output, with -q its id alone.
+comes out there; with --result stdout has the answer alone, which the profile finds in it. Ctrl-C
+cancels the task, and so does the end of the terminal, unless nohup(1) or -d is used; a second
+Ctrl-C kills it at once. With -o json the task is printed at its end instead of its output, with
+-q its id alone.
 
 Exits with the program's own code; with 128 + N when signal N ended it, 127 when there is no
 such program, 130 when it was interrupted, 7 when its time was over, and 1 when it failed
@@ -43,7 +44,7 @@ otherwise or its outcome is unknown. Errors of fusionctl itself have the exit co
 
 Examples:
   fusionctl run shell 'make -C \"$HOME/src\" check'
-  fusionctl run claude 'Explain the failing test' --timeout 10m --memory 2G
+  fusionctl run claude 'Explain the failing test' --result --timeout 10m --memory 2G
   fusionctl run claude 'Mend the failing test' --from ~/project
   fusionctl run claude 'Mend the failing test' --workdir ~/project
   git diff | fusionctl run command - -- wc -l
@@ -70,6 +71,9 @@ pub(crate) struct Args {
     /// Pass on what is typed: the program's standard input stays open behind the prompt
     #[arg(long, short, conflicts_with = "detach")]
     interactive: bool,
+    /// Show the result of the task at its end instead of what the program writes to stdout
+    #[arg(long, conflicts_with = "detach")]
+    result: bool,
     /// Remove workspace and logs a minute after the end
     #[arg(long)]
     rm: bool,
@@ -133,7 +137,7 @@ pub(crate) fn request_of(words: &[String]) -> Result<RunTaskRequest, String> {
 
 /// Runs it; detached, prints the id of the task.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
-    let (detach, interactive) = (args.detach, args.interactive);
+    let (detach, interactive, wants_result) = (args.detach, args.interactive, args.result);
     let request = args.request()?;
     let link = session.link().await?;
     let begun = begin(&link, request).await?;
@@ -141,12 +145,19 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         session.out.made(&View::from(begun.task))?;
         return Ok(Exit::Done);
     }
-    let shows = session.out.format() == Format::Table && !session.out.is_quiet();
-    let shows = if shows { Shows::Everything } else { Shows::Nothing };
+    let shows = match session.out.format() == Format::Table && !session.out.is_quiet() {
+        true if wants_result => Shows::Errors,
+        true => Shows::Everything,
+        false => Shows::Nothing,
+    };
     let typing = interactive.then_some(begun.agent.as_str());
     let Some((ended, interrupt)) = see_through(&mut session, &link, &begun, typing, shows).await? else {
         return Ok(Exit::Done);
     };
+    if shows == Shows::Errors && interrupt.is_none() && ended.state() != TaskState::Lost {
+        result::show(&mut session, &link, ended.id.clone()).await?;
+        session.out.flush()?;
+    }
     report(&mut session, &link, &ended, interrupt).await
 }
 

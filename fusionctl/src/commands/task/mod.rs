@@ -13,7 +13,7 @@ pub(crate) mod progress;
 mod release;
 mod report;
 mod resolve;
-mod result;
+pub(crate) mod result;
 mod retry;
 mod selection;
 mod show;

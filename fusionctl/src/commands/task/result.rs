@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use fusion_proto::v1::{GetTaskResultRequest, TaskResult};
 use serde::Serialize;
 
+use crate::client::Link;
 use crate::commands::Session;
 use crate::error::{Complaint, Exit, Stop};
-use crate::output::Format;
+use crate::output::{Format, stdout_is_terminal};
 use crate::view::word::is_zero;
 
 const AFTER: &str = "\
@@ -39,11 +40,16 @@ struct Answer {
     missing_bytes: u64,
 }
 
-/// Fetches it and writes the bytes: a result is not ours to dress, unless a format is asked for.
+/// Fetches it and writes it.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
-    let name = args.task.clone();
-    let request = GetTaskResultRequest { task: args.task };
+    show(&mut session, &link, args.task).await?;
+    Ok(Exit::Done)
+}
+
+/// Writes the bytes: a result is not ours to dress, unless a format is asked for.
+pub(crate) async fn show(session: &mut Session, link: &Link, name: String) -> Result<(), Stop> {
+    let request = GetTaskResultRequest { task: name.clone() };
     let result = link.repeat(async || link.tasks().get_task_result(request.clone()).await).await?;
     if session.out.format() != Format::Table {
         let unfit = || {
@@ -52,15 +58,17 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         };
         let (truncated, missing_bytes) = (result.truncated, result.missing_bytes);
         let answer = Answer { result: text(result).ok_or_else(unfit)?, truncated, missing_bytes };
-        session.out.document(&answer, |_| Ok(()))?;
-        return Ok(Exit::Done);
+        return session.out.document(&answer, |_| Ok(()));
     }
     session.out.foreign(&result.data)?;
+    if stdout_is_terminal() && result.data.last().is_some_and(|last| *last != b'\n') {
+        session.out.line("")?;
+    }
     for note in notes(&result, &name) {
         // With stderr gone there is nobody left to tell.
         drop(io::stderr().write_all(format!("note: {note}\n").as_bytes()));
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// The result as a text, if it is one. The daemon counts bytes: where it cut, a character may be cut as well, and is left out.
