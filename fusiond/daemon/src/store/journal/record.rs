@@ -86,16 +86,62 @@ pub(super) fn parse(bytes: &[u8], salt: Salt) -> Option<Record<'_>> {
     })
 }
 
-/// The first record in `bytes`, at any offset, whose number is above `seq`; with its offset.
+/// The first record in `bytes`, at any offset, whose number is above `seq`; with its offset. What only looks like the
+/// beginning of one costs little: users choose the bytes of payloads.
 pub(super) fn find_later(bytes: &[u8], seq: Seq, salt: Salt) -> Option<(usize, Seq)> {
     let highest = seq.saturating_add(bytes.len() as u64 / HEADER as u64 + 1);
+    let mut sums = None;
     (0..bytes.len().saturating_sub(HEADER)).find_map(|at| {
         let found = u64_at(bytes, at + 8);
-        if found <= seq || found > highest {
+        let length = u32_at(bytes, at) as usize;
+        if found <= seq || found > highest || length <= HEADER || length > bytes.len() - at {
             return None;
         }
-        parse(&bytes[at..], salt).map(|record| (at, record.seq))
+        let sums = sums.get_or_insert_with(|| Sums::of(bytes));
+        let start = crc32fast::Hasher::new_with_initial(start_of_sum(&bytes[at..], salt));
+        let whole = joined(start, sums.of_part(at + 8, at + length), length - 8);
+        (whole == u32_at(bytes, at + 4)).then_some((at, found))
     })
+}
+
+/// The sums of all beginnings of some bytes, from which that of any part follows: `crc(ab) = crc(a)·x^|b| + crc(b)`, as
+/// `crc32_combine` of zlib has it.
+struct Sums<'a> {
+    bytes: &'a [u8],
+    /// Of the first `i * STEP` bytes.
+    at_steps: Vec<u32>,
+}
+
+impl<'a> Sums<'a> {
+    const STEP: usize = 1024;
+
+    fn of(bytes: &'a [u8]) -> Self {
+        let mut hasher = crc32fast::Hasher::new();
+        let mut at_steps = vec![0];
+        for step in bytes.chunks_exact(Self::STEP) {
+            hasher.update(step);
+            at_steps.push(hasher.clone().finalize());
+        }
+        Self { bytes, at_steps }
+    }
+
+    fn of_first(&self, count: usize) -> u32 {
+        let step = count / Self::STEP;
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.at_steps[step]);
+        hasher.update(&self.bytes[step * Self::STEP..count]);
+        hasher.finalize()
+    }
+
+    fn of_part(&self, from: usize, to: usize) -> u32 {
+        let before = crc32fast::Hasher::new_with_initial(self.of_first(from));
+        self.of_first(to) ^ joined(before, 0, to - from)
+    }
+}
+
+/// The sum of what `before` has seen and of so many bytes with this sum behind it.
+fn joined(mut before: crc32fast::Hasher, sum: u32, count: usize) -> u32 {
+    before.combine(&crc32fast::Hasher::new_with_initial_len(sum, count as u64));
+    before.finalize()
 }
 
 /// A segment's header.
@@ -124,9 +170,15 @@ pub(super) fn parse_segment_header(bytes: &[u8]) -> Option<SegmentHeader> {
 }
 
 fn sum(record: &[u8], salt: Salt) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(start_of_sum(record, salt));
+    hasher.update(&record[8..]);
+    hasher.finalize()
+}
+
+/// Over what stands before the sum itself.
+fn start_of_sum(record: &[u8], salt: Salt) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(salt.0);
     hasher.update(&record[..4]);
-    hasher.update(&record[8..]);
     hasher.finalize()
 }
 
@@ -173,5 +225,24 @@ mod tests {
         assert_eq!(find_later(&bytes, 8, SALT), Some((100, 9)));
         assert_eq!(find_later(&bytes, 8, Salt(1)), None, "of another segment");
         assert_eq!(find_later(&bytes, 9, SALT), None);
+    }
+    #[test]
+    fn what_is_made_to_look_like_beginnings_hides_no_record_and_passes_for_none() {
+        // Each 16 bytes are a length that reaches to the end, a sum and a number that is due.
+        let mut bytes = Vec::new();
+        let whole = 200_000_usize;
+        while bytes.len() < whole {
+            bytes.extend(((whole - bytes.len()) as u32).to_le_bytes());
+            bytes.extend([1, 2, 3, 4]);
+            bytes.extend(9_u64.to_le_bytes());
+        }
+        assert_eq!(find_later(&bytes, 8, SALT), None);
+        for size in [1, 100, 5_000] {
+            let at = bytes.len();
+            let mut with = bytes.clone();
+            with.extend(record(9, &vec![7; size]));
+            with.extend([0; 3]);
+            assert_eq!(find_later(&with, 8, SALT), Some((at, 9)), "{size}");
+        }
     }
 }
