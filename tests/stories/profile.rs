@@ -128,8 +128,10 @@ fn profile_apply_of_a_text_with_mistakes_names_line_and_column_and_keeps_nothing
 const AGENT_CLIS: [(&str, &str, &str); 3] = [
     (
         "claude",
-        "-p --output-format json --permission-mode acceptEdits",
-        r#"{"total_cost_usd":0.25,"usage":{"input_tokens":11,"cache_creation_input_tokens":2,"cache_read_input_tokens":3,"output_tokens":20},"is_error":false,"result":"heard %s","type":"result"}"#,
+        "-p --verbose --output-format stream-json --permission-mode acceptEdits",
+        r#"{"type":"system","subtype":"init","session_id":"s"}
+{"type":"assistant","message":{"content":[{"type":"text","text":"I begin"}],"usage":{"input_tokens":900,"output_tokens":900}}}
+{"total_cost_usd":0.25,"usage":{"input_tokens":11,"cache_creation_input_tokens":2,"cache_read_input_tokens":3,"output_tokens":20},"is_error":false,"result":"heard %s","type":"result"}"#,
     ),
     (
         "codex",
@@ -170,7 +172,7 @@ fn profile_of_an_agent_cli_that_the_package_has_gives_answer_and_cost() {
     for (name, usd, tokens) in [("claude", 0.25, 36), ("codex", 0.0, 36), ("gemini", 0.0, 0)] {
         let words = ["run", name, "--result", "--timeout", "1m", "the prompt"];
         let output = ctl.command(&words).env("PATH", &path).output().expect("fusionctl runs");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "heard the prompt", "{name}: {output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "heard the prompt\n", "{name}: {output:?}");
         let tasks = ctl.json(&["task", "list"]);
         let of_it = tasks.as_array().unwrap().iter().find(|task| {
             let shown = ctl.json(&["agent", "show", task["agent"].as_str().unwrap()]);

@@ -282,3 +282,45 @@ fn run_from_fills_the_workspace_first() {
     let failed = ctl.run(&["run", "shell", "cat a", "--from", "/nowhere/at/all"]).expect_code(1);
     assert!(failed.stderr.contains("could not be seeded from /nowhere/at/all"), "{failed}");
 }
+
+#[test]
+fn run_result_is_the_answer_alone_and_a_failure_has_none() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let done = ctl.run(&["run", "shell", "--result", "echo aside >&2; printf answer"]).expect_code(0);
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("answer\n", "aside\n"));
+    let failed =
+        ctl.run(&["run", "shell", "--result", "echo begun; echo not logged in; exit 3"]).expect_code(3);
+    assert_eq!(failed.stdout, "", "an error is no answer");
+    assert!(failed.stderr.starts_with("error: ") && failed.stderr.contains("not logged in"), "{failed}");
+    let shown = ctl.json(&["run", "shell", "--result", "printf answer"]);
+    assert_eq!(shown["result"], "answer", "{shown}");
+}
+
+#[test]
+fn run_that_somebody_else_cancels_says_so() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let mut bell = daemon.fifo("bell");
+    let script = format!("echo begun > {}; exec sleep 60", bell.path());
+    let child = ctl.command(&["run", "shell", &script]).stderr(Stdio::piped()).spawn().unwrap();
+    bell.next_line();
+    let task = ctl.json(&["task", "list"])[0]["id"].as_str().unwrap().to_owned();
+    ctl.ok(&["task", "cancel", &task]);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("error: somebody cancelled {task}")), "{said}");
+}
+
+#[test]
+fn run_takes_no_agent_that_was_made_for_another_task() {
+    let daemon = Daemon::start();
+    let ctl = daemon.ctl();
+    let first = ctl.submit("touch left-over", &["--capability", "profile:shell"]);
+    assert_eq!(ctl.ended(&first)["state"], "succeeded");
+    let made = ctl.json(&["agent", "list"])[0]["id"].clone();
+    let done = ctl.run(&["run", "shell", "ls"]).expect_code(0);
+    assert_eq!(done.stdout, "", "the workspace is not its own");
+    assert_eq!(ctl.json(&["agent", "list"])[0]["id"], made, "it stays for tasks that name its profile");
+}

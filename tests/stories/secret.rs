@@ -206,6 +206,11 @@ fn without_its_host_key_nothing_is_served_that_could_hold_a_secret() {
     daemon.kill9();
     std::fs::remove_file(daemon.root().join("state/host.key")).expect("it was made");
     daemon.start_again();
+    assert!(
+        daemon.log().contains("1 secrets are sealed with another host key than this one"),
+        "{}",
+        daemon.log()
+    );
     let refused = ctl.refused(4, &["task", "logs", &task]);
     assert_eq!(refused["code"], "secrets_unavailable");
     assert!(refused["message"].as_str().is_some_and(|text| text.contains("another host key")), "{refused}");

@@ -37,6 +37,13 @@ pub(crate) struct Profile {
     toml: String,
 }
 
+impl Profile {
+    /// As a file of profiles has it, with where it is from.
+    pub(crate) fn text(&self) -> String {
+        format!("# {}\n{}", self.source, self.toml.trim_end())
+    }
+}
+
 impl From<v1::Profile> for Profile {
     fn from(profile: v1::Profile) -> Self {
         Self {
@@ -83,21 +90,7 @@ impl Shown for Profile {
     }
 
     fn fields(&self) -> Vec<(&'static str, Cell)> {
-        vec![
-            ("Name", self.name.as_str().into()),
-            ("Description", self.description.as_str().into()),
-            ("Kind", self.kind.as_str().into()),
-            ("Command", self.command.join(" ").into()),
-            ("Prompt", self.prompt.as_str().into()),
-            ("Result", self.result.as_str().into()),
-            ("Usage", self.usage.as_str().into()),
-            ("Tokens", self.tokens.join(" ").into()),
-            ("Home", self.home.as_str().into()),
-            ("Capabilities", self.capabilities.join(", ").into()),
-            ("Sandbox", self.sandbox.as_str().into()),
-            ("Source", self.source.as_str().into()),
-            ("TOML", self.toml.as_str().into()),
-        ]
+        vec![("Source", self.source.as_str().into()), ("TOML", self.toml.as_str().into())]
     }
 }
 

@@ -10,7 +10,7 @@ use crate::health::{Probe, Trees};
 use crate::paths::{Mode, Paths};
 use crate::runtime::{self, BackendChoice, Runtime};
 use crate::store::{self, Opened, Store};
-use crate::vault::Vault;
+use crate::vault::{KEY_CREDENTIAL, KEY_FILE, Vault};
 use crate::workspace::hide_from_git;
 use crate::{api, inlet, reload, shutdown, systemd};
 use anyhow::Context;
@@ -53,6 +53,8 @@ pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
     keep_keys(&mut store);
     if vault.has_previous() {
         change_key(&state, &mut store, &vault)?;
+    } else {
+        miss_key(&state, &store, &vault);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -90,6 +92,18 @@ fn change_key(state: &State, store: &mut Store, vault: &Vault) -> anyhow::Result
         "{values} secrets are sealed with the host key, {lost} open with no key; the previous one can be removed"
     );
     Ok(())
+}
+
+/// Secrets that no key opens look well until somebody is to be given one: a restored backup, or a credential that went missing.
+fn miss_key(state: &State, store: &Store, vault: &Vault) {
+    match engine::sealed_elsewhere(state, store, vault) {
+        Ok(0) => {}
+        Ok(count) => tracing::error!(
+            "{count} secrets are sealed with another host key than this one: bring it back as {KEY_CREDENTIAL} or \
+             {KEY_FILE}, or set them anew"
+        ),
+        Err(error) => tracing::error!("sealed values cannot be looked at: {error}"),
+    }
 }
 
 /// Copies of the state that a crash left half made.

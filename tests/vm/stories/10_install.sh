@@ -1,7 +1,7 @@
 # A signed repository and the package alone make a daemon that runs: groups, folders, units, socket, and the words for
 # shell and man.
-install -m 644 /vm/repo/fusiond.gpg /usr/share/keyrings/fusiond.gpg
-echo 'deb [signed-by=/usr/share/keyrings/fusiond.gpg] file:/vm/repo stable main' >/etc/apt/sources.list.d/fusiond.list
+install -D -m 644 /vm/repo/fusiond.gpg /etc/apt/keyrings/fusiond.gpg
+echo 'deb [signed-by=/etc/apt/keyrings/fusiond.gpg] file:/vm/repo stable main' >/etc/apt/sources.list.d/fusiond.list
 # Of this repository alone: the machine has no network.
 alone=(-o Dir::Etc::sourcelist=sources.list.d/fusiond.list -o Dir::Etc::sourceparts=/dev/null)
 apt-get "${alone[@]}" update

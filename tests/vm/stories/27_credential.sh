@@ -26,7 +26,17 @@ systemctl restart fusiond
 [ ! -e "$key" ] || fail "a new host key was made beside the credential"
 opens key-as-credential-alone
 as ada fusionctl task submit --agent keeper --key key-seen --wait 'env; ls "${CREDENTIALS_DIRECTORY:-/run/credentials/fusiond.service}" || true'
-as ada fusionctl task result key:key-seen | grep -Eq 'CREDENTIALS|host-key' && fail "an agent sees the credential"
+seen=$(as ada fusionctl task result key:key-seen | grep -E 'CREDENTIALS|host-key' || true)
+[ -z "$seen" ] || fail "an agent sees the credential: $seen"
+
+# The same from a file that is not sealed.
+install -m 600 "$kept" /root/fusiond-host-key
+printf '[Service]\nLoadCredential=fusiond-host-key:/root/fusiond-host-key\n' >/etc/systemd/system/fusiond.service.d/override.conf
+systemctl daemon-reload
+systemctl restart fusiond
+[ ! -e "$key" ] || fail "a new host key was made beside the credential"
+opens key-as-plain-credential
+shred -u /root/fusiond-host-key
 
 # Back to the file, which is to be for root alone.
 rm -r /etc/systemd/system/fusiond.service.d /etc/credstore.encrypted/fusiond-host-key

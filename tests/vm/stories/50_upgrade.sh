@@ -2,14 +2,15 @@
 # agents; settings of the administrator stay.
 serves() { is "$("$@" fusionctl -o json system status | jq -r .version)" "$version" "the version that serves"; }
 member ada
+member bob
 version=$(dpkg-query --show --showformat='${source:Upstream-Version}' fusiond)
 later=$(dpkg-deb --field /vm/later/fusiond_*.deb Version)
 [ "${later%-*}" != "$version" ] || fail "the later version is called $version, as this one"
 long=$(long_task ada through-upgrade)
 own=$(rootless_task rob through-upgrade)
-as ada fusionctl agent spawn upgraded --profile shell
+for user in ada bob; do as "$user" fusionctl agent spawn upgraded --profile shell; done
 echo '# mine' >>/etc/fusiond/fusiond.toml
-work ada upgrade 100
+for user in ada bob; do work "$user" upgrade 100; done
 old=$(main_pid)
 shim=$(parent "${long%%:*}")
 serves as ada
@@ -23,7 +24,7 @@ is "$(as ada fusionctl -o json system doctor | jq -r '.checks[] | select(.name =
 journalctl --no-pager -u fusiond.service --since "@$begun" | grep 'schema' || fail "the journal does not tell of the new schema"
 grep -q '^# mine$' /etc/fusiond/fusiond.toml || fail "the administrator's settings are gone"
 is "$(readlink "/proc/$(main_pid)/exe")" /usr/bin/fusiond "the program that runs"
-worked ada upgrade 100
+for user in ada bob; do worked "$user" upgrade 100; done
 lives "$long"
 # Its supervisor is still the old one, until the agent is started anew.
 is "$(parent "${long%%:*}")" "$shim" "the agent's supervisor"
@@ -46,5 +47,5 @@ as rob fusionctl agent terminate through-upgrade
 as rob systemctl --user stop fusion.slice
 no_linger rob
 as ada fusionctl agent terminate through-upgrade
-as ada fusionctl agent terminate upgraded
+for user in ada bob; do as "$user" fusionctl agent terminate upgraded; done
 as ada fusionctl agent terminate since-upgrade

@@ -74,6 +74,12 @@ as rob systemctl --user start fusiond.service
 lives "$long"
 is "$(as rob fusionctl -o json task show key:rootless-long | jq -r '.attempts | length')" 1 "its attempts"
 
+# The journal tells of the user's own agents, too.
+id=$(as rob fusionctl -o json agent show rootless | jq -r .id)
+journalctl --sync
+told=$(journalctl --no-pager -o cat _UID="$uid" FUSION_AGENT="$id")
+grep -q '^agent.spawned rootless' <<<"$told" || fail "the journal does not tell of the user's agent but: $told"
+
 scope=$(as rob systemctl --user list-units --plain --no-legend --state=active 'fusion-agent-*.scope' | wc -l)
 [ "$scope" -ge 2 ] || fail "the user's agents are no scopes: $(as rob systemctl --user list-units --no-pager 'fusion*')"
 as rob systemctl --user stop fusion.slice

@@ -23,9 +23,11 @@ is "$(dpkg-query --show --showformat='${db:Status-Status}' fusiond 2>/dev/null |
 [ -e /var/lib/fusiond/mounted/kept ] || fail "a purge reached into what is mounted"
 umount /var/lib/fusiond/mounted
 rmdir /var/lib/fusiond/mounted /var/lib/fusiond
-rm -f /etc/apt/sources.list.d/fusiond.list /usr/share/keyrings/fusiond.gpg
+rm -f /etc/apt/sources.list.d/fusiond.list /etc/apt/keyrings/fusiond.gpg
 rm -rf /var/lib/apt/lists/*fusion* /var/lib/apt/lists/_vm_repo*
-getent group fusion fusion-admin && fail "groups are left"
+for group in fusion fusion-admin; do
+    if getent group "$group"; then fail "the group is left"; fi
+done
 left=$(comm -13 /var/cache/fusion-stories/files <(list_files) | grep -i fusion | grep -v fusion-stories || true)
 [ -z "$left" ] || fail "files are left: $left"
 left=$(find /etc/systemd /run/systemd /var/lib/systemd -iname '*fusion*' | grep -v fusion-stories || true)

@@ -81,7 +81,7 @@ fn known() -> anyhow::Result<Vec<Library>> {
 }
 
 /// `name vVERSION` of all that is linked into these programs on this platform; what only runs at a build is not.
-fn linked(programs: &[&str]) -> anyhow::Result<BTreeSet<String>> {
+pub(super) fn linked(programs: &[&str]) -> anyhow::Result<BTreeSet<String>> {
     let mut cargo = shell::command(shell::cargo());
     cargo.args(["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none"]);
     cargo.args(["--format", "{p}"]).args(programs.iter().flat_map(|name| ["--package", name]));

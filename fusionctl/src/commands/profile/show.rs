@@ -1,4 +1,4 @@
-//! `profile show`: one profile with everything in it.
+//! `profile show`: one profile with everything in it, as the text that `profile apply` takes.
 
 use fusion_proto::v1::GetProfileRequest;
 
@@ -7,8 +7,9 @@ use crate::error::{Exit, Stop};
 use crate::view::profile::Profile;
 
 const AFTER: &str = "\
-Example:
-  fusionctl profile show shell";
+Examples:
+  fusionctl profile show shell
+  fusionctl profile show claude > mine.toml";
 
 /// Arguments of `profile show`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +24,7 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     let link = session.link().await?;
     let request = GetProfileRequest { profile: args.profile };
     let profile = link.repeat(async || link.profiles().get_profile(request.clone()).await).await?;
-    session.out.show(&Profile::from(profile))?;
+    let profile = Profile::from(profile);
+    session.out.changed(&profile, &profile.text())?;
     Ok(Exit::Done)
 }

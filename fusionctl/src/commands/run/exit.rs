@@ -41,8 +41,8 @@ fn of_failed(task: &Task) -> Exit {
     }
 }
 
-/// What is to be said besides the code: nothing, where the program spoke for itself.
-pub(super) fn complaint(task: &Task, exit: Exit) -> Option<Complaint> {
+/// What is to be said besides the code: nothing, where the program spoke for itself and was heard.
+pub(super) fn complaint(task: &Task, exit: Exit, is_heard: bool) -> Option<Complaint> {
     let id = &task.id;
     if task.state() == TaskState::Lost {
         let message = format!("the outcome of {id} is unknown");
@@ -52,8 +52,11 @@ pub(super) fn complaint(task: &Task, exit: Exit) -> Option<Complaint> {
         let detail = failure.map_or_else(|| task.reason.clone(), |failure| failure.message.clone());
         return Some(Complaint::new(exit, "lost", message).detail(detail).hint(hint));
     }
-    let failure = task.failure.as_ref().filter(|_| task.state() != TaskState::Cancelled)?;
-    if failure.code == "exit_nonzero" {
+    if task.state() == TaskState::Cancelled {
+        return Some(Complaint::new(exit, "cancelled", format!("somebody cancelled {id}")));
+    }
+    let failure = task.failure.as_ref()?;
+    if failure.code == "exit_nonzero" && is_heard {
         return None;
     }
     let complaint = Complaint::new(exit, &failure.code, format!("{id} did not succeed: {}", failure.message));
@@ -79,10 +82,11 @@ mod tests {
     #[test]
     fn a_failed_task_exits_as_its_program_did() {
         let exited = failed("exit_nonzero", Attempt { exit_code: Some(42), ..Attempt::default() });
-        assert_eq!((of(&exited), complaint(&exited, of(&exited))), (Exit::Program(42), None));
+        assert_eq!((of(&exited), complaint(&exited, of(&exited), true)), (Exit::Program(42), None));
+        assert!(complaint(&exited, of(&exited), false).is_some(), "nobody heard it");
         let killed = failed("signaled", Attempt { signal: Some(11), ..Attempt::default() });
         assert_eq!(of(&killed), Exit::Program(139));
-        assert!(complaint(&killed, of(&killed)).is_some());
+        assert!(complaint(&killed, of(&killed), true).is_some());
         let missing = failed("program_not_found", Attempt::default());
         assert_eq!(of(&missing), Exit::Program(127));
         let late = Task { state: TaskState::TimedOut.into(), ..Task::default() };

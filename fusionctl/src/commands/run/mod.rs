@@ -22,7 +22,8 @@ use crate::commands::agent::attach::keys::{Keys, Terminal};
 use crate::commands::agent::attach::writer::{AtEnd, Typed, Writer};
 use crate::commands::agent::spawn;
 use crate::commands::task::progress::Board;
-use crate::commands::task::{result, store, submit, wait};
+use crate::commands::task::result::{self, Ending};
+use crate::commands::task::{store, submit, wait};
 use crate::commands::{HUNG_UP, Session};
 use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
@@ -154,12 +155,32 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     let Some((ended, interrupt)) = see_through(&mut session, &link, &begun, typing, shows).await? else {
         return Ok(Exit::Done);
     };
-    if shows == Shows::Errors && interrupt.is_none() && ended.state() != TaskState::Lost {
-        result::show(&mut session, &link, ended.id.clone()).await?;
-        session.out.flush()?;
-    }
-    report(&mut session, &link, &ended, interrupt).await
+    let words = match shows == Shows::Errors && interrupt.is_none() {
+        true => Some(answer(&mut session, &link, &ended).await?),
+        false => None,
+    };
+    report(&mut session, &link, &ended, interrupt, words).await
 }
+
+/// Shows the result as a text that ends with its line. That of a task that did not succeed is no answer: its last words are
+/// returned.
+async fn answer(session: &mut Session, link: &Link, ended: &Task) -> Result<String, Stop> {
+    if ended.state() == TaskState::Succeeded {
+        result::show(session, link, ended.id.clone(), Ending::Line).await?;
+        session.out.flush()?;
+        return Ok(String::new());
+    }
+    if ended.state() == TaskState::Lost {
+        return Ok(String::new());
+    }
+    let result = result::fetch(link, ended.id.clone()).await?;
+    let text = String::from_utf8_lossy(&result.data);
+    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+    Ok(last.unwrap_or_default().chars().take(LAST_WORDS_CHARS).collect())
+}
+
+/// What is shown of the output of a program whose answer was wanted and that gave none.
+const LAST_WORDS_CHARS: usize = 300;
 
 /// Runs a request to its end, for a program that says itself what came of it; the task is there if it ended by itself.
 pub(crate) async fn run_through(
@@ -172,7 +193,7 @@ pub(crate) async fn run_through(
     let Some((ended, interrupt)) = see_through(session, link, &begun, None, shows).await? else {
         return Ok((Exit::Done, None));
     };
-    let exit = report(session, link, &ended, interrupt).await?;
+    let exit = report(session, link, &ended, interrupt, None).await?;
     Ok((exit, interrupt.is_none().then_some(ended)))
 }
 
@@ -356,6 +377,7 @@ async fn report(
     link: &Link,
     ended: &Task,
     interrupt: Interrupt,
+    last_words: Option<String>,
 ) -> Result<Exit, Stop> {
     let exit = match interrupt {
         Some(code) if ended.state() == TaskState::Cancelled => Exit::Program(code),
@@ -372,7 +394,12 @@ async fn report(
         session.out.document(&View::from(whole), |_| Ok(()))?;
         return Ok(exit);
     }
-    if let Some(complaint) = exit::complaint(ended, exit) {
+    let is_ours = interrupt.is_some() && ended.state() == TaskState::Cancelled;
+    if let Some(complaint) = exit::complaint(ended, exit, last_words.is_none()).filter(|_| !is_ours) {
+        let complaint = match last_words.filter(|words| !words.is_empty()) {
+            Some(words) => complaint.detail(words),
+            None => complaint,
+        };
         session.complain(&complaint)?;
     }
     Ok(exit)

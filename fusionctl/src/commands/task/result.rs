@@ -43,14 +43,33 @@ struct Answer {
 /// Fetches it and writes it.
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let link = session.link().await?;
-    show(&mut session, &link, args.task).await?;
+    show(&mut session, &link, args.task, Ending::AsItIs).await?;
     Ok(Exit::Done)
 }
 
+/// How what is shown ends, off terminals, where it always ends with its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Byte for byte.
+    AsItIs,
+    /// With the end of a line.
+    Line,
+}
+
+/// The bytes, and whether they are all.
+pub(crate) async fn fetch(link: &Link, task: String) -> Result<TaskResult, Stop> {
+    let request = GetTaskResultRequest { task };
+    link.repeat(async || link.tasks().get_task_result(request.clone()).await).await
+}
+
 /// Writes the bytes: a result is not ours to dress, unless a format is asked for.
-pub(crate) async fn show(session: &mut Session, link: &Link, name: String) -> Result<(), Stop> {
-    let request = GetTaskResultRequest { task: name.clone() };
-    let result = link.repeat(async || link.tasks().get_task_result(request.clone()).await).await?;
+pub(crate) async fn show(
+    session: &mut Session,
+    link: &Link,
+    name: String,
+    ending: Ending,
+) -> Result<(), Stop> {
+    let result = fetch(link, name.clone()).await?;
     if session.out.format() != Format::Table {
         let unfit = || {
             let complaint = Complaint::new(Exit::Refused, "result_no_text", "the result is no UTF-8 text");
@@ -61,7 +80,9 @@ pub(crate) async fn show(session: &mut Session, link: &Link, name: String) -> Re
         return session.out.document(&answer, |_| Ok(()));
     }
     session.out.foreign(&result.data)?;
-    if stdout_is_terminal() && result.data.last().is_some_and(|last| *last != b'\n') {
+    if (ending == Ending::Line || stdout_is_terminal())
+        && result.data.last().is_some_and(|last| *last != b'\n')
+    {
         session.out.line("")?;
     }
     for note in notes(&result, &name) {

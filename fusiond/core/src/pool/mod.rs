@@ -145,15 +145,20 @@ impl PoolIndex {
     }
 }
 
-/// An agent of the pool that waits for work and is what `spec` asks for, the longest idle.
+/// An agent of the pool that waits for work and is what `spec` asks for, the longest idle. One that was made for tasks that
+/// name its profile is none: it has a workspace and a PATH that nobody chose for this.
 pub(crate) fn idle_member(state: &State, owner: Uid, spec: &AgentSpec) -> Option<AgentId> {
     let pool = state.index.users.get(&owner)?.pools.get(&spec.profile)?;
+    let is_declared =
+        state.config.pools.of(owner).get(&spec.profile).is_some_and(|pool| pool.takes == Takes::Any);
+    if !is_declared || spec.seed.is_some() || spec.retention.is_some() || !spec.secrets.is_empty() {
+        return None;
+    }
     let suits = |agent: &&Agent| {
         state.is_free(agent)
             && spec.capabilities.within(&agent.spec.capabilities)
             && agent.spec.limits == spec.limits
             && agent.spec.disk_bytes == spec.disk_bytes.or(state.config.disk_bytes)
-            && spec.seed.is_none()
             && agent.spec.recipe.command == spec.recipe.command
             && agent.spec.recipe.sandbox == spec.recipe.sandbox
     };

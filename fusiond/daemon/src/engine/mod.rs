@@ -34,7 +34,7 @@ pub use migrate::MIGRATIONS;
 pub use record::{
     SCHEMA, attempts_by, attempts_of, decode_event, decode_task, event_key, input_key, stored_task, task_key,
 };
-pub use secrets::{ResealError, Resealed, Unsealed, given_to, mask_of, reseal};
+pub use secrets::{ResealError, Resealed, Unsealed, given_to, mask_of, reseal, sealed_elsewhere};
 pub use stored::{Keep, Kept, PIECE_BYTES, Stored, read_stored};
 
 use crate::runtime::{InputId, Runtime, TaskInput};

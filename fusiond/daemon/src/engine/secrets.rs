@@ -118,6 +118,20 @@ pub fn reseal(state: &State, store: &mut Store, vault: &Vault) -> Result<Reseale
     Ok(resealed)
 }
 
+/// How many values were sealed with a key that is not at hand.
+///
+/// # Errors
+/// When the store does not answer.
+pub fn sealed_elsewhere(state: &State, store: &Store, vault: &Vault) -> Result<usize, ReadError> {
+    let reader = store.reader();
+    let mut count = 0;
+    for secret in state.secrets() {
+        let sealed = reader.get(&record::sealed_key(secret.id))?;
+        count += usize::from(sealed.is_some_and(|sealed| vault.is_outdated(&sealed)));
+    }
+    Ok(count)
+}
+
 /// Masks the words of programs in news before anything else sees them: they are stored and told.
 pub(crate) fn veil(state: &State, reader: &Reader, vault: &Vault, mut outcome: Outcome) -> Outcome {
     let (agent, exits): (AgentId, Vec<&mut Exit>) = match &mut outcome {

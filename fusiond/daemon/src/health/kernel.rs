@@ -9,6 +9,7 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use super::{Check, Probe, Status, Trees};
 use crate::config::Backend;
+use crate::paths::Mode;
 
 pub(super) fn checks(probe: &Probe) -> Vec<Check> {
     let v2 = v2_remedy(probe.paths.uid);
@@ -20,7 +21,7 @@ pub(super) fn checks(probe: &Probe) -> Vec<Check> {
         openat2(&probe.paths.run),
         namespaces(),
         bwrap(),
-        open_files(),
+        open_files(&probe.paths.mode),
         pid_max(),
         clock(),
     ]);
@@ -287,20 +288,21 @@ const FILES_PER_AGENT: u64 = 5;
 /// The store, the sockets, and callers.
 const FILES_BESIDES: u64 = 512;
 
-fn open_files() -> Check {
+fn open_files(mode: &Mode) -> Check {
     const NAME: &str = "open files";
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let current = limit.current.unwrap_or(u64::MAX);
     let agents = current.saturating_sub(FILES_BESIDES) / FILES_PER_AGENT;
     let detail = format!("limit {current}, enough for {agents} agents");
+    let remedy = match mode {
+        Mode::System => "systemctl edit fusiond: [Service] LimitNOFILE=65536; or ulimit -n 65536",
+        Mode::User => "systemctl --user edit fusiond: [Service] LimitNOFILE=65536; or ulimit -n 65536",
+        Mode::Root(_) => "ulimit -n 65536, then restart fusiond",
+    };
     match current {
         8192.. => Check::ok(NAME, detail),
-        1024.. => Check::weak(
-            NAME,
-            detail,
-            "systemctl edit fusiond: [Service] LimitNOFILE=65536; or ulimit -n 65536",
-        ),
-        _ => Check::failed(NAME, detail, "ulimit -n 65536, then restart fusiond"),
+        1024.. => Check::weak(NAME, detail, remedy),
+        _ => Check::failed(NAME, detail, remedy),
     }
 }
 

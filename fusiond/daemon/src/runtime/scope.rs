@@ -57,6 +57,7 @@ impl ScopeError {
     fn is_passing(&self) -> bool {
         use zbus::fdo::Error as Fdo;
         match self {
+            Self::Bus(zbus::Error::Connection(error, _)) => error.kind() != std::io::ErrorKind::NotFound,
             Self::Bus(zbus::Error::InputOutput(_) | zbus::Error::Handshake(_)) => true,
             Self::Bus(zbus::Error::FDO(error)) => matches!(
                 **error,
@@ -72,10 +73,12 @@ impl ScopeError {
         }
     }
 
-    /// Whether asking again while the machine starts leads to nothing else: it has no hierarchy of version 2.
+    /// Whether asking again while the machine starts leads to nothing else: it has no hierarchy of version 2, or no bus. The
+    /// socket of a bus is the service manager's: it is there before services are, and while the bus restarts.
     fn is_lasting(&self) -> bool {
         match self {
             Self::Place(_) => true,
+            Self::Bus(zbus::Error::Connection(error, _)) => error.kind() == std::io::ErrorKind::NotFound,
             Self::Bus(_) | Self::Late | Self::Job { .. } => false,
         }
     }
@@ -370,6 +373,20 @@ mod tests {
         assert!(of_bus(zbus::fdo::Error::NoReply(String::new())).is_passing());
         assert!(!of_bus(zbus::fdo::Error::AccessDenied(String::new())).is_passing());
         assert!(!ScopeError::Late.is_passing());
+    }
+
+    #[test]
+    fn a_start_waits_for_no_bus_that_is_not_installed() {
+        let address: zbus::Address = "unix:path=/run/no-bus".try_into().expect("an address");
+        let of_kind = |kind| {
+            let error = std::io::Error::from(kind).into();
+            ScopeError::Bus(zbus::Error::Connection(error, Box::new(address.clone())))
+        };
+        let (absent, refusing) =
+            (of_kind(std::io::ErrorKind::NotFound), of_kind(std::io::ErrorKind::ConnectionRefused));
+        assert!(absent.is_lasting() && !absent.is_passing());
+        assert!(refusing.is_passing() && !refusing.is_lasting());
+        assert!(!ScopeError::Late.is_lasting());
     }
 
     #[test]
