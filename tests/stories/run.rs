@@ -47,7 +47,10 @@ fn run_exits_with_the_code_of_the_program() {
     assert_eq!(done.stderr, "", "the program spoke for itself");
     drop(ctl.run(&["run", "shell", "kill -SEGV $$"]).expect_code(139));
     let missing = ctl.run(&["run", "command", "--", "no-such-program-anywhere"]).expect_code(127);
-    assert!(missing.stderr.starts_with("error: "), "{missing}");
+    assert!(
+        missing.stderr.starts_with("error: ") && missing.stderr.contains("in the agent's PATH (/"),
+        "{missing}"
+    );
     drop(ctl.run(&["run", "shell", "sleep 60", "--timeout", "100ms"]).expect_code(7));
     assert_eq!(ctl.refused(3, &["run", "nobody", "x"])["code"], "profile_not_found");
     assert_eq!(ctl.refused(2, &["run", "shell"])["code"], "usage");

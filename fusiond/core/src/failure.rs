@@ -96,7 +96,7 @@ failures! {
         "raise the agent's --memory, or give the task less to hold at once";
     ProgramNotFound, "program_not_found", Never,
         "the program does not exist or cannot be executed by the agent's user",
-        "check the command and the agent's PATH with `fusionctl agent show`";
+        "install it where the agent looks, or name it by its whole path in the profile";
     StartFailed, "start_failed", Never,
         "the kernel refused a step between the fork and the program",
         "the message names the step; `fusionctl system doctor` shows what this machine can enforce";

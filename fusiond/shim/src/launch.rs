@@ -163,6 +163,9 @@ fn invalid(stage: &str) -> ExitKind {
     }
 }
 
+/// What is shown of a PATH.
+const PATH_CHARS: usize = 200;
+
 /// The step that failed, in words: of a program, what is wrong with it.
 fn describe(error: &fusion_sys::spawn::SpawnError, program: &[u8], spec: &AttemptSpec) -> String {
     use fusion_sys::spawn::Stage;
@@ -181,7 +184,12 @@ fn describe(error: &fusion_sys::spawn::SpawnError, program: &[u8], spec: &Attemp
         Some(Errno::NOENT) if is_path => {
             format!("there is no program {name}, or no interpreter that its first line names")
         }
-        Some(Errno::NOENT) => format!("there is no program {name} in the agent's PATH"),
+        Some(Errno::NOENT) => {
+            let path = text(path_of(spec));
+            let shown: String = path.chars().take(PATH_CHARS).collect();
+            let rest = if shown.len() < path.len() { "…" } else { "" };
+            format!("there is no program {name} in the agent's PATH ({shown}{rest})")
+        }
         Some(Errno::ACCESS) => format!(
             "{name} cannot be executed: it is a folder, or lacks the permission (chmod +x), or lies where this user may not pass"
         ),
