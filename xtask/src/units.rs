@@ -11,8 +11,7 @@ use crate::shell;
 /// Ten times the exposure level of systemd-analyze(1). The unit tells which directive is left out for which reason; one
 /// that goes missing raises the level by at least two of these.
 const EXPOSURE_MAX: &str = "67";
-/// Of the unit for one user, which the manager of that user starts without any right of root's: it gives up one directive more
-/// than none.
+/// Of the unit for one user, which has no right of root's to give up: `NoNewPrivileges=` is what lowers it.
 const EXPOSURE_MAX_USER: &str = "94";
 
 /// Verifies the units, holds the exposure level, and applies sysusers and tmpfiles to an empty root.

@@ -99,7 +99,8 @@ fn miss_key(state: &State, store: &Store, vault: &Vault) {
     match engine::sealed_elsewhere(state, store, vault) {
         Ok(0) => {}
         Ok(count) => tracing::error!(
-            "{count} secrets are sealed with another host key than this one: bring it back as {KEY_CREDENTIAL} or \
+            count,
+            "some secrets are sealed with another host key than this one: bring it back as {KEY_CREDENTIAL} or \
              {KEY_FILE}, or set them anew"
         ),
         Err(error) => tracing::error!("sealed values cannot be looked at: {error}"),
