@@ -280,6 +280,7 @@ fn bad_input_of_a_program_fails_the_attempt_with_its_reason() {
     let (daemon, ctl) = stage();
     let plain_file = daemon.folder().join("plain");
     fs::write(&plain_file, "no program").unwrap();
+    let path = std::env::var("PATH").unwrap();
     let mut text = String::new();
     for program in ["/no/such/program", "no-such-program", plain_file.to_str().unwrap(), "/"] {
         let file = daemon.folder().join("run.jsonl");
@@ -288,7 +289,8 @@ fn bad_input_of_a_program_fails_the_attempt_with_its_reason() {
         let failure = ctl.ended(&task)["failure"].clone();
         let told = serde_json::to_string_pretty(&failure).unwrap();
         let folder = daemon.folder().display().to_string();
-        writeln!(text, "# {}\n{}\n", short(program), told.replace(&folder, "DIR")).expect("a string grows");
+        let told = told.replace(&folder, "DIR").replace(&path, "PATH OF THE CLIENT");
+        writeln!(text, "# {}\n{told}\n", short(program)).expect("a string grows");
     }
     save("bad_input_programs", &text);
 }
