@@ -103,6 +103,10 @@ fn run_takes_an_idle_agent_of_the_pool() {
     assert_eq!(after[0]["id"], agents[0]["id"], "it stays");
     assert_eq!(after.as_array().map(Vec::len), Some(1));
     assert_eq!(after[0]["tasksSucceeded"], 2);
+
+    ctl.ok(&["run", "p", "--name", "own", "say third"]);
+    let after = ctl.json(&["agent", "show", agents[0]["id"].as_str().unwrap()]);
+    assert_eq!(after["tasksSucceeded"], 2, "who names an agent wants that one");
 }
 
 #[test]

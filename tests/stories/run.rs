@@ -284,6 +284,19 @@ fn run_from_fills_the_workspace_first() {
     assert_eq!(ctl.ok(&["run", "shell", "cat a", "--from", from]), "content");
     let failed = ctl.run(&["run", "shell", "cat a", "--from", "/nowhere/at/all"]).expect_code(1);
     assert!(failed.stderr.contains("could not be seeded from /nowhere/at/all"), "{failed}");
+    assert!(!failed.stderr.contains("workspace diff"), "{failed}");
+
+    let edit = ["run", "shell", "echo more > b", "--from", from, "--name", "editor"];
+    let told = ctl.run(&edit).expect_code(0).stderr;
+    let diff = "workspace diff editor";
+    assert!(
+        told.starts_with(&format!("note: `fusionctl {diff}` shows its changes, which are in /")),
+        "{told}"
+    );
+    assert!(ctl.ok(&diff.split(' ').collect::<Vec<_>>()).contains("b"));
+    assert_eq!(ctl.run(&["-q", "run", "shell", "echo more > b", "--from", from]).expect_code(0).stderr, "");
+    let removed = ctl.run(&["run", "--rm", "shell", "echo more > b", "--from", from]).expect_code(0);
+    assert_eq!(removed.stderr, "", "it goes in a minute");
 }
 
 #[test]

@@ -69,6 +69,10 @@ fn workflow_approve_with_reject_is_a_result_where_it_is_looked_at_and_else_a_fai
         "{ended}"
     );
     assert_eq!(node(&ended, "deploy")["state"], "skipped");
+    let hint = ended["failure"]["hint"].as_str().unwrap_or_default();
+    let again = format!("`fusionctl workflow rerun {} --from gate`", ended["id"].as_str().unwrap());
+    assert!(hint.contains(&again), "{hint}");
+    assert_eq!(node(&ended, "gate")["failure"]["hint"], hint);
 }
 
 #[test]

@@ -23,6 +23,10 @@ fn workflow_rerun_keeps_what_is_upstream_and_does_the_rest_again() {
         (&json!("failed"), &json!("skipped")),
         "{failed}"
     );
+    let read_logs = format!("`fusionctl task logs {}`", node(&failed, "test")["task"].as_str().unwrap());
+    for hint in [&failed["failure"]["hint"], &node(&failed, "test")["failure"]["hint"]] {
+        assert!(hint.as_str().unwrap_or_default().contains(&read_logs), "{failed}");
+    }
     std::fs::write(mark, "first").unwrap();
     let done = ctl.run(&["workflow", "rerun", &run, "--wait"]);
     assert_eq!(done.code, 0, "{done:?}");

@@ -82,6 +82,18 @@ pub(crate) fn succeeds(program: &str, args: &[&str]) -> bool {
     asked.status().is_ok_and(|status| status.success())
 }
 
+/// Installs a tool of cargo's without optimising it and without what debuggers read: it runs for seconds and would be built for
+/// minutes.
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub(crate) fn install_tool(tool: &str, flags: &[&str]) -> anyhow::Result<()> {
+    say(&format!("{tool} is not installed; installing it\n"));
+    let args = [&["install", "--locked", "--debug", "--quiet", tool], flags].concat();
+    run_with(&cargo(), &args, &[("CARGO_PROFILE_DEV_DEBUG", "none"), ("CARGO_INCREMENTAL", "0")])
+}
+
 /// Installs the Debian package that brings `program`, if it is not there; without root, says how.
 ///
 /// # Errors

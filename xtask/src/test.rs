@@ -67,7 +67,7 @@ const NEEDED: &[(&str, &str)] = &[
 /// Licences, sources and bans. Advisories need the network each time, so the release errand checks them.
 fn deny(cargo: &str) -> anyhow::Result<()> {
     if !shell::succeeds(cargo, &["deny", "--version"]) {
-        install(cargo, "cargo-deny")?;
+        shell::install_tool("cargo-deny", &[])?;
     }
     shell::run(cargo, &["deny", "--log-level", "error", "check", "bans", "licenses", "sources"])
 }
@@ -78,7 +78,7 @@ const WITHOUT_ROOT: &str = "not (test(as_root::) or (binary(house) and test(/^(l
 
 fn tests(cargo: &str) -> anyhow::Result<()> {
     if !shell::succeeds(cargo, &["nextest", "--version"]) {
-        install(cargo, "cargo-nextest")?;
+        shell::install_tool("cargo-nextest", &[])?;
     }
     let mut args = vec!["nextest", "run", "--workspace", "--locked", "--profile", "ci"];
     if !fusion_tests::is_root() {
@@ -89,12 +89,6 @@ fn tests(cargo: &str) -> anyhow::Result<()> {
     }
     shell::run(cargo, &args)?;
     shell::run(cargo, &["test", "--workspace", "--doc", "--locked", "--quiet"])
-}
-
-/// Tools are built without optimising: they run for seconds and would be built for minutes.
-fn install(cargo: &str, tool: &str) -> anyhow::Result<()> {
-    shell::say(&format!("{tool} is not installed; installing it\n"));
-    shell::run(cargo, &["install", "--locked", "--debug", "--quiet", tool])
 }
 
 /// Programs of this checkout that outlived the tests.

@@ -191,10 +191,7 @@ fn nobody_fits(state: &State, task: &Task, others: &[&Agent]) -> Reason {
         let remedy = format!("`fusionctl task update {} --agent any`, or another agent", task.id);
         return Reason::new("agent", text, remedy);
     }
-    let profile = wanted.profiles().next().unwrap_or("shell");
-    let plain = wanted.iter().filter(|name| !name.starts_with(PROFILE_PREFIX));
-    let spawn = plain.map(|name| format!(" --capability {name}")).collect::<String>();
-    let remedy = format!("`fusionctl agent spawn --profile {profile}{spawn}`");
+    let remedy = spawn_for(state, task);
     if others.is_empty() {
         return Reason::new("no_agent", "its owner has no agent", remedy);
     }
@@ -204,6 +201,21 @@ fn nobody_fits(state: &State, task: &Task, others: &[&Agent]) -> Reason {
         format!("; the nearest, {}, lacks: {lacks}", agent.spec.name)
     });
     Reason::new("capabilities", format!("no agent offers all of: {wanted}{nearest}"), remedy)
+}
+
+/// What starts an agent that can do this: one of a profile that the task names or that offers all it asks for, else one
+/// that is told what to offer.
+fn spawn_for(state: &State, task: &Task) -> String {
+    let wanted = &task.spec.capabilities;
+    let mut pools = state.config.pools.of(task.owner).iter();
+    let whole = pools.find(|(_, pool)| !wanted.is_empty() && wanted.within(&pool.spec.capabilities));
+    if let Some((name, _)) = whole {
+        return format!("`fusionctl agent spawn --profile {name}`");
+    }
+    let profile = wanted.profiles().next().unwrap_or("shell");
+    let plain = wanted.iter().filter(|name| !name.starts_with(PROFILE_PREFIX));
+    let spawn = plain.map(|name| format!(" --capability {name}")).collect::<String>();
+    format!("`fusionctl agent spawn --profile {profile}{spawn}`")
 }
 
 fn all_taken(fitting: &[&Agent]) -> Reason {

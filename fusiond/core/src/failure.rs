@@ -3,7 +3,7 @@
 //!
 //! Not for: refusals of a command ([`crate::Reject`]); a failure is something that happened.
 
-use crate::ids::TaskId;
+use crate::ids::{RunId, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// Why something ended badly, in words.
@@ -63,7 +63,7 @@ macro_rules! failures {
                 match self { $(Self::$name => $meaning,)* }
             }
 
-            /// What to do; `TASK` stands for the task that has failed.
+            /// What to do; `TASK`, `RUN` and `NODE` stand for what has failed.
             #[must_use]
             pub const fn hint(self) -> &'static str {
                 match self { $(Self::$name => $hint,)* }
@@ -73,6 +73,14 @@ macro_rules! failures {
             #[must_use]
             pub fn hint_for(self, task: TaskId) -> String {
                 self.hint().replace("TASK", &task.to_string())
+            }
+
+            /// What to do about this run, as far as it is known which node and which task made it fail.
+            #[must_use]
+            pub fn hint_in(self, run: RunId, node: Option<&str>, task: Option<TaskId>) -> String {
+                let hint = task.map_or_else(|| self.hint().to_owned(), |task| self.hint_for(task));
+                let hint = hint.replace("RUN", &run.to_string());
+                node.map_or_else(|| hint.clone(), |node| hint.replace("NODE", node))
             }
 
             /// Whether another attempt follows by itself.
@@ -153,25 +161,25 @@ failures! {
         "`fusionctl secret set` it again, then `fusionctl task retry TASK`";
     Rejected, "rejected", Never,
         "a person rejected a node of a workflow, or nobody approved it in time",
-        "`fusionctl workflow show` has who and why; `fusionctl workflow rerun --from` asks again";
+        "`fusionctl workflow show RUN` has who and why; `fusionctl workflow rerun RUN --from NODE` asks again";
     ItemsFailed, "items_failed", Never,
         "items of a node with `foreach` failed",
-        "`fusionctl workflow show` has each item; `fusionctl workflow rerun --from` does them again";
+        "`fusionctl workflow show RUN` has each item; `fusionctl workflow rerun RUN --from NODE` does them again";
     TimeoutWorkflow, "timeout_workflow", Never,
         "a run of a workflow took longer than its timeout",
-        "raise `timeout` in the definition, then `fusionctl workflow rerun`";
+        "raise `timeout` in the definition, then `fusionctl workflow rerun RUN`";
     TemplateFailed, "template_failed", Never,
         "a template of a node could not be filled in",
         "the message names the place: mend the definition, or what the node uses";
     BudgetExhausted, "budget_exhausted", Never,
         "the budget of a run or of a node was used up before everything was done",
-        "raise `budget` with `fusionctl workflow edit`, then `fusionctl workflow rerun`";
+        "raise `budget` with `fusionctl workflow edit RUN`, then `fusionctl workflow rerun RUN`";
     NodeRefused, "node_refused", Never,
         "the task of a node was not accepted",
-        "the message says why: mend it, then `fusionctl workflow rerun --from`";
+        "the message says why: mend it, then `fusionctl workflow rerun RUN --from NODE`";
     TimeoutEvent, "timeout_event", Never,
         "the event that a node waits for did not come within the `timeout` of its `wait`",
-        "raise that `timeout`, or let `on_failure` of the node say that the run goes on; then `fusionctl workflow rerun --from`";
+        "raise that `timeout`, or let `on_failure` of the node say that the run goes on; then `fusionctl workflow rerun RUN --from NODE`";
 }
 
 #[cfg(test)]

@@ -268,15 +268,13 @@ const fn architecture() -> &'static str {
     if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
 }
 
-/// A tool of cargo in exactly this version: another one may make other bytes. Built without optimising, for it runs for
-/// seconds and would be built for minutes.
+/// A tool of cargo in exactly this version: another one may make other bytes.
 pub(super) fn tool(name: &str, version: &str, words: &[&str]) -> anyhow::Result<()> {
     let said = answer(shell::command(shell::cargo()).args(words).arg("--version")).unwrap_or_default();
     if said.split_whitespace().any(|word| word == version) {
         return Ok(());
     }
-    shell::say(&format!("{name} {version} is not installed; installing it\n"));
-    shell::run(&shell::cargo(), &["install", "--locked", "--debug", "--quiet", name, "--version", version])
+    shell::install_tool(name, &["--version", version])
 }
 
 /// The moment that all files of a release carry, in seconds: that of the last commit, unless somebody says.

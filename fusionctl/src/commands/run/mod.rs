@@ -10,8 +10,8 @@ mod signals;
 use std::time::Duration;
 
 use fusion_proto::v1::{
-    CancelTaskRequest, GetTaskRequest, RunTaskRequest, RunTaskResponse, Task, TaskState,
-    TerminateAgentRequest, WaitTasksRequest,
+    CancelTaskRequest, GetTaskRequest, GetWorkspaceRequest, RunTaskRequest, RunTaskResponse, Task, TaskState,
+    TerminateAgentRequest, WaitTasksRequest, Workspace,
 };
 
 use self::follow::Follow;
@@ -140,6 +140,8 @@ pub(crate) fn request_of(words: &[String]) -> Result<RunTaskRequest, String> {
 pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> {
     let (detach, interactive, wants_result) = (args.detach, args.interactive, args.result);
     let request = args.request()?;
+    let is_seeded = request.agent.as_ref().is_some_and(|agent| agent.seed.is_some());
+    let leaves_work = is_seeded && request.retention.is_none();
     let link = session.link().await?;
     let begun = begin(&link, request).await?;
     if detach {
@@ -159,7 +161,23 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
         true => Some(answer(&mut session, &link, &ended).await?),
         false => None,
     };
-    report(&mut session, &link, &ended, interrupt, words).await
+    let exit = report(&mut session, &link, &ended, interrupt, words).await?;
+    if leaves_work && shows != Shows::Nothing && !ended.attempts.is_empty() {
+        tell_workspace(&session, &link, begun.agent).await;
+    }
+    Ok(exit)
+}
+
+/// Where the changes are: nobody has seen the name of the agent.
+async fn tell_workspace(session: &Session, link: &Link, agent: String) {
+    let request = GetWorkspaceRequest { agent };
+    // The task has ended, and so does this program, whatever becomes of a note.
+    if let Ok(workspace) = link.workspaces().get_workspace(request).await {
+        let Workspace { name, path, .. } = workspace.into_inner();
+        session
+            .out
+            .note(&format!("`fusionctl workspace diff {name}` shows its changes, which are in {path}"));
+    }
 }
 
 /// Shows the result as a text that ends with its line. That of a task that did not succeed is no answer: its last words are

@@ -137,10 +137,12 @@ fn silent(definition: &Definition, agents: &[Agent], profiles: &[Profile]) -> Ve
     for unit in Unit::ALL {
         let telling = profiles.iter().filter(|profile| unit.is_told(profile));
         let telling: BTreeSet<&str> = telling.map(|profile| profile.name.as_str()).collect();
-        for node in definition.nodes.iter().filter(|node| is_task(node.work())) {
+        // A program that a node names itself is nobody who is paid.
+        for node in definition.nodes.iter().filter(|node| matches!(node.work(), Some(Work::Prompt(_)))) {
             if unit.is_limited(definition.budget) || unit.is_limited(node.budget) {
                 let used = profiles_of(&node.terms.or(&definition.defaults), agents);
-                let mute = used.iter().find(|name| !telling.contains(name.as_str()));
+                let is_known = |name: &&String| profiles.iter().any(|profile| profile.name == **name);
+                let mute = used.iter().filter(is_known).find(|name| !telling.contains(name.as_str()));
                 found.extend(mute.map(|profile| unit.warning(&node.id, profile)));
             }
         }
@@ -222,7 +224,8 @@ mod tests {
         let definition = definition(
             "name: p\nbudget: {usd: 1}\nnodes:\n- {id: a, prompt: x, profile: mute}\n\
              - {id: b, prompt: x, profile: telling}\n- {id: c, prompt: x, capabilities: [sh]}\n\
-             - {id: d, prompt: x, profile: '{{ item }}', foreach: [mute]}\n",
+             - {id: d, prompt: x, profile: '{{ item }}', foreach: [mute]}\n\
+             - {id: e, run: [make], profile: mute}\n- {id: f, prompt: x, profile: nosuch}\n",
         );
         let profile = |name: &str, usage: &str| Profile {
             name: name.to_owned(),

@@ -21,6 +21,8 @@ pub struct RunTask {
     pub agent: SpawnAgent,
     /// The task.
     pub task: SubmitTask,
+    /// Whether its agent was given a name: then no other one will do.
+    pub is_named: bool,
 }
 
 pub(crate) fn decide(
@@ -30,14 +32,15 @@ pub(crate) fn decide(
     caller: Caller,
     ask: RunTask,
 ) -> Result<Done, Reject> {
-    let RunTask { mut agent, task } = ask;
+    let RunTask { mut agent, task, is_named } = ask;
     spawn::check_caller(state, caller, &agent)?;
     let parent = submit::check_caller(state, caller, &task)?;
     if let Some(same) = submit::find_same(state, &task)? {
         return Ok(Done::Same(same));
     }
     let needed = submit::check(state, Caller { uid: task.owner, ..caller }, &task)?;
-    let target = match pool::idle_member(state, agent.owner, &agent.spec) {
+    let idle = || pool::idle_member(state, agent.owner, &agent.spec);
+    let target = match (!is_named).then(idle).flatten() {
         Some(member) => member,
         None => {
             agent.spec.stay = Stay::Task(task.id);

@@ -225,7 +225,7 @@ impl Run {
 }
 
 /// How the end of a node reads as the failure of its run.
-fn lost_by(id: &str, how: &How) -> Failure {
+pub(super) fn lost_by(id: &str, how: &How) -> Failure {
     match how {
         How::Failed(failure) => Failure::new(failure.code, format!("node {id}: {}", failure.message)),
         How::Cancelled => Failure::new(FailureCode::Cancelled, format!("node {id} was cancelled")),

@@ -3,11 +3,12 @@
 //! Not for: tasks; theirs are explained by the rules that decide about them.
 
 use crate::explain::{Explanation, Reason, explain_task};
-use crate::failure::FailureCode;
+use crate::failure::{Failure, FailureCode};
 use crate::ids::RunId;
 use crate::input::PauseHow;
 use crate::state::State;
 use crate::time::Time;
+use crate::workflow::ends::lost_by;
 use crate::workflow::node::{How, NodeState, Place};
 use crate::workflow::plan::{Lapse, NodeKind, Occasion};
 use crate::workflow::{Doom, Run, RunState};
@@ -27,7 +28,7 @@ pub fn explain_run(state: &State, id: RunId, now: Time) -> Option<Explanation> {
             return Some(answer("somebody cancelled it", vec![reason]));
         }
         RunState::Failed { failure, .. } => {
-            let reason = Reason::new(failure.code.code(), failure.code.meaning(), failure.code.hint());
+            let reason = Reason::new(failure.code.code(), failure.code.meaning(), run.hint(failure));
             return Some(answer(&failure.message, vec![reason]));
         }
         RunState::Paused { how, .. } => {
@@ -71,6 +72,21 @@ impl Run {
     }
 }
 
+impl Run {
+    /// What to do about its failure, whose node is found by the words that the run has of it.
+    #[must_use]
+    pub fn hint(&self, failure: &Failure) -> String {
+        let lost = (0..).zip(&self.nodes).find_map(|(at, own)| {
+            let (end, id) = (own.state.end()?, &self.plan.node(at).id);
+            let is_it = matches!(&end.how, How::Failed(its) if its.code == failure.code)
+                && lost_by(id, &end.how) == *failure;
+            is_it.then_some((id.as_ref(), end.task))
+        });
+        let (node, task) = lost.map_or((None, None), |(node, task)| (Some(node), task));
+        failure.code.hint_in(self.id, node, task)
+    }
+}
+
 /// Why a node of a run, or an item of it, is where it is.
 #[must_use]
 pub fn explain_node(state: &State, id: RunId, place: Place, now: Time) -> Option<Explanation> {
@@ -87,7 +103,7 @@ pub fn explain_node(state: &State, id: RunId, place: Place, now: Time) -> Option
             How::Failed(failure) => {
                 // With no more to use it would end in the same way.
                 let again = if failure.code == FailureCode::BudgetExhausted {
-                    failure.code.hint().to_owned()
+                    failure.code.hint_in(id, Some(name), end.task)
                 } else {
                     format!("`fusionctl workflow rerun {id} --from {name}`")
                 };

@@ -405,7 +405,7 @@ fn draw_run(rng: &mut Rng, state: &State, caller: Caller, now: Time) -> RunTask 
     let task = draw_task(rng, state, caller, now);
     agent.owner = task.owner;
     agent.spec.retention = rng.permille(300).then_some(Millis::from_secs(5));
-    RunTask { agent, task }
+    RunTask { agent, task, is_named: rng.permille(300) }
 }
 
 /// A plain task.

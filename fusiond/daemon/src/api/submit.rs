@@ -114,6 +114,7 @@ impl Door {
         }
         task.agent.clear();
         agent.user.clone_from(&task.user);
+        let is_named = !agent.name.is_empty();
         // The task's own id makes the call idempotent; the agent comes with it.
         agent.request_id.clear();
         let mut agent = self.plan_spawn(caller, agent)?;
@@ -124,7 +125,7 @@ impl Door {
             let limit = submit::PROMPT_ARGV_BYTES_MAX as usize;
             return Err(Reject::TooLarge { what: "a prompt on the agent's argv", bytes, limit });
         }
-        Ok((RunTask { agent, task }, input))
+        Ok((RunTask { agent, task, is_named }, input))
     }
 
     /// A prompt that was stored before; only its owner may name it.

@@ -102,7 +102,7 @@ impl Session {
                     unreachable!("a spawn is a spawn")
                 };
                 let task = self.parse_submit(caller, flags);
-                Command::RunTask(Box::new(RunTask { agent: *spawn, task }))
+                Command::RunTask(Box::new(RunTask { agent: *spawn, task, is_named: false }))
             }
             ["resume", name] => Command::ResumeAgent { agent: agent(name) },
             ["restart", name] => Command::RestartAgent { agent: agent(name) },

@@ -31,7 +31,7 @@ pub(crate) fn brief(run: &Run) -> v1::Run {
     let failure = match (&run.state, &run.doom) {
         (RunState::Failed { failure, .. }, _)
         | (RunState::Running | RunState::Paused { .. }, Some(Doom::Failed(failure))) => {
-            Some(task::failure(failure))
+            Some(v1::Failure { hint: run.hint(failure), ..task::failure(failure) })
         }
         (RunState::Running | RunState::Paused { .. }, Some(Doom::Cancelled | Doom::Killed) | None)
         | (RunState::Succeeded { .. } | RunState::Cancelled { .. }, _) => None,
@@ -114,7 +114,7 @@ fn whole_node(run: &Run, at: u32, own: &Node) -> v1::Node {
     let needs = run.plan.graph.needs(at).iter().map(|need| run.plan.node(*need).id.to_string());
     let items = run
         .items(at)
-        .map(|(item, own)| v1::Node { usage: used(own.spent), ..node(run, item.to_string(), own) });
+        .map(|(item, own)| v1::Node { usage: used(own.spent), ..node(run, at, item.to_string(), own) });
     let items: Vec<v1::Node> = items.collect();
     let count = match &own.state {
         NodeState::Fanned { count, .. } => Some(*count),
@@ -133,14 +133,19 @@ fn whole_node(run: &Run, at: u32, own: &Node) -> v1::Node {
         items,
         item_count: count,
         usage: used(run.spent_by(Place::whole(at))),
-        ..node(run, run.plan.node(at).id.to_string(), own)
+        ..node(run, at, run.plan.node(at).id.to_string(), own)
     }
 }
 
-fn node(run: &Run, id: String, node: &Node) -> v1::Node {
+/// A node, or the item `id` of the node `at`.
+fn node(run: &Run, at: u32, id: String, node: &Node) -> v1::Node {
     let end = node.state.end();
     let (failure, reason) = match end.map(|end| &end.how) {
-        Some(How::Failed(failure)) => (Some(task::failure(failure)), String::new()),
+        Some(How::Failed(failure)) => {
+            let name = run.plan.node(at).id.as_ref();
+            let hint = failure.code.hint_in(run.id, Some(name), node.state.task());
+            (Some(v1::Failure { hint, ..task::failure(failure) }), String::new())
+        }
         Some(How::Skipped(why)) => (None, run.why_skipped(*why)),
         Some(How::Succeeded(_) | How::Cancelled) => (None, String::new()),
         None => match &node.state {
