@@ -102,8 +102,8 @@ pub(crate) fn programs(recipe: &Recipe) -> anyhow::Result<()> {
             );
             env.push(("CARGO_ENCODED_RUSTFLAGS", &flags));
         }
-        // All packages, as the tests build them: others would be built with other features.
-        Profile::Dev => args.push("--workspace"),
+        // All packages and a test, as the tests build them: fewer would be built with other features, all libraries anew.
+        Profile::Dev => args.extend(["--workspace", "--test", "man"]),
     }
     shell::run_with(&shell::cargo(), &args, &env)
 }
