@@ -40,6 +40,8 @@ fn task_wait_looks_at_all_before_time_counts() {
     ctl.ended(&good);
     ctl.ended(&bad);
     assert_eq!(ctl.run(&["task", "wait", &good, "--timeout", "0s"]).expect_code(0).stdout.lines().count(), 1);
+    assert_eq!(ctl.json(&["task", "wait", &good])["result"], ctl.json(&["task", "show", &good])["result"]);
+    assert!(ctl.json(&["task", "wait", &good])["result"].is_string());
     let both = ctl.run(&["task", "wait", "--label", "l=1", "--timeout", "0s"]).expect_code(1);
     assert_eq!(both.stdout.lines().count(), 2, "{both}");
     let never = ctl.submit("say x", &["--hold"]);

@@ -841,7 +841,7 @@ pub struct LogChunk {
     pub task: ::prost::alloc::string::String,
     #[prost(uint32, tag = "4")]
     pub attempt: u32,
-    /// Bytes of both streams up to here (TailTaskLogsRequest.offset); `next` is exact where both are written at once.
+    /// Bytes of both streams up to here (TailLogsRequest.offset); `next` is exact where both are written at once.
     #[prost(uint64, tag = "5")]
     pub next_offset: u64,
     /// Bytes that the quota dropped before this chunk.
@@ -2274,7 +2274,7 @@ pub struct Task {
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "10")]
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Set by GetTask for an ended task: its result, cut at 64 KiB.
+    /// Set by GetTask, and by WaitTasks with `details`, for an ended task: its result, cut at 64 KiB.
     #[prost(string, optional, tag = "11")]
     pub result: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "12")]
@@ -2285,7 +2285,7 @@ pub struct Task {
     /// First line of the prompt or the command, cut at 80 characters.
     #[prost(string, tag = "14")]
     pub title: ::prost::alloc::string::String,
-    /// Set by GetTask alone: the whole prompt …
+    /// Set with the result: the whole prompt …
     #[prost(string, optional, tag = "15")]
     pub prompt: ::core::option::Option<::prost::alloc::string::String>,
     /// … or the command.
@@ -2610,6 +2610,9 @@ pub struct WaitTasksRequest {
     /// Also sends each task, with id and state alone, now and whenever its state is another one.
     #[prost(bool, tag = "4")]
     pub progress: bool,
+    /// Sends ended tasks with all that GetTask tells of them.
+    #[prost(bool, tag = "5")]
+    pub details: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelTaskRequest {
@@ -2722,7 +2725,7 @@ pub struct Refusal {
     pub failure: ::core::option::Option<Failure>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TailTaskLogsRequest {
+pub struct TailLogsRequest {
     #[prost(string, tag = "1")]
     pub task: ::prost::alloc::string::String,
     /// Unset: the newest attempt.
@@ -3595,9 +3598,9 @@ pub mod task_service_client {
         }
         /// Streams the output of a task's attempts, in the order in which it was read.
         /// role: user, agent (own and sub-tasks). story: task_logs
-        pub async fn tail_task_logs(
+        pub async fn tail_logs(
             &mut self,
-            request: impl tonic::IntoRequest<super::TailTaskLogsRequest>,
+            request: impl tonic::IntoRequest<super::TailLogsRequest>,
         ) -> std::result::Result<
             tonic::Response<tonic::codec::Streaming<super::LogChunk>>,
             tonic::Status,
@@ -3612,11 +3615,11 @@ pub mod task_service_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/fusion.v1.TaskService/TailTaskLogs",
+                "/fusion.v1.TaskService/TailLogs",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("fusion.v1.TaskService", "TailTaskLogs"));
+                .insert(GrpcMethod::new("fusion.v1.TaskService", "TailLogs"));
             self.inner.server_streaming(req, path, codec).await
         }
         /// The result alone. role: user, agent (sub-tasks). story: task_result
@@ -3837,21 +3840,18 @@ pub mod task_service_server {
             tonic::Response<Self::ChangeTasksStream>,
             tonic::Status,
         >;
-        /// Server streaming response type for the TailTaskLogs method.
-        type TailTaskLogsStream: tonic::codegen::tokio_stream::Stream<
+        /// Server streaming response type for the TailLogs method.
+        type TailLogsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::LogChunk, tonic::Status>,
             >
             + std::marker::Send
             + 'static;
         /// Streams the output of a task's attempts, in the order in which it was read.
         /// role: user, agent (own and sub-tasks). story: task_logs
-        async fn tail_task_logs(
+        async fn tail_logs(
             &self,
-            request: tonic::Request<super::TailTaskLogsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<Self::TailTaskLogsStream>,
-            tonic::Status,
-        >;
+            request: tonic::Request<super::TailLogsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::TailLogsStream>, tonic::Status>;
         /// The result alone. role: user, agent (sub-tasks). story: task_result
         async fn get_task_result(
             &self,
@@ -4768,26 +4768,26 @@ pub mod task_service_server {
                     };
                     Box::pin(fut)
                 }
-                "/fusion.v1.TaskService/TailTaskLogs" => {
+                "/fusion.v1.TaskService/TailLogs" => {
                     #[allow(non_camel_case_types)]
-                    struct TailTaskLogsSvc<T: TaskService>(pub Arc<T>);
+                    struct TailLogsSvc<T: TaskService>(pub Arc<T>);
                     impl<
                         T: TaskService,
-                    > tonic::server::ServerStreamingService<super::TailTaskLogsRequest>
-                    for TailTaskLogsSvc<T> {
+                    > tonic::server::ServerStreamingService<super::TailLogsRequest>
+                    for TailLogsSvc<T> {
                         type Response = super::LogChunk;
-                        type ResponseStream = T::TailTaskLogsStream;
+                        type ResponseStream = T::TailLogsStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::TailTaskLogsRequest>,
+                            request: tonic::Request<super::TailLogsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as TaskService>::tail_task_logs(&inner, request).await
+                                <T as TaskService>::tail_logs(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -4798,7 +4798,7 @@ pub mod task_service_server {
                     let max_encoding_message_size = self.max_encoding_message_size;
                     let inner = self.inner.clone();
                     let fut = async move {
-                        let method = TailTaskLogsSvc(inner);
+                        let method = TailLogsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

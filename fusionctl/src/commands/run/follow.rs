@@ -2,7 +2,7 @@
 //!
 //! Not for: the logs of tasks that others run (`task logs`).
 
-use fusion_proto::v1::{LogFilter, LogPlace, LogStream, TailTaskLogsRequest, Task};
+use fusion_proto::v1::{LogFilter, LogPlace, LogStream, TailLogsRequest, Task};
 use tonic::Status;
 
 use crate::client::{Link, Patience};
@@ -79,9 +79,9 @@ impl<'a> Follow<'a> {
         // Also without a line to show, the last one tells the place.
         let filter = Some(LogFilter { tail: Some(count.max(1)), ..LogFilter::default() });
         let (task, attempt) = (self.task.clone(), Some(number));
-        let request = TailTaskLogsRequest { task, attempt, filter, ..TailTaskLogsRequest::default() };
+        let request = TailLogsRequest { task, attempt, filter, ..TailLogsRequest::default() };
         let mut stream =
-            self.link.repeat(async || self.link.tasks().tail_task_logs(request.clone()).await).await?;
+            self.link.repeat(async || self.link.tasks().tail_logs(request.clone()).await).await?;
         while let Some(mut chunk) = stream.message().await? {
             self.place = chunk.next.take().or(self.place.take());
             if count > 0 {
@@ -118,8 +118,8 @@ impl<'a> Follow<'a> {
         };
         let from = self.place.clone().filter(|place| attempt.is_none_or(|number| number == place.attempt));
         let task = self.task.clone();
-        let request = TailTaskLogsRequest { task, attempt, follow, from, ..TailTaskLogsRequest::default() };
-        let mut stream = match self.link.tasks().tail_task_logs(request).await {
+        let request = TailLogsRequest { task, attempt, follow, from, ..TailLogsRequest::default() };
+        let mut stream = match self.link.tasks().tail_logs(request).await {
             Ok(stream) => stream.into_inner(),
             Err(status) => return Ok(Some(status)),
         };

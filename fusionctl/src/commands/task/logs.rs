@@ -1,6 +1,6 @@
 //! `task logs`: a task's output, in the order in which it was read.
 
-use fusion_proto::v1::TailTaskLogsRequest;
+use fusion_proto::v1::TailLogsRequest;
 
 use crate::commands::Session;
 use crate::commands::logs::{self, Prefix};
@@ -56,16 +56,16 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     let prefix = if all_attempts { Prefix::Attempt } else { Prefix::None };
     let mut printer = args.logs.printer(session.out.format(), prefix);
     let open = async |filter, from| {
-        let request = TailTaskLogsRequest {
+        let request = TailLogsRequest {
             task: args.task.clone(),
             attempt,
             follow: args.logs.follow,
             filter: Some(filter),
             from,
             all_attempts,
-            ..TailTaskLogsRequest::default()
+            ..TailLogsRequest::default()
         };
-        link.tasks().tail_task_logs(request).await
+        link.tasks().tail_logs(request).await
     };
     logs::run(&args.logs, &link, &mut printer, &mut session.out, open).await?;
     Ok(Exit::Done)

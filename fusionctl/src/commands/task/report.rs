@@ -25,6 +25,12 @@ impl<'a> Report<'a> {
         Self { session, alone, kept: Vec::new(), exits: Vec::new() }
     }
 
+    /// Whether it prints all that is known of a task.
+    pub(super) fn wants_details(&self) -> bool {
+        let out = &self.session.out;
+        out.format() != Format::Table && !out.is_quiet()
+    }
+
     /// Prints a task.
     pub(super) fn task(&mut self, task: v1::Task, exit: Exit) -> Result<(), Stop> {
         self.exits.push(exit);

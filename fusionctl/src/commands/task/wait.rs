@@ -156,6 +156,7 @@ async fn wait_named(
         request.tasks = found;
     }
     request.progress = board.wants_progress();
+    request.details = report.wants_details();
     board.awaits(request.tasks.len());
     until_ended(link, &request, board, |task| print(report, task)).await
 }

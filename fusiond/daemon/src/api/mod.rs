@@ -125,6 +125,24 @@ impl Door {
     }
 }
 
+/// All services, by the names that `grpc.health.v1` is asked for.
+const SERVICES: [&str; 8] = [
+    v1::agent_service_server::SERVICE_NAME,
+    v1::task_service_server::SERVICE_NAME,
+    v1::secret_service_server::SERVICE_NAME,
+    v1::workflow_service_server::SERVICE_NAME,
+    v1::event_service_server::SERVICE_NAME,
+    v1::profile_service_server::SERVICE_NAME,
+    v1::workspace_service_server::SERVICE_NAME,
+    v1::system_service_server::SERVICE_NAME,
+];
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(fusion_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
 /// Serves all connections until `stop` resolves.
 ///
 /// # Errors
@@ -136,18 +154,20 @@ pub async fn serve(
 ) -> Result<(), tonic::transport::Error> {
     let door = Door(Arc::new(shared));
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(fusion_proto::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .expect("the generated descriptor set is valid");
+    for service in [""].into_iter().chain(SERVICES) {
+        health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
+    }
+    // Clients that are some years old ask by the name from before it was stable.
+    let (reflection, reflection_alpha) = (reflection().build_v1(), reflection().build_v1alpha());
+    let reflection = reflection.expect("the generated descriptor set is valid");
+    let reflection_alpha = reflection_alpha.expect("the generated descriptor set is valid");
     let incoming = tokio_stream::StreamExt::map(ReceiverStream::new(connections), Ok::<_, std::io::Error>);
     // No keepalive: the kernel closes what a process that ends had open, and a ping would wake an idle daemon.
     tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .add_service(health_service)
         .add_service(reflection)
+        .add_service(reflection_alpha)
         .add_service(
             v1::agent_service_server::AgentServiceServer::new(door.clone())
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),

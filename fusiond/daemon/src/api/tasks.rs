@@ -223,12 +223,12 @@ impl v1::task_service_server::TaskService for Door {
         Ok(Response::new(Box::pin(stream)))
     }
 
-    type TailTaskLogsStream = super::logs::LogStream;
+    type TailLogsStream = super::logs::LogStream;
 
-    async fn tail_task_logs(
+    async fn tail_logs(
         &self,
-        request: Request<v1::TailTaskLogsRequest>,
-    ) -> Result<Response<Self::TailTaskLogsStream>, Status> {
+        request: Request<v1::TailLogsRequest>,
+    ) -> Result<Response<Self::TailLogsStream>, Status> {
         let caller = Self::caller(&request)?;
         self.task_logs(caller, request.into_inner()).await.map(Response::new)
     }

@@ -149,7 +149,7 @@ impl Door {
         caller: Caller,
         ask: v1::WaitTasksRequest,
     ) -> Result<impl Stream<Item = Result<v1::Task, Status>> + use<>, Status> {
-        let (progress, or_lost) = (ask.progress, ask.or_lost);
+        let (progress, or_lost, details) = (ask.progress, ask.or_lost, ask.details);
         let ids = match ask.tasks.is_empty() {
             true => self.list_ids(self.filter(caller, ask.filter.unwrap_or_default()).await?).await?,
             false => self.find_ids(caller, ask.tasks).await?,
@@ -168,9 +168,24 @@ impl Door {
         let door = self.clone();
         let tasks = words.then(move |word| {
             let door = door.clone();
-            async move { door.show_ended(word).await }
+            async move {
+                match door.show_ended(word).await? {
+                    Some(ended) if details && ended.end_time.is_some() => {
+                        door.get_ended(caller, ended).await.map(Some)
+                    }
+                    shown => Ok(shown),
+                }
+            }
         });
         Ok(tasks.filter_map(Result::transpose))
+    }
+
+    /// One that was removed meanwhile stays as it was told.
+    async fn get_ended(&self, caller: Caller, ended: v1::Task) -> Result<v1::Task, Status> {
+        match self.find_task(caller, ended.id.clone()).await {
+            Ok(task) => self.with_details(task).await,
+            Err(_gone) => Ok(ended),
+        }
     }
 
     /// A task that is in memory no more is read from disk; one that is not there either was removed with

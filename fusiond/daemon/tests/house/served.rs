@@ -21,6 +21,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1alpha;
 
 /// A daemon in a temporary folder.
 struct Served {
@@ -73,21 +74,39 @@ impl Drop for Served {
 async fn health_and_reflection_are_served() {
     let served = Served::start("");
     let channel = served.channel().await;
-    let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
-    assert_eq!(health.expect("health answers").into_inner().status(), ServingStatus::Serving);
+    let mut health = HealthClient::new(channel.clone());
+    let services = ["Agent", "Task", "Secret", "Workflow", "Event", "Profile", "Workspace", "System"];
+    let services = services.map(|noun| format!("fusion.v1.{noun}Service"));
+    for service in services.iter().cloned().chain([String::new()]) {
+        let answer = health.check(HealthCheckRequest { service: service.clone() }).await;
+        assert_eq!(answer.expect("it is known").into_inner().status(), ServingStatus::Serving, "{service}");
+    }
 
     let ask = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
+    let alpha = v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(
+            v1alpha::server_reflection_request::MessageRequest::ListServices(String::new()),
+        ),
+    };
+    let mut older = v1alpha::server_reflection_client::ServerReflectionClient::new(channel.clone());
+    let answers = older.server_reflection_info(tokio_stream::once(alpha)).await;
+    answers
+        .expect("clients from before it was stable, too")
+        .into_inner()
+        .next()
+        .await
+        .expect("one")
+        .expect("no error");
     let answers = ServerReflectionClient::new(channel).server_reflection_info(tokio_stream::once(ask)).await;
     let answer = answers.expect("reflection answers").into_inner().next().await;
     let answer = answer.expect("one answer").expect("no error").message_response;
     let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
-    for noun in ["Agent", "Task", "Event", "Profile", "System"] {
-        assert!(names.contains(&format!("fusion.v1.{noun}Service").as_str()), "{names:?}");
-    }
+    assert!(services.iter().all(|service| names.contains(&service.as_str())), "{names:?}");
     assert!(names.contains(&"grpc.health.v1.Health"), "{names:?}");
 }
 

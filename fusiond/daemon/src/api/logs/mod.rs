@@ -45,7 +45,7 @@ impl Door {
     pub(crate) async fn task_logs(
         &self,
         caller: Caller,
-        ask: v1::TailTaskLogsRequest,
+        ask: v1::TailLogsRequest,
     ) -> Result<LogStream, Status> {
         let task = self.find_task(caller, ask.task).await?;
         let selection = Selection::read(caller, ask.filter.unwrap_or_default()).await;

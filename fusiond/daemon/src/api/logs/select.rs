@@ -39,7 +39,7 @@ pub(super) struct Start {
     pub(super) task: TaskId,
     pub(super) attempt: Attempt,
     pub(super) cursor: Cursor,
-    /// As [`Self::cursor`], as one number of both streams (`TailTaskLogsRequest.offset`).
+    /// As [`Self::cursor`], as one number of both streams (`TailLogsRequest.offset`).
     pub(super) offset: u64,
     /// Lines from there on that are not wanted.
     pub(super) skip: u64,
