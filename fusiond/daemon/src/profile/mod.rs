@@ -1,4 +1,5 @@
-//! Profiles: named templates of agents. Built in: `command` and `shell`; others come from `profiles.d/*.toml`.
+//! Profiles: named templates of agents. Built in: `command`, `shell` and those of agent CLIs; others come from
+//! `profiles.d/*.toml`.
 //!
 //! A broken file stops nothing: it is reported, and its profiles are left out. Not here: what an agent is made of
 //! besides its profile (limits, name, workspace), and starting it.
@@ -212,11 +213,12 @@ impl Profiles {
         (found, problems)
     }
 
-    /// `command` and `shell`.
+    /// `command`, `shell`, and one for each agent CLI.
     #[must_use]
     pub fn built_in() -> Self {
-        let all = [command(), shell()];
-        Self(all.into_iter().map(|profile| (profile.name.clone(), profile)).collect())
+        let programs = read(BUILT_IN, AGENT_CLIS).expect("a text of our own, which the tests read");
+        let all = [command(), shell()].into_iter().chain(programs);
+        Self(all.map(|profile| (profile.name.clone(), profile)).collect())
     }
 
     /// One of them.
@@ -236,6 +238,9 @@ impl Profiles {
         crate::config::near::nearest(name, self.0.keys().map(String::as_str))
     }
 }
+
+/// Packages have it as a file, too: what others take over into theirs.
+const AGENT_CLIS: &str = include_str!("../../../../packaging/profiles.d/agents.toml");
 
 fn command() -> Profile {
     Profile {

@@ -51,7 +51,7 @@ fn built_in_profiles_are_there() {
     let profiles = Profiles::built_in();
     assert_eq!(
         profiles.list().map(|profile| profile.name.as_str()).collect::<Vec<_>>(),
-        ["command", "shell"]
+        ["claude", "codex", "command", "gemini", "shell"]
     );
     let shell = profiles.get("shell").unwrap();
     assert_eq!((shell.command.as_slice(), shell.prompt), (&["/bin/sh".to_owned()][..], Prompt::Stdin));
@@ -59,7 +59,8 @@ fn built_in_profiles_are_there() {
     assert_eq!(read(&shell.to_toml()).unwrap()[0].command, shell.command);
     assert!(profiles.get("command").unwrap().command.is_empty());
     assert_eq!(profiles.nearest("shel"), Some("shell"));
-    assert_eq!(profiles.nearest("claude"), None);
+    assert_eq!(profiles.nearest("frobnicator"), None);
+    assert!(profiles.list().all(|profile| profile.source == BUILT_IN));
 }
 
 /// A file, and what is said of it.
