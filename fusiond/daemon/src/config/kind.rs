@@ -78,7 +78,9 @@ impl Kind {
                 "false" | "0" | "no" | "off" => Some(Value::Switch(false)),
                 _ => None,
             },
-            Self::Word(words) => Some(Value::Word(words.iter().find(|known| **known == word.trim())?)),
+            Self::Word(words) => {
+                Some(Value::Word(words.iter().find(|known| known.eq_ignore_ascii_case(word.trim()))?))
+            }
             Self::Mode(most) => Some(Value::Mode(units::parse_mode(word).filter(|mode| mode & !most == 0)?)),
             Self::Path => absolute(word),
             Self::SledUrl => absolute(word.strip_prefix("sled://")?),
@@ -171,7 +173,7 @@ impl Kind {
 }
 
 impl Value {
-    /// As TOML.
+    /// As TOML, for people: a password within an address is hidden.
     pub(super) fn toml(&self) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         match self {
@@ -183,17 +185,29 @@ impl Value {
             Self::Word(word) => quoted(word),
             Self::Mode(mode) => quoted(&format!("{mode:#05o}")),
             Self::Path(path) => quoted(&path.to_string_lossy()),
-            Self::Text(text) => quoted(text),
+            Self::Text(text) => quoted(&without_password(text)),
             Self::Secret(place, name) => format!("{{{place} = {}}}", quoted(name)),
         }
     }
+}
+
+/// An address without the password in it (RFC 3986, section 3.2.1), also where it holds what should be escaped; any other
+/// text as it is.
+fn without_password(text: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = text.split_once("://")?;
+        let (login, host) = rest.rsplit_once('@')?;
+        let (user, _password) = login.split_once(':')?;
+        Some(format!("{scheme}://{user}:***@{host}"))
+    };
+    hidden().unwrap_or_else(|| text.to_owned())
 }
 
 /// What stands in a file instead of what was expected; texts only where they are short and no secret.
 pub(super) fn found(kind: Kind, value: &DeValue<'_>) -> String {
     match value {
         _ if kind == Kind::Secret => format!("found {}", type_name(value)),
-        DeValue::String(text) if text.len() <= 60 => format!("found \"{text}\""),
+        DeValue::String(text) if text.len() <= 60 => format!("found \"{}\"", without_password(text)),
         DeValue::Integer(number) if number.radix() == 8 => format!("found 0o{}", number.as_str()),
         DeValue::Integer(number) => format!("found {}", number.as_str()),
         DeValue::Boolean(is_on) => format!("found {is_on}"),

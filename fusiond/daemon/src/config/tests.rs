@@ -298,9 +298,9 @@ fn variables_that_make_sense_are_obeyed_and_empty_ones_are_none() {
         ("DATABASE_URL", "sled:///var/tmp/db"),
         ("WORKSPACES_ROOT", "/srv/w"),
         ("WORKSPACE_PERMISSIONS", "0o700"),
-        ("LOG_FORMAT", "journald"),
+        ("LOG_FORMAT", "Journald"),
         ("FUSION_LOG_LEVEL", ""),
-        ("LOG_LEVEL", "warn"),
+        ("LOG_LEVEL", "WARN"),
     ];
     let loaded = place.load(&env, &[]).unwrap();
     assert_eq!(loaded.paths.store, Path::new("/var/tmp/db"));
@@ -339,6 +339,17 @@ fn settings_without_effect_are_accepted_and_noted() {
          `redis.url` (f.toml:2) is not used by this version"
     );
     assert!(!loaded.to_toml().contains("sk-secret"));
+}
+
+#[test]
+fn passwords_in_addresses_are_printed_nowhere() {
+    for url in ["redis://:s3cret@h:6379/1", "redis://ada:s3c/r#t@h:6379/1"] {
+        let loaded = Place::new("").load(&[("REDIS_URL", url)], &[]).unwrap();
+        let printed = loaded.to_toml();
+        assert!(printed.contains(":***@h:6379/1\"  # REDIS_URL") && !printed.contains("s3c"), "{printed}");
+        let misspelt = refused(&format!("[redis]\nurl = \"{}\"\n", url.replace("redis", "rdis")));
+        assert!(misspelt[0].contains("rdis://") && !misspelt[0].contains("s3c"), "{misspelt:?}");
+    }
 }
 
 #[test]
