@@ -120,6 +120,8 @@ fn system_backup_is_restored_into_an_empty_root() {
     let before = ctl.json(&["task", "show", &waiting]);
     daemon.stop_with(Signal::TERM);
     bring_back(&mut daemon, &file);
+    assert!(daemon.log().contains("the state is that of a backup"), "{}", daemon.log());
+    assert!(!ctl.ok(&["system", "status"]).contains("rebuilt"), "nothing was damaged");
     assert_eq!(ctl.json(&["task", "show", &waiting])["createTime"], before["createTime"]);
     let kept = ctl.json(&["task", "show", "key:k"]);
     assert_eq!(kept["id"], done.as_str());

@@ -126,11 +126,15 @@ fn open_store(loaded: &Loaded, paths: &Paths) -> anyhow::Result<(Store, Opened)>
     config.flush_interval = FLUSH_INTERVAL;
     config.flush_bytes = FLUSH_BYTES;
     let (store, opened) = Store::open(config)?;
-    if let Some(rebuilt) = &opened.rebuilt {
-        let reason = &rebuilt.reason;
-        tracing::error!(
-            "the database was damaged and has been rebuilt from checkpoint and journal: {reason}"
-        );
+    match &opened.rebuilt {
+        Some(rebuilt) if rebuilt.is_restored => tracing::info!("the state is that of a backup"),
+        Some(rebuilt) => {
+            let reason = &rebuilt.reason;
+            tracing::error!(
+                "the database was damaged and has been rebuilt from checkpoint and journal: {reason}"
+            );
+        }
+        None => {}
     }
     if let Some(compacted) = &opened.compacted {
         let (from_bytes, to_bytes) = (compacted.from_bytes, compacted.to_bytes);
@@ -363,7 +367,8 @@ fn probe(loaded: &Loaded, paths: &Paths, hands: &Runtime, shim: PathBuf) -> Prob
 }
 
 fn recovered(opened: &Opened) -> String {
-    opened.rebuilt.as_ref().map_or_else(String::new, |rebuilt| {
+    let rebuilt = opened.rebuilt.as_ref().filter(|rebuilt| !rebuilt.is_restored);
+    rebuilt.map_or_else(String::new, |rebuilt| {
         let aside = rebuilt
             .set_aside
             .as_ref()

@@ -178,8 +178,10 @@ pub struct Rebuilt {
     pub reason: String,
     /// The checkpoint that it was rebuilt from.
     pub from: Seq,
-    /// Where the old one is now; `None` when there was none (after a restore).
+    /// Where the old one is now; `None` when there was none.
     pub set_aside: Option<PathBuf>,
+    /// Nothing was wrong: there was a backup alone.
+    pub is_restored: bool,
 }
 
 /// What a compaction did to the files of the database.

@@ -177,6 +177,7 @@ fn rebuild(
     reason: String,
 ) -> Result<(Tree, Rebuilt), OpenError> {
     let journal_from = found.segments.first().map(|s| s.first);
+    let is_alone = !exists(home) && found.segments.is_empty();
     let mut refusal = OpenError::NoCheckpoint { reason: reason.clone() };
     for (seq, path) in &found.checkpoints {
         if let Some(journal_from) = journal_from.filter(|first| *first > seq + 1) {
@@ -190,7 +191,10 @@ fn rebuild(
                 fs::rename(&home.building, &home.db).map_err(io_error("rename to", &home.db))?;
                 sync_folder(&home.dir)?;
                 let tree = Tree::open(&home.db, config.cache_bytes).map_err(io_error("open", &home.db))?;
-                return Ok((tree, Rebuilt { reason, from: *seq, set_aside }));
+                return Ok((
+                    tree,
+                    Rebuilt { reason, from: *seq, set_aside, is_restored: is_alone && *seq > 0 },
+                ));
             }
             Err(other) if !matches!(other, OpenError::BadCheckpoint { .. }) => {
                 // Half a database only takes space, which may be what was missing.

@@ -42,7 +42,7 @@ fn a_backup_under_load_is_one_moment_and_restores_to_it() {
     let fresh = dir.path().join("restored");
     assert_eq!(restore(&target, &fresh, 1).expect("it restores"), backup);
     let (store, opened) = open(&fresh);
-    assert!(opened.seq == backup.seq && opened.rebuilt.is_some());
+    assert!(opened.seq == backup.seq && opened.rebuilt.is_some_and(|rebuilt| rebuilt.is_restored));
     let all = contents(&store);
     assert_eq!(all.len() as u64, backup.seq + 2);
     let n = backup.seq.to_le_bytes().to_vec();

@@ -63,7 +63,7 @@ fn a_crash_during_the_first_start_is_mended() {
     drop(store);
     fs::remove_dir_all(dir.path().join("db")).expect("it is removed");
     let (mut store, opened) = open(dir.path());
-    assert!(opened.rebuilt.is_some_and(|r| r.from == 0 && r.set_aside.is_none()));
+    assert!(opened.rebuilt.is_some_and(|r| r.from == 0 && r.set_aside.is_none() && !r.is_restored));
     put(&mut store, "task/1", "one");
 }
 
