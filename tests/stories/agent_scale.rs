@@ -22,6 +22,13 @@ fn agent_spawn_replicas_makes_all_of_them_or_none() {
     let made = group(&ctl, "3");
     assert_eq!(names(&made), ["w-1", "w-2", "w-3"]);
     assert!(made.as_array().unwrap().iter().all(|agent| agent["state"] == "idle" && agent["group"] == "w"));
+    let ids = ctl.ok(&["agent", "spawn", "i", "--profile", "shell", "--replicas", "2"]);
+    assert!(
+        ids.lines().count() == 2 && ids.lines().all(|id| id.starts_with("agt_") && id.len() == 30),
+        "{ids}"
+    );
+    let one_by_one: Vec<&str> = ["agent", "terminate"].into_iter().chain(ids.lines()).collect();
+    ctl.ok(&one_by_one);
     let taken = ctl.refused(4, &["agent", "spawn", "w", "--profile", "shell", "--replicas", "2"]);
     assert_eq!(taken["code"], "name_taken");
     let many = ctl.refused(8, &["agent", "spawn", "v", "--profile", "shell", "--replicas", "18"]);

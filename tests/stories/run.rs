@@ -282,6 +282,10 @@ fn run_from_fills_the_workspace_first() {
     std::fs::write(folder.join("a"), "content").unwrap();
     let from = folder.to_str().unwrap();
     assert_eq!(ctl.ok(&["run", "shell", "cat a", "--from", from]), "content");
+    let script = folder.join("a");
+    std::fs::write(&script, "echo from a file").unwrap();
+    let words = ["run", "shell", "--input-file", script.to_str().unwrap()];
+    assert_eq!(ctl.ok(&words), "from a file");
     let failed = ctl.run(&["run", "shell", "cat a", "--from", "/nowhere/at/all"]).expect_code(1);
     assert!(failed.stderr.contains("could not be seeded from /nowhere/at/all"), "{failed}");
     assert!(!failed.stderr.contains("workspace diff"), "{failed}");

@@ -50,7 +50,7 @@ pub fn explain_task(state: &State, id: TaskId, now: Time) -> Option<Explanation>
     let task = state.task(id)?;
     Some(match &task.state {
         TaskState::Blocked { on } => blocked(state, on),
-        TaskState::Deferred { until, why } => deferred(*until, *why, task, now),
+        TaskState::Deferred { until, why } => deferred(state, task, (*until, *why), now),
         TaskState::Held(held) => explain_held(state, task, held, now),
         TaskState::Queued { .. } => {
             let reasons = queued(state, task);
@@ -101,7 +101,7 @@ fn explain_held(state: &State, task: &Task, held: &Held, now: Time) -> Explanati
     match &held.wait {
         Wait::Tasks { on } => reasons.extend(blocked(state, on).reasons),
         Wait::Instant { until, why } if *until > now => {
-            reasons.extend(deferred(*until, *why, task, now).reasons);
+            reasons.extend(deferred(state, task, (*until, *why), now).reasons);
         }
         Wait::Instant { .. } | Wait::Agent { .. } => {}
     }
@@ -118,7 +118,7 @@ fn blocked_by(state: &State, needed: TaskId) -> Reason {
     Reason::new("dependency", format!("{needed} is {word}"), format!("`fusionctl why {needed}`"))
 }
 
-fn deferred(until: Time, why: DeferWhy, task: &Task, now: Time) -> Explanation {
+fn deferred(state: &State, task: &Task, (until, why): (Time, DeferWhy), now: Time) -> Explanation {
     let wait = until.since(now);
     let last = task.attempts.last().and_then(|attempt| attempt.ending.as_ref());
     let last = last.and_then(|ended| ended.failure.as_ref()).map_or("", |failure| failure.message.as_str());
@@ -127,7 +127,26 @@ fn deferred(until: Time, why: DeferWhy, task: &Task, now: Time) -> Explanation {
         DeferWhy::Retry => format!("it failed ({last}) and is tried again in {wait}"),
         DeferWhy::Snooze => format!("it asked to be run again later, which is in {wait}"),
     };
-    answer(text.clone(), vec![Reason::new("deferred", text, "")])
+    let remedy = match why {
+        DeferWhy::NotBefore => format!("`fusionctl task update {} --not-before none`", task.id),
+        DeferWhy::Retry | DeferWhy::Snooze => String::new(),
+    };
+    let mut reasons = vec![Reason::new("deferred", text.clone(), remedy)];
+    // What will keep it from starting then is mended sooner than it is found out.
+    let (fitting, others) = by_fit(state, task);
+    if fitting.is_empty() && pool::outlook(state, task).is_none() {
+        reasons.push(nobody_fits(state, task, &others));
+    }
+    answer(text, reasons)
+}
+
+/// The agents of its owner that could do a task, and those that could not.
+fn by_fit<'a>(state: &'a State, task: &Task) -> (Vec<&'a Agent>, Vec<&'a Agent>) {
+    state
+        .agents()
+        .filter(|agent| agent.owner == task.owner && !agent.is_terminated())
+        .filter(|agent| agent.errand().is_none_or(|errand| errand == task.id))
+        .partition(|agent| delegate::fits(agent, task))
 }
 
 fn queued(state: &State, task: &Task) -> Vec<Reason> {
@@ -147,11 +166,7 @@ fn queued(state: &State, task: &Task) -> Vec<Reason> {
         ));
         return reasons;
     }
-    let (fitting, others): (Vec<&Agent>, Vec<&Agent>) = state
-        .agents()
-        .filter(|agent| agent.owner == task.owner && !agent.is_terminated())
-        .filter(|agent| agent.errand().is_none_or(|errand| errand == task.id))
-        .partition(|agent| delegate::fits(agent, task));
+    let (fitting, others) = by_fit(state, task);
     let is_free = fitting.iter().any(|agent| state.is_free(agent));
     let pool = pool::outlook(state, task).filter(|_| !is_free);
     if fitting.is_empty() {

@@ -11,6 +11,7 @@ use crate::client::request_id;
 use crate::commands::Session;
 use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
+use crate::output::Output;
 use crate::units::{parse_cpu, parse_rate, parse_size};
 use crate::view::agent::Agent;
 use crate::view::secret::parse_secret;
@@ -177,7 +178,14 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     if let Some(replicas) = replicas {
         let request = CreateAgentsRequest { agent: Some(request), replicas };
         let answer = link.repeat(async || link.agents().create_agents(request.clone()).await).await?;
-        super::print_group(&mut session, answer.agents)?;
+        let agents: Vec<_> = answer.agents.into_iter().map(Agent::from).collect();
+        let ids = |out: &mut Output| agents.iter().try_for_each(|agent| out.line(&agent.id));
+        if session.out.is_quiet() {
+            ids(&mut session.out)?;
+            session.out.flush()?;
+        } else {
+            session.out.document(&agents, ids)?;
+        }
         return Ok(Exit::Done);
     }
     let answer = link.repeat(async || link.agents().create_agent(request.clone()).await).await?;

@@ -7,6 +7,7 @@ mod exit;
 pub(crate) mod follow;
 mod signals;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fusion_proto::v1::{
@@ -62,7 +63,11 @@ pub(crate) struct Args {
     /// What the agent is made of (`fusionctl profile list`)
     profile: String,
     /// The prompt; `-` reads it from stdin
+    #[arg(conflicts_with = "input_file")]
     prompt: Option<String>,
+    /// Read the prompt from a file
+    #[arg(long, value_name = "FILE")]
+    input_file: Option<PathBuf>,
     /// What is run: for profiles that take a command, or instead of a prompt
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -97,14 +102,14 @@ pub(crate) struct Args {
 
 impl Args {
     fn request(self) -> Result<RunTaskRequest, Stop> {
-        let prompt = match (self.prompt, self.command.is_empty()) {
-            (None, true) if !self.interactive => {
-                let complaint = Complaint::usage("there is nothing to run");
-                return Err(complaint.hint("give a PROMPT, `-` for stdin, or `-- COMMAND`").into());
-            }
-            (None, _) => String::new(),
-            (Some(text), _) => submit::content(Some(text), None, false, Vec::new())?.0,
-        };
+        let has_prompt = self.prompt.is_some() || self.input_file.is_some();
+        if !has_prompt && self.command.is_empty() && !self.interactive {
+            let complaint = Complaint::usage("there is nothing to run");
+            return Err(complaint
+                .hint("give a PROMPT, `-` for stdin, --input-file FILE, or `-- COMMAND`")
+                .into());
+        }
+        let prompt = submit::prompt(self.prompt, self.input_file.as_deref())?;
         let mut agent = self.agent.request(self.profile);
         agent.name = self.name.unwrap_or_default();
         agent.capabilities = self.capabilities;

@@ -204,7 +204,7 @@ fn request(args: Args) -> Result<SubmitTaskRequest, Stop> {
 
 /// The prompt or the command. What follows `--` without --run is the prompt, for texts that begin with
 /// a dash.
-pub(crate) fn content(
+fn content(
     text: Option<String>,
     input_file: Option<&Path>,
     run: bool,
@@ -231,7 +231,7 @@ pub(crate) fn content(
 }
 
 /// The prompt: a text, `-` for stdin, or a file.
-pub(super) fn prompt(text: Option<String>, input_file: Option<&Path>) -> Result<String, Stop> {
+pub(crate) fn prompt(text: Option<String>, input_file: Option<&Path>) -> Result<String, Stop> {
     checked(match (text, input_file) {
         (_, Some(path)) => {
             let name = path.display().to_string();

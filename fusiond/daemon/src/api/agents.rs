@@ -328,6 +328,9 @@ impl Door {
     ) -> Result<SpawnAgent, Reject> {
         let (owner, owner_name) = self.owner(caller, &ask.user)?;
         self.check_fitness(owner, &owner_name)?;
+        if ask.profile.is_empty() {
+            return Err(Reject::FieldMissing { field: "profile" });
+        }
         let library = self.keeper.in_force().library;
         let profile = library.get(owner.0, &ask.profile);
         let profile = profile.ok_or_else(|| profile_not_found(&library, owner.0, ask.profile.clone()))?;

@@ -80,7 +80,7 @@ fn log(format: LogFormat, has_journal: bool) -> Check {
 fn landlock(offered: io::Result<()>) -> Check {
     const NAME: &str = "landlock";
     match offered {
-        Ok(()) => Check::ok(NAME, "the kernel can confine an agent to chosen folders"),
+        Ok(()) => Check::ok(NAME, "the kernel offers it; this version confines no agent by it"),
         Err(error) => Check::weak(
             NAME,
             format!("not offered ({error}): no agent can be confined by it"),
