@@ -2,6 +2,10 @@
 # shell and man.
 install -D -m 644 /vm/repo/fusiond.gpg /etc/apt/keyrings/fusiond.gpg
 echo 'deb [signed-by=/etc/apt/keyrings/fusiond.gpg] file:/vm/repo stable main' >/etc/apt/sources.list.d/fusiond.list
+grep -qx 'Acquire-By-Hash: yes' /vm/repo/dists/stable/Release || fail "indexes are not found by their checksums"
+for index in /vm/repo/dists/stable/main/binary-*/Packages*; do
+    cmp "$index" "${index%/*}/by-hash/SHA256/$(sha256sum <"$index" | cut -d' ' -f1)"
+done
 # Of this repository alone: the machine has no network.
 alone=(-o Dir::Etc::sourcelist=sources.list.d/fusiond.list -o Dir::Etc::sourceparts=/dev/null)
 apt-get "${alone[@]}" update

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::build::{answer, epoch};
-use super::sorted;
+use super::{SUMS, sorted};
 use crate::shell::{self, SIGNING_KEY};
 
 /// Whether the repository is signed.
@@ -52,7 +52,7 @@ pub(crate) fn write(folder: &Path, from: &Path, signing: &Signing) -> anyhow::Re
     index(folder)?;
     release(folder)?;
     if let Signing::Key(key) = signing {
-        sign(folder, key)?;
+        sign(folder, from, key)?;
     }
     shell::say(&format!("the repository is in {}\n", folder.display()));
     Ok(())
@@ -66,6 +66,20 @@ fn index(folder: &Path) -> anyhow::Result<()> {
         scan.args(["--arch", architecture, "packages", "pool"]).current_dir(folder);
         std::fs::write(place.join("Packages"), answer(&mut scan)?)?;
         answer(shell::command("gzip").args(["-9nkf", "Packages"]).current_dir(&place))?;
+        by_hash(&place)?;
+    }
+    Ok(())
+}
+
+/// Puts indexes also where their checksum names them, and leaves those of earlier releases there: whoever has just read the
+/// Release of the last one finds what it lists (Debian's RepositoryFormat, "indices acquisition via hashsums").
+fn by_hash(place: &Path) -> anyhow::Result<()> {
+    let folder = place.join("by-hash/SHA256");
+    std::fs::create_dir_all(&folder)?;
+    let mut sums = shell::command("sha256sum");
+    for line in answer(sums.args(["Packages", "Packages.gz"]).current_dir(place))?.lines() {
+        let (sum, name) = line.split_once("  ").context("sha256sum names no file")?;
+        std::fs::copy(place.join(name), folder.join(sum)).with_context(|| format!("copying {name}"))?;
     }
     Ok(())
 }
@@ -83,6 +97,7 @@ fn release(folder: &Path) -> anyhow::Result<()> {
         ("Codename", "stable"),
         ("Components", "main"),
         ("Architectures", "amd64 arm64"),
+        ("Acquire-By-Hash", "yes"),
     ];
     let mut list = shell::command("apt-ftparchive");
     for (name, value) in fields {
@@ -92,8 +107,9 @@ fn release(folder: &Path) -> anyhow::Result<()> {
     std::fs::write(suite.join("Release"), answer(&mut list)?).context("writing Release")
 }
 
-/// Signs in a keyring of its own, and writes the public half to where users find it.
-fn sign(folder: &Path, given: &str) -> anyhow::Result<()> {
+/// Signs in a keyring of its own, and writes the public half to where users find it. The checksums of what is released
+/// besides are signed, too.
+fn sign(folder: &Path, from: &Path, given: &str) -> anyhow::Result<()> {
     shell::need("gpg", "gpg")?;
     let home = tempfile::tempdir().context("a temporary folder")?;
     let file = if given.contains("BEGIN PGP") {
@@ -115,6 +131,12 @@ fn sign(folder: &Path, given: &str) -> anyhow::Result<()> {
     answer(gpg().args(by).args(["--clearsign", "--output", "InRelease", "Release"])).context("signing")?;
     answer(gpg().args(by).args(["--armor", "--detach-sign", "--output", "Release.gpg", "Release"]))
         .context("signing")?;
+    let sums = from.join(SUMS);
+    if sums.is_file() {
+        let signature = from.join(format!("{SUMS}.asc"));
+        let detach = ["--armor", "--detach-sign", "--output"];
+        answer(gpg().args(by).args(detach).arg(signature).arg(&sums)).context("signing the checksums")?;
+    }
     answer(gpg().args(["--export", "--output"]).arg(folder.join("fusiond.gpg")))
         .context("exporting the key")?;
     answer(shell::command("gpgconf").arg("--homedir").arg(home.path()).args(["--kill", "all"]))?;
