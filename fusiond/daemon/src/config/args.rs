@@ -19,10 +19,10 @@ pub struct Args {
     #[arg(long)]
     pub check_config: bool,
     /// What is worth a line of the log.
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", ignore_case = true)]
     pub log_level: Option<LogLevel>,
     /// How a line of the log looks.
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", ignore_case = true)]
     pub log_format: Option<LogFormat>,
     /// How process trees are held together; other than `auto`, it is this way or no start.
     #[arg(long, value_name = "BACKEND")]

@@ -173,7 +173,7 @@ impl Kind {
 }
 
 impl Value {
-    /// As TOML, for people: a password within an address is hidden.
+    /// As TOML, for people: secrets within an address are hidden.
     pub(super) fn toml(&self) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         match self {
@@ -185,29 +185,31 @@ impl Value {
             Self::Word(word) => quoted(word),
             Self::Mode(mode) => quoted(&format!("{mode:#05o}")),
             Self::Path(path) => quoted(&path.to_string_lossy()),
-            Self::Text(text) => quoted(&without_password(text)),
+            Self::Text(text) => quoted(&without_secrets(text)),
             Self::Secret(place, name) => format!("{{{place} = {}}}", quoted(name)),
         }
     }
 }
 
-/// An address without the password in it (RFC 3986, section 3.2.1), also where it holds what should be escaped; any other
-/// text as it is.
-fn without_password(text: &str) -> String {
-    let hidden = || {
-        let (scheme, rest) = text.split_once("://")?;
-        let (login, host) = rest.rsplit_once('@')?;
-        let (user, _password) = login.split_once(':')?;
-        Some(format!("{scheme}://{user}:***@{host}"))
-    };
-    hidden().unwrap_or_else(|| text.to_owned())
+/// An address without what may be a secret in it: whoever logs in (RFC 3986, section 3.2.1), also where that holds what
+/// should be escaped, and the values of its query. Any other text as it is.
+fn without_secrets(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let host = rest.rsplit_once('@').map_or_else(|| rest.to_owned(), |(_, host)| format!("***@{host}"));
+    let place = host.split_once('?').map_or_else(|| host.clone(), |(place, _)| format!("{place}?***"));
+    format!("{scheme}://{place}")
 }
 
 /// What stands in a file instead of what was expected; texts only where they are short and no secret.
 pub(super) fn found(kind: Kind, value: &DeValue<'_>) -> String {
     match value {
-        _ if kind == Kind::Secret => format!("found {}", type_name(value)),
-        DeValue::String(text) if text.len() <= 60 => format!("found \"{}\"", without_password(text)),
+        DeValue::String(text) if matches!(kind, Kind::Url | Kind::RedisUrl) && text.contains("://") => {
+            format!("found \"{}\"", without_secrets(text))
+        }
+        _ if matches!(kind, Kind::Secret | Kind::Url | Kind::RedisUrl) => {
+            format!("found {}", type_name(value))
+        }
+        DeValue::String(text) if text.len() <= 60 => format!("found \"{text}\""),
         DeValue::Integer(number) if number.radix() == 8 => format!("found 0o{}", number.as_str()),
         DeValue::Integer(number) => format!("found {}", number.as_str()),
         DeValue::Boolean(is_on) => format!("found {is_on}"),
