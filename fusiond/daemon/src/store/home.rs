@@ -28,6 +28,7 @@ pub(super) struct Home {
     pub(super) journal: PathBuf,
     pub(super) checkpoints: PathBuf,
     clean: PathBuf,
+    restored: PathBuf,
 }
 
 impl Home {
@@ -40,6 +41,7 @@ impl Home {
             journal: dir.join("journal"),
             checkpoints: dir.join("checkpoint"),
             clean: dir.join("clean"),
+            restored: dir.join("restored"),
         }
     }
 
@@ -115,6 +117,25 @@ impl Home {
         fs::remove_file(&self.clean).map_err(io_error("remove", &self.clean))?;
         sync_folder(&self.dir)?;
         Ok(self.sums().is_ok_and(|sums| sums == mark))
+    }
+
+    /// Says that this is a backup, of which the first start builds a database.
+    pub(super) fn mark_restored(&self) -> Result<(), OpenError> {
+        File::create(&self.restored).map_err(io_error("create", &self.restored))?;
+        sync_folder(&self.dir)
+    }
+
+    pub(super) fn is_restored(&self) -> bool {
+        self.restored.exists()
+    }
+
+    /// There is a database now: another one that goes missing is no backup's.
+    pub(super) fn forget_restored(&self) -> Result<(), OpenError> {
+        if !self.is_restored() {
+            return Ok(());
+        }
+        fs::remove_file(&self.restored).map_err(io_error("remove", &self.restored))?;
+        sync_folder(&self.dir)
     }
 
     fn sums(&self) -> io::Result<String> {

@@ -161,7 +161,7 @@ pub struct Opened {
     pub replayed: u64,
     /// Bytes of a record that a crash cut short; it was never acknowledged.
     pub torn_bytes: u64,
-    /// The database was rebuilt. Tell an operator: this is a fault of disk, kernel or sled.
+    /// The database was rebuilt. Unless it was restored, tell an operator: this is a fault of disk, kernel or sled.
     pub rebuilt: Option<Rebuilt>,
     /// The journal ended before the (intact) database and was set aside here.
     pub journal_set_aside: Option<PathBuf>,
@@ -180,7 +180,7 @@ pub struct Rebuilt {
     pub from: Seq,
     /// Where the old one is now; `None` when there was none.
     pub set_aside: Option<PathBuf>,
-    /// Nothing was wrong: there was a backup alone.
+    /// Nothing was wrong: it is the first start from a backup.
     pub is_restored: bool,
 }
 

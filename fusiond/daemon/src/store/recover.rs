@@ -142,10 +142,15 @@ fn find(config: &Config, home: &Home, found: &Found) -> Result<(Tree, Option<Reb
     }
     let least = newest.map_or(0, |header| header.census.seq);
     let was_clean = home.take_clean()?;
-    match open_existing(config, home, least, was_clean) {
-        Ok(tree) => Ok((tree, None)),
-        Err(reason) => rebuild(config, home, found, reason).map(|(tree, rebuilt)| (tree, Some(rebuilt))),
-    }
+    let found = match open_existing(config, home, least, was_clean) {
+        Ok(tree) => (tree, None),
+        Err(reason) => {
+            let (tree, rebuilt) = rebuild(config, home, found, reason)?;
+            (tree, Some(rebuilt))
+        }
+    };
+    home.forget_restored()?;
+    Ok(found)
 }
 
 fn newest_header(found: &Found) -> Option<checkpoint::Header> {
@@ -177,7 +182,7 @@ fn rebuild(
     reason: String,
 ) -> Result<(Tree, Rebuilt), OpenError> {
     let journal_from = found.segments.first().map(|s| s.first);
-    let is_alone = !exists(home) && found.segments.is_empty();
+    let is_restored = !exists(home) && home.is_restored();
     let mut refusal = OpenError::NoCheckpoint { reason: reason.clone() };
     for (seq, path) in &found.checkpoints {
         if let Some(journal_from) = journal_from.filter(|first| *first > seq + 1) {
@@ -191,10 +196,7 @@ fn rebuild(
                 fs::rename(&home.building, &home.db).map_err(io_error("rename to", &home.db))?;
                 sync_folder(&home.dir)?;
                 let tree = Tree::open(&home.db, config.cache_bytes).map_err(io_error("open", &home.db))?;
-                return Ok((
-                    tree,
-                    Rebuilt { reason, from: *seq, set_aside, is_restored: is_alone && *seq > 0 },
-                ));
+                return Ok((tree, Rebuilt { reason, from: *seq, set_aside, is_restored }));
             }
             Err(other) if !matches!(other, OpenError::BadCheckpoint { .. }) => {
                 // Half a database only takes space, which may be what was missing.
@@ -303,6 +305,7 @@ pub fn restore(from: &Path, dir: &Path, known: u32) -> Result<Backup, OpenError>
     let home = Home::at(dir);
     home.make()?;
     let _lock = home.lock()?;
+    home.mark_restored()?;
     let to = checkpoint::path(&home.checkpoints, header.census.seq);
     let part = to.with_extension("part");
     fs::copy(from, &part).map_err(io_error("copy to", &part))?;

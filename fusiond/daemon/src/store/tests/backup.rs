@@ -49,6 +49,12 @@ fn a_backup_under_load_is_one_moment_and_restores_to_it() {
     assert_eq!((&all[0].1, &all[1].1), (&n, &n));
     assert_eq!(all.last().map(|(key, _)| key.clone()), Some(format!("task/{:08}", backup.seq)));
     assert!(matches!(restore(&target, &fresh, 1), Err(OpenError::NotEmpty { .. })));
+    drop(store);
+    for lost in ["db", "journal"] {
+        fs::remove_dir_all(fresh.join(lost)).expect("it is there");
+    }
+    let (_store, opened) = open(&fresh);
+    assert!(opened.rebuilt.is_some_and(|rebuilt| !rebuilt.is_restored), "what is lost later is a loss");
     let other = dir.path().join("other");
     assert!(matches!(restore(&target, &other, 0), Err(OpenError::NewerSchema { found: 1, known: 0 })));
     assert!(!other.exists(), "nothing was made");
