@@ -48,6 +48,32 @@ fn workflow_rerun_keeps_what_is_upstream_and_does_the_rest_again() {
 }
 
 #[test]
+fn workflow_rerun_is_what_to_do_about_a_cancelled_task_and_a_workflow_within() {
+    let (daemon, ctl) = daemon_with_agent();
+    let text = "name: r\nnodes: [{id: a, capabilities: [fly], prompt: x}]\n";
+    let run = ctl.start_run(&daemon.flow("r", text), &[]);
+    let task = ctl.until("its task is there", |ctl| {
+        node(&ctl.json(&["workflow", "show", &run]), "a")["task"].as_str().map(str::to_owned)
+    });
+    ctl.ok(&["task", "cancel", &task]);
+    let ended = ctl.run_ended(&run);
+    let again = format!("`fusionctl workflow rerun {run} --from a` queues it again");
+    assert_eq!(ended["failure"]["hint"], again, "{ended}");
+    assert_eq!(ctl.json(&["task", "show", &task])["failure"]["hint"], again);
+    assert_eq!(ctl.json(&["why", &task])["reasons"][0]["remedy"], again);
+
+    ctl.ok(&["workflow", "apply", &daemon.flow("i", "name: i\nnodes: [{id: x, run: [\"false\"]}]\n")]);
+    let outer = ctl.start_run(&daemon.flow("o", "name: o\nnodes: [{id: call, workflow: i}]\n"), &[]);
+    let ended = ctl.run_ended(&outer);
+    let hint = ended["failure"]["hint"].as_str().unwrap_or_default();
+    assert!(
+        hint.ends_with(&format!("`fusionctl workflow rerun {outer} --from call` does it again")),
+        "{ended}"
+    );
+    assert_eq!(node(&ended, "call")["failure"]["hint"], hint);
+}
+
+#[test]
 fn workflow_rerun_takes_several_runs() {
     let (daemon, ctl) = daemon_with_agent();
     let mark = daemon.folder().join("mark");

@@ -5,6 +5,7 @@
 
 use crate::agent::{Agent, AgentLife, Leftovers, Wish};
 use crate::delegate;
+use crate::failure::FailureCode;
 use crate::ids::{AgentId, PROFILE_PREFIX, TaskId};
 use crate::index::{Demand, UserIndex};
 use crate::input::Intake;
@@ -75,11 +76,11 @@ pub fn explain_task(state: &State, id: TaskId, now: Time) -> Option<Explanation>
         TaskState::Succeeded { .. } => answer("it is done", Vec::new()),
         TaskState::Failed { failure, .. } | TaskState::TimedOut { failure, .. } => answer(
             failure.message.clone(),
-            vec![Reason::new(failure.code.code(), failure.code.meaning(), failure.code.hint_for(id))],
+            vec![Reason::new(failure.code.code(), failure.code.meaning(), task.hint(failure.code))],
         ),
         TaskState::Cancelled { .. } => answer(
             "somebody cancelled it",
-            vec![Reason::new("cancelled", "it will not run", format!("`fusionctl task retry {id}`"))],
+            vec![Reason::new("cancelled", "it will not run", task.hint(FailureCode::Cancelled))],
         ),
     })
 }
@@ -222,10 +223,16 @@ fn nobody_fits(state: &State, task: &Task, others: &[&Agent]) -> Reason {
 /// that is told what to offer.
 fn spawn_for(state: &State, task: &Task) -> String {
     let wanted = &task.spec.capabilities;
-    let mut pools = state.config.pools.of(task.owner).iter();
-    let whole = pools.find(|(_, pool)| !wanted.is_empty() && wanted.within(&pool.spec.capabilities));
-    if let Some((name, _)) = whole {
-        return format!("`fusionctl agent spawn --profile {name}`");
+    let pools = state.config.pools.of(task.owner).iter();
+    let suits =
+        |(_, pool): &(&String, &pool::Pool)| !wanted.is_empty() && wanted.within(&pool.spec.capabilities);
+    // Those that can do nothing besides come first.
+    let mut whole: Vec<_> =
+        pools.filter(suits).map(|(name, pool)| (pool.spec.capabilities.len(), name.as_str())).collect();
+    whole.sort_unstable();
+    if let Some(((_, first), others)) = whole.split_first() {
+        let others = others.iter().map(|(_, name)| format!(", or --profile {name}")).collect::<String>();
+        return format!("`fusionctl agent spawn --profile {first}`{others}");
     }
     let profile = wanted.profiles().next().unwrap_or("shell");
     let plain = wanted.iter().filter(|name| !name.starts_with(PROFILE_PREFIX));

@@ -75,12 +75,25 @@ macro_rules! failures {
                 self.hint().replace("TASK", &task.to_string())
             }
 
-            /// What to do about this run, as far as it is known which node and which task made it fail.
+            /// What to do about a run, as far as it is known which of its nodes and which task made it fail. The tasks of a
+            /// run are not tried again without it.
             #[must_use]
             pub fn hint_in(self, run: RunId, node: Option<&str>, task: Option<TaskId>) -> String {
-                let hint = task.map_or_else(|| self.hint().to_owned(), |task| self.hint_for(task));
-                let hint = hint.replace("RUN", &run.to_string());
-                node.map_or_else(|| hint.clone(), |node| hint.replace("NODE", node))
+                let from = node.map_or_else(String::new, |node| format!(" --from {node}"));
+                let again = format!("`fusionctl workflow rerun {run}{from}`");
+                let hint = self
+                    .hint()
+                    .replace("`fusionctl task retry TASK`", &again)
+                    .replace("`fusionctl workflow rerun RUN --from NODE`", &again)
+                    .replace("RUN", &run.to_string());
+                match task {
+                    Some(task) => hint.replace("TASK", &task.to_string()),
+                    // What ran was a workflow within.
+                    None if hint.contains("TASK") => {
+                        format!("`fusionctl workflow show {run}` has what it ran; {again} does it again")
+                    }
+                    None => hint,
+                }
             }
 
             /// Whether another attempt follows by itself.
@@ -189,7 +202,14 @@ mod tests {
     #[test]
     fn codes_are_unique_and_snake_case() {
         let mut seen = std::collections::BTreeSet::new();
+        let (run, task) = (RunId(1), TaskId(1));
         for code in FailureCode::ALL {
+            for (node, task) in [(None, None), (Some("n"), None), (None, Some(task)), (Some("n"), Some(task))]
+            {
+                let hint = code.hint_in(run, node, task);
+                let is_whole = ["TASK", "RUN", "NODE", "task retry"].iter().all(|word| !hint.contains(word));
+                assert!(is_whole, "{hint}");
+            }
             assert!(seen.insert(code.code()));
             assert!(code.code().chars().all(|c| c.is_ascii_lowercase() || c == '_'));
             assert!(!code.hint().is_empty() && !code.meaning().is_empty());

@@ -176,7 +176,7 @@ rejects! {
         => "use a profile of kind \"exec\"";
     SandboxUnavailable { sandbox: String }: State "sandbox_unavailable"
         "sandbox \"{sandbox}\" cannot be enforced here"
-        => "leave --sandbox out: this version enforces \"user\" alone";
+        => "give `--sandbox user`: this version enforces that one alone";
     LimitUnenforceable { limit: &'static str }: State "limit_unenforceable"
         "a limit on {limit} cannot be enforced here"
         => "`fusionctl system doctor` tells what is missing; or spawn without the limit";

@@ -39,7 +39,7 @@ pub use run::RunTask;
 pub use submit::SubmitTask;
 pub use update::UpdateTask;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureCode};
 use crate::ids::{AgentId, Capabilities, TaskId, Uid};
 use crate::input::Actor;
 use crate::secret::SecretUse;
@@ -360,6 +360,15 @@ impl Timeouts {
 }
 
 impl Task {
+    /// What to do about a failure of it.
+    #[must_use]
+    pub fn hint(&self, code: FailureCode) -> String {
+        match &self.spec.node {
+            Some(node) => code.hint_in(node.run, Some(&node.id), Some(self.id)),
+            None => code.hint_for(self.id),
+        }
+    }
+
     /// The task that submitted it.
     #[must_use]
     pub const fn parent(&self) -> Option<TaskId> {

@@ -1,5 +1,5 @@
 //! `run`: a task together with the agent that is made for it, in one decision. The agent ends with the
-//! task; the task ends with the agent. An idle agent of the profile's pool is taken before one is made.
+//! task; the task ends with the agent. An idle agent of the profile's pool is taken before one is made, unless it has a name.
 //!
 //! Not for: streaming the output and the exit code; the client sees to that.
 

@@ -78,8 +78,12 @@ impl Run {
     pub fn hint(&self, failure: &Failure) -> String {
         let lost = (0..).zip(&self.nodes).find_map(|(at, own)| {
             let (end, id) = (own.state.end()?, &self.plan.node(at).id);
-            let is_it = matches!(&end.how, How::Failed(its) if its.code == failure.code)
-                && lost_by(id, &end.how) == *failure;
+            let is_like = match &end.how {
+                How::Failed(its) => its.code == failure.code,
+                How::Cancelled => failure.code == FailureCode::Cancelled,
+                How::Succeeded(_) | How::Skipped(_) => false,
+            };
+            let is_it = is_like && lost_by(id, &end.how) == *failure;
             is_it.then_some((id.as_ref(), end.task))
         });
         let (node, task) = lost.map_or((None, None), |(node, task)| (Some(node), task));

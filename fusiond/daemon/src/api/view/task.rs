@@ -7,7 +7,7 @@ use fusion_core::task::{
     Active, Attempt, Ending, ExitKind, OnLost, Phase, Question, QuestionKind, Reply, Task, TaskState,
 };
 use fusion_core::workflow::NodeRef;
-use fusion_core::{Failure, FailureCode, TaskId, Usd};
+use fusion_core::{Failure, FailureCode, Usd};
 use fusion_proto::v1;
 
 /// The whole task but for its input and result.
@@ -25,7 +25,7 @@ pub(crate) fn task(task: &Task) -> v1::Task {
         create_time: Some(timestamp(task.created_at)),
         end_time: task.state.ended_at().map(timestamp),
         result: None,
-        attempts: task.attempts.iter().map(|each| attempt(task.id, each)).collect(),
+        attempts: task.attempts.iter().map(|each| attempt(task, each)).collect(),
         failure: task_failure(task),
         title: spec.title.to_string(),
         prompt: None,
@@ -70,7 +70,7 @@ pub(crate) fn brief(task: &Task) -> v1::Task {
 fn task_failure(task: &Task) -> Option<v1::Failure> {
     match &task.state {
         TaskState::Cancelled { .. } => {
-            Some(of_task(task.id, &Failure::new(FailureCode::Cancelled, "somebody cancelled it")))
+            Some(of_task(task, &Failure::new(FailureCode::Cancelled, "somebody cancelled it")))
         }
         other @ (TaskState::Blocked { .. }
         | TaskState::Deferred { .. }
@@ -80,13 +80,13 @@ fn task_failure(task: &Task) -> Option<v1::Failure> {
         | TaskState::Lost { .. }
         | TaskState::Succeeded { .. }
         | TaskState::Failed { .. }
-        | TaskState::TimedOut { .. }) => other.failure().map(|failure| of_task(task.id, failure)),
+        | TaskState::TimedOut { .. }) => other.failure().map(|failure| of_task(task, failure)),
     }
 }
 
 /// Why a task ended badly.
-pub(crate) fn of_task(task: TaskId, failure: &Failure) -> v1::Failure {
-    v1::Failure { hint: failure.code.hint_for(task), ..self::failure(failure) }
+pub(crate) fn of_task(task: &Task, failure: &Failure) -> v1::Failure {
+    v1::Failure { hint: task.hint(failure.code), ..self::failure(failure) }
 }
 
 /// Why something ended badly.
@@ -156,7 +156,7 @@ fn on_lost(policy: OnLost) -> v1::OnLost {
     }
 }
 
-fn attempt(task: TaskId, attempt: &Attempt) -> v1::Attempt {
+fn attempt(task: &Task, attempt: &Attempt) -> v1::Attempt {
     let failure = attempt.ending.as_ref().and_then(|ended| ended.failure.as_ref());
     let exit = attempt.exit();
     let (exit_code, signal) = match exit.map(|exit| &exit.kind) {
