@@ -132,6 +132,7 @@ fn bad_input_to_agents_is_told() {
     let cases: Vec<Vec<String>> = vec![
         spawn(&["x", "--profile", "nope"]),
         spawn(&["x", "--profile", "shel"]),
+        spawn(&["x", "--profile", ""]),
         spawn(&["x"]),
         spawn(&["x", "--profile", "command"]),
         spawn(&["x", "--profile", "shell", "--", "ls"]),

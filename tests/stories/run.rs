@@ -292,12 +292,11 @@ fn run_from_fills_the_workspace_first() {
 
     let edit = ["run", "shell", "echo more > b", "--from", from, "--name", "editor"];
     let told = ctl.run(&edit).expect_code(0).stderr;
-    let diff = "workspace diff editor";
-    assert!(
-        told.starts_with(&format!("note: `fusionctl {diff}` shows its changes, which are in /")),
-        "{told}"
-    );
-    assert!(ctl.ok(&diff.split(' ').collect::<Vec<_>>()).contains("b"));
+    let (diff, place) = told.split_once('`').and_then(|(_, told)| told.split_once('`')).expect("a command");
+    assert!(place.starts_with(" shows its changes, which are in /"), "{told}");
+    let agent = ctl.json(&["agent", "show", "editor"])["id"].as_str().unwrap().to_owned();
+    assert!(agent.ends_with(diff.rsplit('_').next().unwrap()), "{told}");
+    assert!(ctl.ok(&diff.split(' ').skip(1).collect::<Vec<_>>()).contains("b"));
     assert_eq!(ctl.run(&["-q", "run", "shell", "echo more > b", "--from", from]).expect_code(0).stderr, "");
     let removed = ctl.run(&["run", "--rm", "shell", "echo more > b", "--from", from]).expect_code(0);
     assert_eq!(removed.stderr, "", "it goes in a minute");

@@ -258,6 +258,7 @@ fn system_doctor_tells_which_programs_of_profiles_are_there() {
     };
     let uid = rustix::process::geteuid().as_raw();
     assert_eq!(said("there"), ("ok", format!("installed: --version hi {uid}").as_str()));
+    assert_eq!(said("claude"), ("ok", "not installed"), "nobody asked for it");
     assert_eq!(said("missing"), ("weak", "no-such-tool is not installed"));
     assert!(said("broken").0 == "weak" && said("broken").1.contains("exit status: 1"), "{found:?}");
     assert_eq!(said("loud").0, "ok");

@@ -89,7 +89,7 @@ pub(crate) fn succeeds(program: &str, args: &[&str]) -> bool {
 ///
 /// When it cannot be built.
 pub(crate) fn install_tool(tool: &str, flags: &[&str]) -> anyhow::Result<()> {
-    say(&format!("{tool} is not installed; installing it\n"));
+    say(&format!("{tool} {} is not installed; installing it\n", flags.last().unwrap_or(&"")));
     let args = [&["install", "--locked", "--debug", "--quiet", tool], flags].concat();
     run_with(&cargo(), &args, &[("CARGO_PROFILE_DEV_DEBUG", "none"), ("CARGO_INCREMENTAL", "0")])
 }

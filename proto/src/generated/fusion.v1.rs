@@ -2274,7 +2274,7 @@ pub struct Task {
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "10")]
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Set by GetTask, and by WaitTasks with `details`, for an ended task: its result, cut at 64 KiB.
+    /// Set by GetTask, and by WaitTasks with `results`, for a task that succeeded: its result, cut at 64 KiB.
     #[prost(string, optional, tag = "11")]
     pub result: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "12")]
@@ -2285,7 +2285,7 @@ pub struct Task {
     /// First line of the prompt or the command, cut at 80 characters.
     #[prost(string, tag = "14")]
     pub title: ::prost::alloc::string::String,
-    /// Set with the result: the whole prompt …
+    /// Set by GetTask alone: the whole prompt …
     #[prost(string, optional, tag = "15")]
     pub prompt: ::core::option::Option<::prost::alloc::string::String>,
     /// … or the command.
@@ -2610,9 +2610,9 @@ pub struct WaitTasksRequest {
     /// Also sends each task, with id and state alone, now and whenever its state is another one.
     #[prost(bool, tag = "4")]
     pub progress: bool,
-    /// Sends ended tasks with all that GetTask tells of them.
+    /// Sends succeeded tasks with their results.
     #[prost(bool, tag = "5")]
-    pub details: bool,
+    pub results: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelTaskRequest {

@@ -30,7 +30,7 @@ use crate::env_file::Env;
 use crate::error::{Complaint, Exit, Stop};
 use crate::output::Format;
 use crate::view::task::Task as View;
-use crate::view::word::wire_duration;
+use crate::view::word::{short_id, wire_duration};
 
 const AFTER: &str = "\
 The agent is started for the task and ends with it. What the program writes to stdout and stderr
@@ -83,7 +83,7 @@ pub(crate) struct Args {
     /// Remove workspace and logs a minute after the end
     #[arg(long)]
     rm: bool,
-    /// Name of the agent [default: made from the profile's]
+    /// Name of the agent, which is started for this then [default: made from the profile's]
     #[arg(long)]
     name: Option<String>,
     /// Something the agent can do besides what its profile says (may be repeated)
@@ -173,15 +173,14 @@ pub(crate) async fn run(mut session: Session, args: Args) -> Result<Exit, Stop> 
     Ok(exit)
 }
 
-/// Where the changes are: nobody has seen the name of the agent.
+/// Where the changes are. Its id is what it alone has: another agent may get its name.
 async fn tell_workspace(session: &Session, link: &Link, agent: String) {
     let request = GetWorkspaceRequest { agent };
     // The task has ended, and so does this program, whatever becomes of a note.
     if let Ok(workspace) = link.workspaces().get_workspace(request).await {
-        let Workspace { name, path, .. } = workspace.into_inner();
-        session
-            .out
-            .note(&format!("`fusionctl workspace diff {name}` shows its changes, which are in {path}"));
+        let Workspace { agent, path, .. } = workspace.into_inner();
+        let id = short_id(&agent);
+        session.out.note(&format!("`fusionctl workspace diff {id}` shows its changes, which are in {path}"));
     }
 }
 

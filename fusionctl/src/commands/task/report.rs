@@ -25,8 +25,8 @@ impl<'a> Report<'a> {
         Self { session, alone, kept: Vec::new(), exits: Vec::new() }
     }
 
-    /// Whether it prints all that is known of a task.
-    pub(super) fn wants_details(&self) -> bool {
+    /// Whether it prints more of a task than a line.
+    pub(super) fn wants_results(&self) -> bool {
         let out = &self.session.out;
         out.format() != Format::Table && !out.is_quiet()
     }

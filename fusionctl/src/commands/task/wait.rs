@@ -156,7 +156,7 @@ async fn wait_named(
         request.tasks = found;
     }
     request.progress = board.wants_progress();
-    request.details = report.wants_details();
+    request.results = report.wants_results();
     board.awaits(request.tasks.len());
     until_ended(link, &request, board, |task| print(report, task)).await
 }

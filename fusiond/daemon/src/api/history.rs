@@ -61,10 +61,15 @@ impl Door {
             shown.reason = why.summary;
         }
         if matches!(task.state, TaskState::Succeeded { .. }) {
-            let result = self.result_of(&task, RESULT_SHOWN_BYTES).await.ok();
-            shown.result = result.map(|result| String::from_utf8_lossy(&result.data).into_owned());
+            shown.result = self.shown_result(&task).await;
         }
         Ok(shown)
+    }
+
+    /// The result within a task.
+    pub(crate) async fn shown_result(&self, task: &Task) -> Option<String> {
+        let result = self.result_of(task, RESULT_SHOWN_BYTES).await.ok()?;
+        Some(String::from_utf8_lossy(&result.data).into_owned())
     }
 
     /// Prompt or command and environment of a task.

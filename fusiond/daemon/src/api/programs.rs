@@ -7,10 +7,16 @@ use std::path::Path;
 use super::Door;
 use crate::health::Status;
 use crate::paths::SHARED_PROFILES;
+use crate::profile::BUILT_IN;
 use crate::runtime::{Asker, Presence, Question};
 use fusion_core::Caller;
 use fusion_core::state::RootAgents;
 use fusion_proto::v1;
+
+/// Whether a profile is there without anybody having asked for it.
+fn is_offered(source: &str) -> bool {
+    source == BUILT_IN || Path::new(source).starts_with(SHARED_PROFILES)
+}
 
 impl Door {
     /// One check for each profile that says how its program is found.
@@ -24,7 +30,7 @@ impl Door {
                 let asked = Asked {
                     name: profile.name.clone(),
                     command: profile.detect.join(" "),
-                    is_offered: Path::new(&profile.source).starts_with(SHARED_PROFILES),
+                    is_offered: is_offered(&profile.source),
                 };
                 (asked, Question { argv, env })
             })

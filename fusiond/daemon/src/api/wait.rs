@@ -149,7 +149,7 @@ impl Door {
         caller: Caller,
         ask: v1::WaitTasksRequest,
     ) -> Result<impl Stream<Item = Result<v1::Task, Status>> + use<>, Status> {
-        let (progress, or_lost, details) = (ask.progress, ask.or_lost, ask.details);
+        let (progress, or_lost, results) = (ask.progress, ask.or_lost, ask.results);
         let ids = match ask.tasks.is_empty() {
             true => self.list_ids(self.filter(caller, ask.filter.unwrap_or_default()).await?).await?,
             false => self.find_ids(caller, ask.tasks).await?,
@@ -170,8 +170,8 @@ impl Door {
             let door = door.clone();
             async move {
                 match door.show_ended(word).await? {
-                    Some(ended) if details && ended.end_time.is_some() => {
-                        door.get_ended(caller, ended).await.map(Some)
+                    Some(ended) if results && ended.state() == v1::TaskState::Succeeded => {
+                        Ok(Some(door.with_result(caller, ended).await))
                     }
                     shown => Ok(shown),
                 }
@@ -180,11 +180,12 @@ impl Door {
         Ok(tasks.filter_map(Result::transpose))
     }
 
-    /// One that was removed meanwhile stays as it was told.
-    async fn get_ended(&self, caller: Caller, ended: v1::Task) -> Result<v1::Task, Status> {
-        match self.find_task(caller, ended.id.clone()).await {
-            Ok(task) => self.with_details(task).await,
-            Err(_gone) => Ok(ended),
+    /// One that was removed or begun anew meanwhile, or of which something cannot be read, stays as it was told.
+    async fn with_result(&self, caller: Caller, ended: v1::Task) -> v1::Task {
+        let found = self.find_task(caller, ended.id.clone()).await;
+        match found.ok().filter(|task| matches!(task.state, TaskState::Succeeded { .. })) {
+            Some(task) => v1::Task { result: self.shown_result(&task).await, ..ended },
+            None => ended,
         }
     }
 
