@@ -123,6 +123,10 @@ fn system_backup_is_restored_into_an_empty_root() {
     assert!(daemon.log().contains("the state is that of a backup"), "{}", daemon.log());
     assert!(!ctl.ok(&["system", "status"]).contains("rebuilt"), "nothing was damaged");
     assert_eq!(ctl.json(&["task", "show", &waiting])["createTime"], before["createTime"]);
+    ctl.until("the agent, which was ended for it, is there again", |ctl| {
+        let agents = ctl.json(&["agent", "list"]);
+        (agents[0]["state"] == "idle").then_some(())
+    });
     let kept = ctl.json(&["task", "show", "key:k"]);
     assert_eq!(kept["id"], done.as_str());
     assert_eq!(kept["state"], "succeeded");

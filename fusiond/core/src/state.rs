@@ -170,6 +170,8 @@ pub struct State {
     /// Incarnations whose shim should live and was not heard of since the start of the daemon. They get
     /// no work: an order on its way could not be told from one that the last daemon did not let out.
     pub(crate) unseen: BTreeSet<(AgentId, u32)>,
+    /// Whether it is that of a backup, which knows nothing of what was stopped since, perhaps to put it back.
+    pub(crate) is_restored: bool,
     /// Users whose tasks wait for a pool to grow, or may.
     pub(crate) wanting: BTreeSet<Uid>,
     /// Names of users, as far as somebody told them. Not stored: the machine has them.
@@ -183,6 +185,13 @@ impl Default for State {
 }
 
 impl State {
+    /// The same, as it was in a backup.
+    #[must_use]
+    pub fn of_backup(mut self, is_restored: bool) -> Self {
+        self.is_restored = is_restored;
+        self
+    }
+
     /// The state as stored. Tasks carry their attempts already.
     #[must_use]
     pub fn load<T>(config: Config, meta: Option<Meta>, seq: u64, agents: Vec<Agent>, tasks: T) -> Self
@@ -206,6 +215,7 @@ impl State {
             served: BTreeMap::new(),
             turns: 0,
             unseen: BTreeSet::new(),
+            is_restored: false,
             wanting: BTreeSet::new(),
             names: BTreeMap::new(),
         };

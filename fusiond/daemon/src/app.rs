@@ -49,7 +49,8 @@ pub fn run(args: Args, loaded: Loaded) -> anyhow::Result<()> {
         tracing::warn!("{note}");
     }
     let state = engine::load(&store, core)
-        .context("loading the state; `fusionctl system restore` brings back a backup")?;
+        .context("loading the state; `fusionctl system restore` brings back a backup")?
+        .of_backup(opened.of_backup);
     keep_keys(&mut store);
     if vault.has_previous() {
         change_key(&state, &mut store, &vault)?;

@@ -4,7 +4,7 @@
 
 use crate::agent::crash::{self, Crash};
 use crate::agent::life::{attempt_exited, begin_incarnation, lose_work, rest, stop_of};
-use crate::agent::{AfterStop, AgentLife, Cause, Work, terminate};
+use crate::agent::{AfterStop, AgentLife, Cause, Wish, Work, terminate};
 use crate::failure::{Failure, FailureCode};
 use crate::ids::AgentId;
 use crate::input::{Actor, Witness};
@@ -32,7 +32,7 @@ pub(crate) fn shim_gone(
     if state.agent(id).is_none_or(|agent| agent.incarnation != incarnation) {
         return;
     }
-    state.unseen.remove(&(id, incarnation));
+    let is_first_news = state.unseen.remove(&(id, incarnation));
     if let Some(highest) = highest {
         seed::outlived(state, out, turn, id, highest);
     }
@@ -61,6 +61,9 @@ pub(crate) fn shim_gone(
             let (cause, reason) = match (witness.rebooted, witness.stopped) {
                 // A machine that goes down asks every process to end.
                 (true, _) => (Crash::Reboot, "the machine was restarted"),
+                (false, true) if state.is_restored && is_first_news && agent.wish != Wish::End => {
+                    return begin_incarnation(state, out, turn, id, Actor::Daemon);
+                }
                 (false, true) => return crash::stopped(state, out, turn, id),
                 (false, false) => (Crash::Died, "its shim died"),
             };

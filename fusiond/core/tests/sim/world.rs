@@ -36,6 +36,7 @@ pub(crate) struct World {
     pub(crate) up: bool,
     /// What a restore brings back.
     backup: Option<(Store, History)>,
+    is_restored: bool,
     epoch: u64,
     seeds: Rng,
 }
@@ -56,6 +57,7 @@ impl World {
             wants: Vec::new(),
             up: false,
             backup: None,
+            is_restored: false,
             epoch: 0,
             seeds: Rng::new(seed),
         }
@@ -63,7 +65,7 @@ impl World {
 
     /// The daemon starts: reads the store, compares what is wanted with what is.
     pub(crate) fn boot(&mut self) -> Result<(), String> {
-        self.state = self.store.load(self.config.clone());
+        self.state = self.store.load(self.config.clone()).of_backup(self.is_restored);
         self.state.trim();
         self.chooser.begin(&self.state);
         self.epoch += 1;
@@ -96,6 +98,7 @@ impl World {
         self.crash()?;
         (self.store, self.history) = self.backup.clone().ok_or("there is no backup")?;
         self.shims.outlive(&self.store.load(self.config.clone()));
+        self.is_restored = true;
         Ok(())
     }
 

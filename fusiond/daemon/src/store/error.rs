@@ -133,7 +133,8 @@ impl OpenError {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
-        const BACKUP: &str = "bring back a backup: set the state folder aside, then `fusiond restore FILE`";
+        const BACKUP: &str =
+            "bring back a backup: set the folder of the store aside, then `fusiond restore FILE`";
         match self {
             Self::Locked { pid: Some(pid), .. } => {
                 format!("one daemon serves a state: use the one that runs, or end it first: kill {pid}")

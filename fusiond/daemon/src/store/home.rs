@@ -29,6 +29,7 @@ pub(super) struct Home {
     pub(super) checkpoints: PathBuf,
     clean: PathBuf,
     restored: PathBuf,
+    of_backup: PathBuf,
 }
 
 impl Home {
@@ -42,6 +43,7 @@ impl Home {
             checkpoints: dir.join("checkpoint"),
             clean: dir.join("clean"),
             restored: dir.join("restored"),
+            of_backup: dir.join("restored.begun"),
         }
     }
 
@@ -97,6 +99,7 @@ impl Home {
 
     /// Marks the closed database as left in order: the sums of its files.
     pub(super) fn mark_clean(&self) -> Result<(), OpenError> {
+        self.end_restored()?;
         let mark = self.sums().map_err(io_error("read", &self.db))?;
         let part = self.clean.with_extension("part");
         let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
@@ -130,12 +133,27 @@ impl Home {
     }
 
     /// There is a database now: another one that goes missing is no backup's.
-    pub(super) fn forget_restored(&self) -> Result<(), OpenError> {
+    pub(super) fn begin_restored(&self) -> Result<(), OpenError> {
         if !self.is_restored() {
             return Ok(());
         }
-        fs::remove_file(&self.restored).map_err(io_error("remove", &self.restored))?;
+        fs::rename(&self.restored, &self.of_backup).map_err(io_error("rename", &self.restored))?;
         sync_folder(&self.dir)
+    }
+
+    /// Whether no daemon has come to rest since a backup was put here.
+    pub(super) fn is_of_backup(&self) -> bool {
+        self.of_backup.exists()
+    }
+
+    /// What the backup did not know of is known now.
+    fn end_restored(&self) -> Result<(), OpenError> {
+        match fs::remove_file(&self.of_backup) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", &self.of_backup)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     fn sums(&self) -> io::Result<String> {

@@ -163,6 +163,8 @@ pub struct Opened {
     pub torn_bytes: u64,
     /// The database was rebuilt. Unless it was restored, tell an operator: this is a fault of disk, kernel or sled.
     pub rebuilt: Option<Rebuilt>,
+    /// No daemon has come to rest since a backup was put here: what has ended may be what it was put here for.
+    pub of_backup: bool,
     /// The journal ended before the (intact) database and was set aside here.
     pub journal_set_aside: Option<PathBuf>,
     /// The database had grown far beyond what lives in it and was rebuilt smaller. No fault.

@@ -86,6 +86,7 @@ pub(super) fn recover(config: &Config, home: &Home) -> Result<Recovered, OpenErr
         replayed: replayed.records,
         torn_bytes,
         rebuilt,
+        of_backup: home.is_of_backup(),
         journal_set_aside,
         compacted,
         duration: std::time::Duration::ZERO,
@@ -149,7 +150,7 @@ fn find(config: &Config, home: &Home, found: &Found) -> Result<(Tree, Option<Reb
             (tree, Some(rebuilt))
         }
     };
-    home.forget_restored()?;
+    home.begin_restored()?;
     Ok(found)
 }
 
