@@ -29,7 +29,7 @@ pub(crate) enum Verb {
     Shutdown(shutdown::Args),
     /// Write a consistent copy of the daemon's state to a file
     Backup(backup::Args),
-    /// Put a backup in the place of the state while no daemon runs
+    /// Put a backup where there is no state, while no daemon runs
     Restore(restore::Args),
     /// Join stdin and stdout with the daemon's socket: what `--host` runs on the other machine
     #[command(hide = true)]

@@ -5,6 +5,10 @@ use std::fmt::Write as _;
 use super::load::Loaded;
 use super::problem::Origin;
 use super::read;
+use crate::paths::Mode;
+
+/// Always so where the daemon is not that of the machine.
+const ROOT_AGENTS: &str = "allow_root_agents";
 
 impl Loaded {
     /// The effective configuration as TOML: notes and places as comments, and behind each value that is no default
@@ -40,6 +44,10 @@ impl Loaded {
                 section = above;
             }
             let key = read::dotted(std::slice::from_ref(key));
+            if above.is_empty() && key == ROOT_AGENTS && paths.mode != Mode::System {
+                line(&mut out, format_args!("{key} = true  # --{}", paths.mode.word()));
+                continue;
+            }
             match origin {
                 Origin::Default => line(&mut out, format_args!("{key} = {}", value.toml())),
                 Origin::File(..) | Origin::Text(..) | Origin::Variable(_) | Origin::Flag(_) => {

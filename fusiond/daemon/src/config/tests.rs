@@ -356,7 +356,7 @@ fn secrets_in_addresses_are_printed_nowhere() {
 
 #[test]
 fn what_is_printed_reads_back_as_the_same() {
-    let text = "allow_root_agents = true\n[limits]\nmax_running = 3\n[users.\"a.b\".limits]\nmax_queued_tasks = 9\n\
+    let text = "allow_root_agents = false\n[limits]\nmax_running = 3\n[users.\"a.b\".limits]\nmax_queued_tasks = 9\n\
         [workspaces]\nroot = \"/w\"\n[socket]\nmode = 0o600\n[providers.x]\napi_key = {file = \"/k\"}\n";
     let first = Place::new(text).load(&[("LOG_LEVEL", "warn")], &["--log-format", "json"]).unwrap();
     let printed = first.to_toml();
@@ -364,6 +364,7 @@ fn what_is_printed_reads_back_as_the_same() {
     assert_eq!(second.config, first.config);
     assert!(printed.contains("level = \"warn\"  # LOG_LEVEL"), "{printed}");
     assert!(printed.contains("format = \"json\"  # --log-format"), "{printed}");
+    assert!(printed.contains("allow_root_agents = true  # --root"), "{printed}");
     assert!(printed.contains("# note: `providers.x.api_key`"), "{printed}");
 }
 

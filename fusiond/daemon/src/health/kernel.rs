@@ -32,8 +32,8 @@ pub(super) fn checks(probe: &Probe) -> Vec<Check> {
 const fn v2_remedy(uid: u32) -> &'static str {
     match uid {
         0 => {
-            "use Linux 5.14 or later and boot with systemd.unified_cgroup_hierarchy=1; in a container, add \
-             --cgroupns=private and a writable /sys/fs/cgroup"
+            "use Linux 5.14 or later and boot with systemd.unified_cgroup_hierarchy=1; in a container, limit the \
+             container"
         }
         _ => {
             "install dbus-user-session, and let your own systemd run it: systemctl --user enable --now fusiond"
