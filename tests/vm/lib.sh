@@ -116,6 +116,9 @@ was_polite() {
     rm "$last"
 }
 
+# agent_is USER NAME STATE
+agent_is() { [ "$(as "$1" fusionctl -o json agent show "$2" | jq -r .state)" = "$3" ]; }
+
 # ended_as USER KEY CODE: what became of the first attempt of a task. A daemon that just started may still be looking.
 ended_as() { [ "$(as "$1" fusionctl -o json task show "key:$2" | jq -r '.attempts[0].failure.code')" = "$3" ]; }
 

@@ -185,11 +185,22 @@ impl Default for State {
 }
 
 impl State {
-    /// The same, as it was in a backup.
+    /// The same, as it was in a backup: what was stopped or ended since, it does not know.
     #[must_use]
     pub fn of_backup(mut self, is_restored: bool) -> Self {
         self.is_restored = is_restored;
         self
+    }
+
+    /// Whether this is the moment from which it knows as much as any state: all shims that it looked for have been heard of.
+    pub fn outgrows_backup(&mut self) -> bool {
+        let is_open = |(id, incarnation): &(AgentId, u32)| {
+            let agent = self.agents.get(id).filter(|agent| agent.incarnation == *incarnation);
+            agent.is_some_and(|agent| agent.life.wants_shim())
+        };
+        let is_over = self.is_restored && !self.unseen.iter().any(is_open);
+        self.is_restored &= !is_over;
+        is_over
     }
 
     /// The state as stored. Tasks carry their attempts already.

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 /// What sysexits.h calls `EX_CONFIG`: a restart would not help, a person must mend something.
 const EXIT_CONFIG: u8 = 78;
+/// What `fusionctl` ends with when something is not in a state for what is asked.
+const EXIT_REFUSED: u8 = 4;
 /// `EXIT_FAILURE` of stdlib.h.
 const EXIT_FAILURE: u8 = 1;
 
@@ -43,7 +45,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match &args.command {
-        Some(Command::Restore { file }) => finish(restore(file, &loaded), |_| EXIT_FAILURE),
+        Some(Command::Restore { file }) => finish(restore(file, &loaded), exit_of_a_restore),
         Some(Command::Completion { .. }) | None => finish(start(args, loaded), exit_of_a_start),
     }
 }
@@ -90,6 +92,15 @@ fn exit_of_a_start(error: &anyhow::Error) -> u8 {
     if is_lasting { EXIT_CONFIG } else { EXIT_FAILURE }
 }
 
+/// `fusionctl system restore` passes it on.
+fn exit_of_a_restore(error: &anyhow::Error) -> u8 {
+    let is_refused = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref())
+        .any(|error| matches!(error, OpenError::NotEmpty { .. } | OpenError::Locked { .. }));
+    if is_refused { EXIT_REFUSED } else { EXIT_FAILURE }
+}
+
 /// What to do about it, by the first cause that knows.
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
@@ -134,6 +145,14 @@ mod tests {
     /// With what is said around it on its way up.
     fn exit_of(error: impl Into<anyhow::Error>) -> u8 {
         exit_of_a_start(&error.into().context("the daemon does not start"))
+    }
+
+    #[test]
+    fn a_restore_where_there_is_a_state_is_refused() {
+        let exit = |error: OpenError| exit_of_a_restore(&anyhow::Error::from(error).context("restoring"));
+        assert_eq!(exit(OpenError::NotEmpty { dir: "/x".into() }), EXIT_REFUSED);
+        assert_eq!(exit(OpenError::Locked { dir: "/x".into(), pid: None }), EXIT_REFUSED);
+        assert_eq!(exit(OpenError::NewerSchema { found: 9, known: 1 }), EXIT_FAILURE);
     }
 
     #[test]

@@ -36,9 +36,17 @@ pub(crate) fn shim_gone(
     if let Some(highest) = highest {
         seed::outlived(state, out, turn, id, highest);
     }
+    let is_of_backup = state.is_restored && is_first_news;
     let work = state.agent(id).and_then(|agent| agent.life.work());
     if let Some(work) = work {
-        let (how, failure) = judge_absence(work, highest, witness.rebooted);
+        let (how, failure) = if is_of_backup {
+            (
+                Ending::Lost,
+                Failure::new(FailureCode::LostShim, "what became of it since the backup is not on record"),
+            )
+        } else {
+            judge_absence(work, highest, witness.rebooted)
+        };
         lose_work(state, out, turn, id, work, how, failure);
     }
     let Some(agent) = state.agent(id) else { return };
@@ -58,12 +66,13 @@ pub(crate) fn shim_gone(
         | AgentLife::Waiting { .. }
         | AgentLife::Draining { .. }
         | AgentLife::Paused { .. } => {
+            if is_of_backup && (witness.rebooted || witness.stopped) && agent.wish != Wish::End {
+                // Whoever puts a backup back stops them for it, or has another machine.
+                return begin_incarnation(state, out, turn, id, Actor::Daemon);
+            }
             let (cause, reason) = match (witness.rebooted, witness.stopped) {
                 // A machine that goes down asks every process to end.
                 (true, _) => (Crash::Reboot, "the machine was restarted"),
-                (false, true) if state.is_restored && is_first_news && agent.wish != Wish::End => {
-                    return begin_incarnation(state, out, turn, id, Actor::Daemon);
-                }
                 (false, true) => return crash::stopped(state, out, turn, id),
                 (false, false) => (Crash::Died, "its shim died"),
             };

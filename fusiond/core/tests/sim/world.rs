@@ -275,6 +275,7 @@ impl World {
     pub(crate) fn commit(&mut self) -> Result<(Vec<Event>, Vec<Effect>), String> {
         let out = std::mem::take(&mut self.out);
         self.store.commit(&self.state, &out)?;
+        self.is_restored &= !self.state.outgrows_backup();
         for event in &out.events {
             self.history.record(event, &self.shims, &self.store)?;
         }

@@ -155,6 +155,7 @@ impl Loop {
         let logs = self.prune(now);
         self.sweep(now);
         self.commit();
+        self.outgrow_backup();
         self.has_stored = false;
         self.write_back();
         self.send_aside(errands);
@@ -429,6 +430,15 @@ impl Loop {
     }
 
     /// Writes the whole batch as one record. Returns only when it is durable.
+    /// Once nothing is unknown any more that a backup could not know, which is on record now.
+    fn outgrow_backup(&mut self) {
+        if self.state.outgrows_backup()
+            && let Err(error) = self.store.outgrow_backup()
+        {
+            tracing::warn!("the next start takes the state for that of a backup again: {error}");
+        }
+    }
+
     fn commit(&mut self) {
         for key in &self.out.touched {
             record::put(&mut self.batch, &self.state, *key);

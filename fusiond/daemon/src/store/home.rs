@@ -99,7 +99,6 @@ impl Home {
 
     /// Marks the closed database as left in order: the sums of its files.
     pub(super) fn mark_clean(&self) -> Result<(), OpenError> {
-        self.end_restored()?;
         let mark = self.sums().map_err(io_error("read", &self.db))?;
         let part = self.clean.with_extension("part");
         let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
@@ -141,13 +140,13 @@ impl Home {
         sync_folder(&self.dir)
     }
 
-    /// Whether no daemon has come to rest since a backup was put here.
+    /// Whether a daemon that began with a backup is still finding out what became of everything since.
     pub(super) fn is_of_backup(&self) -> bool {
         self.of_backup.exists()
     }
 
     /// What the backup did not know of is known now.
-    fn end_restored(&self) -> Result<(), OpenError> {
+    pub(super) fn end_restored(&self) -> Result<(), OpenError> {
         match fs::remove_file(&self.of_backup) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(io_error("remove", &self.of_backup)(error))

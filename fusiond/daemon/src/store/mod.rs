@@ -11,7 +11,8 @@
 //! ```
 //! The journal is the truth, sled is its index: a database that is corrupt, unopenable or behind is set
 //! aside and rebuilt from the newest valid checkpoint and the journal after it. Folder:
-//! `lock`, `journal/<first record>.log`, `db/`, `checkpoint/<record>.ckpt`, `reserve`, `clean`.
+//! `lock`, `journal/<first record>.log`, `db/`, `checkpoint/<record>.ckpt`, `reserve`, `clean`; after a
+//! restore `restored`, and from its first start `restored.begun`.
 //!
 //! Not for: what keys and bodies mean (the engine's), decisions, retention. Only `tree.rs` names sled.
 
@@ -163,7 +164,7 @@ pub struct Opened {
     pub torn_bytes: u64,
     /// The database was rebuilt. Unless it was restored, tell an operator: this is a fault of disk, kernel or sled.
     pub rebuilt: Option<Rebuilt>,
-    /// No daemon has come to rest since a backup was put here: what has ended may be what it was put here for.
+    /// A backup was put here, and no daemon has found out yet what became of everything since ([`Store::outgrow_backup`]).
     pub of_backup: bool,
     /// The journal ended before the (intact) database and was set aside here.
     pub journal_set_aside: Option<PathBuf>,
@@ -377,6 +378,14 @@ impl Store {
         }
         let keeps_up = !self.pending.lock().starved;
         Space { free_bytes, floor_bytes, ok: free_bytes >= floor_bytes && keeps_up }
+    }
+
+    /// What the backup that was put here did not know of is on record now.
+    ///
+    /// # Errors
+    /// The mark cannot be removed: the next start takes the state for a backup's.
+    pub fn outgrow_backup(&self) -> Result<(), OpenError> {
+        self.home.end_restored()
     }
 
     /// Brings everything to the database, makes a checkpoint, marks the folder as cleanly closed.

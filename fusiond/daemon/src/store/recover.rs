@@ -51,6 +51,9 @@ pub(super) fn recover(config: &Config, home: &Home) -> Result<Recovered, OpenErr
         segments: segment::list(&home.journal).map_err(io_error("list", &home.journal))?,
     };
     let fresh = found.checkpoints.is_empty() && found.segments.is_empty() && !exists(home);
+    if fresh && home.is_restored() {
+        return Err(OpenError::NoCheckpoint { reason: "a restore was begun and not finished".to_owned() });
+    }
     let (mut tree, rebuilt) = match fresh {
         true => (make(config, home)?, None),
         false => find(config, home, &found)?,
@@ -300,10 +303,12 @@ pub(super) fn unwritten(path: &Path, e: BackupError) -> OpenError {
 pub fn restore(from: &Path, dir: &Path, known: u32) -> Result<Backup, OpenError> {
     let (header, bytes) = checkpoint::read(from, |_, _| Ok(()))?;
     check_schema(known, header.schema)?;
+    let home = Home::at(dir);
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        // To set it aside under a daemon that serves it would not end well.
+        let _free = dir.join("lock").exists().then(|| home.lock()).transpose()?;
         return Err(OpenError::NotEmpty { dir: dir.to_owned() });
     }
-    let home = Home::at(dir);
     home.make()?;
     let _lock = home.lock()?;
     home.mark_restored()?;

@@ -48,7 +48,16 @@ fn a_backup_under_load_is_one_moment_and_restores_to_it() {
     let n = backup.seq.to_le_bytes().to_vec();
     assert_eq!((&all[0].1, &all[1].1), (&n, &n));
     assert_eq!(all.last().map(|(key, _)| key.clone()), Some(format!("task/{:08}", backup.seq)));
+    assert!(matches!(restore(&target, &fresh, 1), Err(OpenError::Locked { .. })), "a daemon serves it");
+    assert!(opened.of_backup);
+    drop(store);
     assert!(matches!(restore(&target, &fresh, 1), Err(OpenError::NotEmpty { .. })));
+    let (store, opened) = open(&fresh);
+    assert!(opened.of_backup && opened.rebuilt.is_none(), "until somebody says otherwise");
+    store.outgrow_backup().expect("the mark is removed");
+    drop(store);
+    let (store, opened) = open(&fresh);
+    assert!(!opened.of_backup);
     drop(store);
     for lost in ["db", "journal"] {
         fs::remove_dir_all(fresh.join(lost)).expect("it is there");
@@ -58,6 +67,19 @@ fn a_backup_under_load_is_one_moment_and_restores_to_it() {
     let other = dir.path().join("other");
     assert!(matches!(restore(&target, &other, 0), Err(OpenError::NewerSchema { found: 1, known: 0 })));
     assert!(!other.exists(), "nothing was made");
+}
+
+#[test]
+fn a_restore_that_was_cut_off_is_no_empty_state() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, _) = open(dir.path());
+    let target = dir.path().join("backup");
+    store.reader().backup(&target).expect("it is written");
+    let fresh = dir.path().join("restored");
+    restore(&target, &fresh, 1).expect("it restores");
+    fs::remove_dir_all(fresh.join("checkpoint")).expect("it is there");
+    let Err(refused) = Store::open(Config::new(&fresh)) else { panic!("it is not whole") };
+    assert!(matches!(refused, OpenError::NoCheckpoint { .. }), "{refused}");
 }
 
 #[test]
