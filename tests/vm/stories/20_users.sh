@@ -18,3 +18,10 @@ refused 3 as bob fusionctl agent show "$theirs"
 refused 3 as bob fusionctl agent terminate "$theirs"
 refused 5 as eve fusionctl agent list
 is "$(fusionctl -o json agent list | jq -r '.[].user' | sort -u | xargs)" "ada bob" "whose agents root sees"
+
+# Who manages everything is a member of both groups.
+usermod -aG fusion-admin eve
+refused 5 as eve fusionctl agent list
+usermod -aG fusion eve
+is "$(as eve fusionctl -o json agent list | jq -r '.[].user' | sort -u | xargs)" "ada bob" "whose agents an administrator sees"
+usermod -G '' eve

@@ -122,6 +122,8 @@ fn kept(container: &Container<'_>) -> anyhow::Result<()> {
             bail!("{key} is not {state}: {task}");
         }
     }
+    // Waits until it is there.
+    container.ctl(&["task", "submit", "--agent", "orderly", "--wait", "true"])?;
     expect(&container.ctl(&["run", "command", "--", "uname", "-s"])?, &["Linux"])
 }
 

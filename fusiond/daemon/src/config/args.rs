@@ -64,7 +64,7 @@ impl Place {
 /// What to do instead of serving.
 #[derive(Subcommand, Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Bring back a backup into an empty state folder, while no daemon runs
+    /// Bring back a backup where there is no state, while no daemon runs
     #[command(after_help = AFTER_RESTORE)]
     Restore {
         /// What `fusionctl system backup` wrote

@@ -51,10 +51,10 @@ pub(super) const VARIABLES: &[Variable] = &[
     sets("LOG_FORMAT", "log.format", Kind::Word(table::FORMATS), "text", "text, json or journald"),
     sets(
         "MAX_CONCURRENT_AGENTS",
-        "limits.max_concurrent_agents",
+        "limits.per_user.max_concurrent_agents",
         Kind::Count(1, 100_000),
         "20",
-        "agents at once, of all users together",
+        "agents of one user at once",
     ),
     sets(
         "DATABASE_URL",

@@ -124,7 +124,7 @@ fn flags(out: &mut String) {
             .expect("a String takes everything");
     }
     out.push_str(
-        "| `restore FILE` | bring back a backup into an empty state folder, while no daemon runs |\n\
+        "| `restore FILE` | bring back a backup where there is no state, while no daemon runs |\n\
          | `completion SHELL` | write what lets a shell complete these flags |\n",
     );
 }

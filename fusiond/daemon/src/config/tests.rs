@@ -93,13 +93,13 @@ fn the_table_is_sound() {
 fn each_source_overrides_the_one_before() {
     let place = Place::new("[log]\nlevel = \"warn\"\nformat = \"json\"\n[limits]\nmax_running = 3\n")
         .part("20-later.toml", "limits.max_running = 5\n")
-        .part("10-earlier.toml", "limits.max_running = 4\nlimits.max_concurrent_agents = 7\n")
+        .part("10-earlier.toml", "limits.max_running = 4\nlimits.per_user.max_concurrent_agents = 7\n")
         .part("ignored.txt", "nonsense")
         .part(".hidden.toml", "nonsense");
     let env = [("LOG_LEVEL", "error"), ("FUSION_MAX_CONCURRENT_AGENTS", "9"), ("MAX_CONCURRENT_AGENTS", "8")];
     let config = place.load(&env, &["--log-level", "debug", "--backend", "none"]).unwrap().config;
     assert_eq!(config.limits.running_max, 5);
-    assert_eq!(config.limits.agents_max, 9);
+    assert_eq!((config.limits.per_user.0.agents_max, config.limits.agents_max), (9, 200));
     assert_eq!(config.log, Log { level: LogLevel::Debug, format: LogFormat::Json });
     assert_eq!(config.runtime.backend, Backend::None);
 }
