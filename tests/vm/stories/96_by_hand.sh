@@ -24,7 +24,7 @@ lives "$long"
 systemctl disable --now fusiond.service
 systemctl stop fusion.slice
 [ ! -e "/proc/${long%%:*}" ] || fail "the agent outlived its slice"
-rm -r /usr/local/bin/fusi* /usr/lib/fusiond /usr/share/fusiond /etc/systemd/system/{fusiond.*,fusion.slice} /var/lib/fusiond /run/fusiond "$from"
+rm -r /usr/local/bin/fusi* /usr/lib/fusiond /etc/systemd/system/{fusiond.*,fusion.slice} /var/lib/fusiond /run/fusiond "$from"
 rm -rf /etc/fusiond
 systemctl daemon-reload
 groupdel fusion

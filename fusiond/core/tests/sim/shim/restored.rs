@@ -35,7 +35,13 @@ impl Shims {
         let seeds = &self.seeds;
         // How a seeding ended is found out from what came after it.
         self.truth.retain(|lease, _| told(lease) || seeds.contains(lease));
-        self.seeds.retain(|lease| told(lease) || alive.contains_key(&(lease.0, lease.1)));
+        let has_worked_since = |(agent, incarnation, serial): &(AgentId, u32, u32)| {
+            let grave = graves.get(&(*agent, *incarnation));
+            grave.is_some_and(|grave| grave.started.iter().any(|started| started > serial))
+        };
+        self.seeds.retain(|lease| {
+            told(lease) || has_worked_since(lease) || alive.contains_key(&(lease.0, lease.1))
+        });
         let leases = state.tasks().filter_map(Task::lease);
         let leases: BTreeSet<_> =
             leases.map(|lease| ((lease.agent, lease.incarnation), lease.serial)).collect();
